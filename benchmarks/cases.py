@@ -1,0 +1,245 @@
+"""What is measured, and what each figure is to reach.
+
+A case is a function of the sizes that gives figures.  Times are wall-clock seconds; memory and
+files are in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from statistics import median
+from typing import Any
+
+from attrs import frozen
+
+from benchmarks.measure import Compared, Figure, Target, in_turn, run_python, sample, whole_process
+
+
+@frozen
+class Sizes:
+    """How much of everything: `repeat` turns of the shapes, `starts` turns of whole short processes."""
+
+    fan_out: int = 10_000
+    chain: int = 1_000
+    width: int = 100
+    megabytes: int = 100
+    memory: int = 100_000
+    repeat: int = 5
+    starts: int = 15
+
+
+QUICK = Sizes(fan_out=200, chain=30, width=10, megabytes=2, memory=2_000, repeat=1, starts=1)
+
+LOADED_LATER = ("typer", "rich", "yaml", "lark", "asyncio")
+
+SCRIPT = """\
+from liteflow import flow, task
+
+@task
+def extract() -> list[int]:
+    return [1, 2, 3]
+
+@task
+def double(numbers: list[int]) -> list[int]:
+    return [2 * number for number in numbers]
+
+@task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+@flow
+def three() -> int:
+    return extract() >> double >> total
+
+print(three.run(max_workers=2).result)
+"""
+
+PLAIN_SCRIPT = """\
+from concurrent.futures import ProcessPoolExecutor
+
+def extract():
+    return [1, 2, 3]
+
+def double(numbers):
+    return [2 * number for number in numbers]
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2) as pool:
+        numbers = pool.submit(double, pool.submit(extract).result()).result()
+        print(pool.submit(sum, numbers).result())
+"""
+
+
+Sample = dict[str, Any]
+
+
+def both_ways(shape: str, size: int, repeat: int) -> tuple[list[Sample], list[Sample]]:
+    """Samples of one shape, liteflow's and the plain pool's, taken in turn.
+
+    Raises:
+        SystemExit: the two did not do the same: their results differ.
+    """
+    taken = in_turn({way: partial(sample, way, shape, size) for way in ("kept", "plain")}, repeat)
+    results = {repr(one["value"]) for samples in taken.values() for one in samples}
+    if len(results) > 1:
+        raise SystemExit(f"{shape}: the results differ: {', '.join(sorted(results))}")
+    return taken["kept"], taken["plain"]
+
+
+def rate(work: str, calls: int, target: Target, kept: list[Sample], plain: list[Sample]) -> Figure:
+    """How many times the calls a second of the plain pool liteflow does."""
+    ours, theirs = of(kept, "seconds"), of(plain, "seconds")
+    compared = Compared.of(ours, theirs, lambda our, their: their / our)
+    return Figure(work, a_call(ours, calls), a_call(theirs, calls), compared, "x the calls a second", target)
+
+
+def time(work: str, calls: int, target: Target, kept: list[Sample], plain: list[Sample]) -> Figure:
+    """How many times the time of the plain pool liteflow takes."""
+    ours, theirs = of(kept, "seconds"), of(plain, "seconds")
+    compared = Compared.of(ours, theirs, lambda our, their: our / their)
+    return Figure(work, a_call(ours, calls), a_call(theirs, calls), compared, "x the time", target)
+
+
+def of(samples: list[Sample], name: str) -> list[float]:
+    return [float(one[name]) for one in samples]
+
+
+def a_call(seconds: list[float], calls: int) -> str:
+    return f"{median(seconds):.2f} s, {median(seconds) / calls * 1e3:.3f} ms a call"
+
+
+def fan_out(sizes: Sizes) -> Iterator[Figure]:
+    calls = sizes.fan_out + 2
+    kept, plain = both_ways("fan_out", sizes.fan_out, sizes.repeat)
+    yield rate(f"fan-out of {sizes.fan_out:,}", calls, Target("at least", 4), kept, plain)
+    stored = [one / calls for one in of(kept, "stored")]
+    yield Figure(
+        f"store of that, {calls:,} tasks",
+        f"{median(stored) * calls / 1e6:.2f} MB",
+        "stores nothing",
+        Compared.of(stored, [0.0] * len(stored), lambda our, _: our),
+        "bytes a task",
+        Target("at most", 300),
+    )
+
+
+def chain(sizes: Sizes) -> Iterator[Figure]:
+    yield time(
+        f"chain of {sizes.chain:,}",
+        sizes.chain,
+        Target("at most", 0.8),
+        *both_ways("chain", sizes.chain, sizes.repeat),
+    )
+
+
+def layered(sizes: Sizes) -> Iterator[Figure]:
+    yield rate(
+        f"layered, 10 x {sizes.width}",
+        10 * sizes.width + 1,
+        Target("at least", 3),
+        *both_ways("layered", sizes.width, sizes.repeat),
+    )
+
+
+def large(sizes: Sizes) -> Iterator[Figure]:
+    yield time(
+        f"{sizes.megabytes} MB to three consumers",
+        4,
+        Target("at most", 1),
+        *both_ways("large", sizes.megabytes, sizes.repeat),
+    )
+
+
+def memory(sizes: Sizes) -> Iterator[Figure]:
+    """What a task costs the driver at its peak: a fan-out against one of a tenth of its size."""
+    few = sizes.memory // 10
+    taken = in_turn(
+        {
+            f"{way} {size}": partial(sample, way, "fan_out", size)
+            for way in ("kept", "plain")
+            for size in (sizes.memory, few)
+        },
+        min(sizes.repeat, 3),
+    )
+    peaks = {name: of(samples, "peak") for name, samples in taken.items()}
+
+    def a_task(way: str) -> Compared:
+        return Compared.of(
+            peaks[f"{way} {sizes.memory}"],
+            peaks[f"{way} {few}"],
+            lambda many, base: (many - base) / (sizes.memory - few),
+        )
+
+    yield Figure(
+        f"driver's memory, {sizes.memory:,} tasks",
+        f"{median(peaks[f'kept {sizes.memory}']) / 1e6:.0f} MB",
+        f"{median(peaks[f'plain {sizes.memory}']) / 1e6:.0f} MB, {a_task('plain').value:.0f} bytes a task",
+        a_task("kept"),
+        "bytes a task",
+        Target("at most", 1_500),
+    )
+
+
+def start_up(sizes: Sizes) -> Iterator[Figure]:
+    ways: dict[str, tuple[list[str], dict[str, str]]] = {
+        "pass": (["-c", "pass"], {}),
+        "import liteflow": (["-c", "import liteflow"], {}),
+        "from liteflow import flow, task": (["-c", "from liteflow import flow, task"], {}),
+        "three tasks": (["script.py"], {"script.py": SCRIPT}),
+        "three calls, plain": (["script.py"], {"script.py": PLAIN_SCRIPT}),
+    }
+    for arguments, files in ways.values():
+        whole_process(arguments, files)  # compiles what is imported, and fills the disk's cache
+    taken = in_turn({name: partial(whole_process, *way) for name, way in ways.items()}, sizes.starts)
+    yield more("three-task script, whole process", taken["three tasks"], taken["pass"], 150)
+    plain = taken["three calls, plain"]
+    yield Figure(
+        "the same beside a plain script",
+        f"{median(taken['three tasks']) * 1e3:.0f} ms",
+        f"{median(plain) * 1e3:.0f} ms",
+        Compared.of(taken["three tasks"], plain, lambda our, their: our / their),
+        "x the time",
+        None,
+    )
+    for name in ("import liteflow", "from liteflow import flow, task"):
+        yield more(name, taken[name], taken["pass"], 60)
+    yield loaded()
+
+
+def more(work: str, ours: list[float], nothing: list[float], limit_ms: float) -> Figure:
+    return Figure(
+        work,
+        f"{median(ours) * 1e3:.0f} ms",
+        f"python -c pass: {median(nothing) * 1e3:.0f} ms",
+        Compared.of(ours, nothing, lambda our, their: (our - their) * 1e3),
+        "ms more",
+        Target("at most", limit_ms),
+    )
+
+
+def loaded() -> Figure:
+    """Which of the heavy modules the import of liteflow's names loads."""
+    code = (
+        f"from liteflow import flow, task; import sys; print(*sorted({set(LOADED_LATER)} & set(sys.modules)))"
+    )
+    names = run_python(["-c", code]).split()
+    count = float(len(names))
+    return Figure(
+        f"loaded of {', '.join(LOADED_LATER)}",
+        ", ".join(names) or "none",
+        "",
+        Compared(count, count, count),
+        "modules",
+        Target("at most", 0),
+    )
+
+
+CASES: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
+    "fan_out": fan_out,
+    "chain": chain,
+    "layered": layered,
+    "large": large,
+    "memory": memory,
+    "start_up": start_up,
+}

@@ -1,0 +1,105 @@
+"""The work without liteflow: plain functions, and the calls as one makes them on a `ProcessPoolExecutor`.
+
+It keeps nothing: no result is stored, no attempt recorded, no output kept.  Each shape takes the fastest
+sensible way that the standard library offers, and gives what `kept.py` gives for the same size.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ProcessPoolExecutor
+from queue import SimpleQueue
+from typing import Any
+
+WORKERS = 2
+
+
+def source() -> int:
+    return 1
+
+
+def add(value: int, number: int) -> int:
+    return value + number
+
+
+def join_three(first: int, second: int, third: int) -> int:
+    return (first + second + third) % 1_000_003
+
+
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+def array(megabytes: int) -> Any:
+    import numpy as np  # noqa: PLC0415  only this shape needs it
+
+    return np.arange(megabytes * 125_000, dtype=np.float64)
+
+
+def consume(values: Any, factor: int) -> float:
+    return float(values.sum()) * factor
+
+
+def parents(layer: int, place: int, width: int) -> tuple[int, int, int]:
+    """The three calls of the layer above that a call takes; calls are numbered layer by layer."""
+    above = (layer - 1) * width
+    return above + place, above + (place * 7 + 1) % width, above + (place * 13 + 5) % width
+
+
+def fan_out(size: int) -> int:
+    with ProcessPoolExecutor(WORKERS) as pool:
+        value = pool.submit(source).result()
+        futures = [pool.submit(add, value, number) for number in range(size)]
+        return pool.submit(total, [future.result() for future in futures]).result()
+
+
+def chain(size: int) -> int:
+    with ProcessPoolExecutor(WORKERS) as pool:
+        value = pool.submit(source).result()
+        for number in range(size - 1):
+            value = pool.submit(add, value, number).result()
+        return value
+
+
+def layered(width: int, layers: int = 10) -> int:
+    """Submit each call when its three parents are done, without waiting for the rest of their layer."""
+    count = layers * width
+    children: list[list[int]] = [[] for _ in range(count)]
+    waits_for = [0] * count
+    for call in range(width, count):
+        above = set(parents(call // width, call % width, width))
+        waits_for[call] = len(above)
+        for parent in above:
+            children[parent].append(call)
+
+    values: list[int] = [0] * count
+    done: SimpleQueue[tuple[int, Future[int]]] = SimpleQueue()
+    with ProcessPoolExecutor(WORKERS) as pool:
+
+        def submit(call: int) -> None:
+            layer, place = divmod(call, width)
+            future = (
+                pool.submit(add, 1, place)
+                if layer == 0
+                else pool.submit(join_three, *(values[parent] for parent in parents(layer, place, width)))
+            )
+            future.add_done_callback(lambda future: done.put((call, future)))
+
+        for call in range(width):
+            submit(call)
+        for _ in range(count):
+            call, future = done.get()
+            values[call] = future.result()
+            for child in children[call]:
+                waits_for[child] -= 1
+                if not waits_for[child]:
+                    submit(child)
+        return pool.submit(total, values[-width:]).result()
+
+
+def large(megabytes: int) -> float:
+    with ProcessPoolExecutor(WORKERS) as pool:
+        values = pool.submit(array, megabytes).result()
+        return sum(future.result() for future in [pool.submit(consume, values, i) for i in (1, 2, 3)])
+
+
+SHAPES = {"fan_out": fan_out, "chain": chain, "layered": layered, "large": large}

@@ -1,0 +1,91 @@
+"""liteflow: plain typed functions, composed lazily, run durably; all state in one SQLite file.
+
+    from liteflow import flow, task
+
+Importing liteflow loads nothing more: each name is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+# As type checkers know it; to import typing for it would take ten times as long as all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from liteflow.dag import Dag
+    from liteflow.errors import DefinitionError, LiteflowError, RunError, RunFailed, StoreError
+    from liteflow.flow import Flow, flow
+    from liteflow.lazy import Call, Item, Lazy
+    from liteflow.run import Run
+    from liteflow.task import Policy, Task, task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Call",
+    "Dag",
+    "DefinitionError",
+    "Flow",
+    "Item",
+    "Lazy",
+    "LiteflowError",
+    "Policy",
+    "Run",
+    "RunError",
+    "RunFailed",
+    "StoreError",
+    "Task",
+    "__version__",
+    "flow",
+    "task",
+]
+
+_HOMES = {
+    "Call": "lazy",
+    "Dag": "dag",
+    "DefinitionError": "errors",
+    "Flow": "flow",
+    "Item": "lazy",
+    "Lazy": "lazy",
+    "LiteflowError": "errors",
+    "Policy": "task",
+    "Run": "run",
+    "RunError": "errors",
+    "RunFailed": "errors",
+    "StoreError": "errors",
+    "Task": "task",
+    "flow": "flow",
+    "task": "task",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'liteflow' has no attribute {name!r}")
+    module = f"{__name__}.{home}"
+    __import__(module)
+    value = globals()[name] = getattr(sys.modules[module], name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """`liteflow.task` is the decorator, though the module that defines it has this name too.
+
+    Importing a submodule binds it in its package; that must not hide the decorator.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in ("flow", "task") and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

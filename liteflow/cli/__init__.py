@@ -1,0 +1,1 @@
+"""The command line: it reads, calls and prints; what it prints comes from views and the store."""

@@ -1,0 +1,44 @@
+"""What the commands have in common: the store they look into, and their words for options."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liteflow.store.history import History
+
+DEFAULT_DB = "liteflow.db"
+
+Db = Annotated[
+    str | None,
+    typer.Option("--db", metavar="PATH", help="The store file; else LITEFLOW_DB, else liteflow.db here."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+Ref = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run's id, the beginning of one, a flow's name (its latest run) or 'latest'."
+    ),
+]
+
+
+def chosen_db(db: str | None) -> Path:
+    """Return the store file that is meant by `--db`, `LITEFLOW_DB` or neither."""
+    return Path(db or os.environ.get("LITEFLOW_DB") or DEFAULT_DB)
+
+
+def open_history(db: str | None) -> History:
+    """Open the store that is meant, to look into it; it is never created.
+
+    Raises:
+        StoreError: There is no such file, or it is no store that can be read.
+    """
+    return History(chosen_db(db))
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: its examples, one a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,179 @@
+"""What does a terminal show while a run goes on?  A table of tasks and states, and a bar.
+
+    etl · run 3f2a · 12 s
+      ✓ generate   20/20
+      ▶ process    37/100   2 running, 61 pending
+      · combine     0/50    50 pending
+    ━━━━━━━━━━╸━━━━━━━━━━━━━━━━━  57/171
+
+In a small run each task instance has a line, in a large one each task, and no more lines than
+the terminal has.  What tasks print, and what fails, goes by above.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+
+import rich.live
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from liteflow.cli.output import knows_unicode
+from liteflow.cli.progress import LOUD, Changes, Silence, Tally, Written, finished, printed, told
+from liteflow.cli.times import duration
+from liteflow.views.shown import label
+from liteflow.views.states import FINISHED, joint_state, look, tally
+
+# A run of no more task instances than this is shown one by one.
+FEW = 12
+PER_SECOND = 4
+
+
+class Live(Silence):
+    """An observer that keeps a table on the terminal (standard error) up to date."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
+        self._console = console or Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._picture = Picture(not knows_unicode(self._console.encoding))
+        self._lock = threading.Lock()
+        self._live = rich.live.Live(
+            console=self._console,
+            get_renderable=self._render,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._stop = threading.Event()
+        # rich's own thread would end with a traceback when the terminal goes away.
+        self._ticker = threading.Thread(target=self._tick, name="liteflow-progress", daemon=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the terminal back, however the run ended."""
+        self._stop.set()
+        if self._ticker.is_alive():
+            self._ticker.join()
+        self._safely(self._live.stop)
+
+    def started(self, run_id: str, flow: str, keys: Sequence[str]) -> None:
+        """Put the table up."""
+        super().started(run_id, flow, keys)
+        self._picture.begin(label(flow), label(run_id), keys)
+        self._safely(self._live.start)
+        self._ticker.start()
+
+    def changed(self, changes: Changes) -> None:
+        """Count the changes; say above the table what failed."""
+        with self._lock:
+            self._picture.tally.apply(changes)
+        for key, (state, attempt) in changes.items():
+            if state in LOUD:
+                self._above(told(key, state, attempt), look(state).style)
+
+    def lines(self, lines: Written) -> None:
+        """Show above the table what tasks have printed."""
+        for key, stream, text in lines:
+            self._above(printed(key, text), "" if stream == "stdout" else "dim")
+
+    def _above(self, text: str, style: str) -> None:
+        self._safely(lambda: self._console.print(Text(text, style), soft_wrap=True))
+
+    def _render(self) -> RenderableType:
+        with self._lock:
+            return self._picture.render(self._console.size.height)
+
+    def _tick(self) -> None:
+        while not self._stop.wait(1 / PER_SECOND):
+            self._safely(self._live.refresh)
+
+    def _safely(self, show: Callable[[], object]) -> None:
+        try:
+            show()
+        except (OSError, ValueError):
+            # The terminal is gone; the run goes on.
+            self._stop.set()
+
+
+class Picture:
+    """What the display shows: pure, but for the time that has passed."""
+
+    def __init__(self, ascii_only: bool, now: Callable[[], float] = time.monotonic) -> None:
+        self._ascii = ascii_only
+        self._now = now
+        self._since = now()
+        self._title = ""
+        self.tally = Tally([])
+
+    def begin(self, flow: str, run_id: str, keys: Sequence[str]) -> None:
+        """The run begins now."""
+        self._title = (" - " if self._ascii else " · ").join([flow, f"run {run_id}"])
+        self._since = self._now()
+        self.tally = Tally(keys)
+
+    def render(self, height: int) -> RenderableType:
+        """Return the table and the bar, in no more lines than the terminal has."""
+        room = max(1, height - 5)
+        rows = list(self._instances() if len(self.tally) <= FEW else self._tasks(room))
+        table = Table.grid(padding=(0, 2))
+        for cells in rows[:room]:
+            table.add_row(*cells)
+        if len(rows) > room:
+            table.add_row(Text(f"  and {len(rows) - room} more", "dim"))
+        passed = duration(self._now() - self._since)
+        return Group(Text(f"{self._title}  {passed}", "bold", no_wrap=True), table, self._bar())
+
+    def _bar(self) -> RenderableType:
+        bar = Table.grid(padding=(0, 2))
+        done, total = self.tally.finished, len(self.tally)
+        style = look("failed" if self.tally.total["failed"] else "running").style
+        drawn = ProgressBar(total or 1, done, width=30, complete_style=style, finished_style=style)
+        bar.add_row(drawn, Text(f"{done}/{total}", no_wrap=True))
+        return bar
+
+    def _instances(self) -> Iterable[Sequence[Text]]:
+        for key, state in self.tally.states.items():
+            yield [self._named(state, key), Text(state, look(state).style, no_wrap=True)]
+
+    def _tasks(self, room: int) -> Iterable[Sequence[Text]]:
+        tasks = list(self.tally.tasks.items())
+        if len(tasks) > room:
+            # Lines keep their places as long as there is one for each.
+            tasks.sort(key=lambda item: _urgency(item[1]))
+        for task, counts in tasks:
+            total = sum(counts.values())
+            others = {state: n for state, n in counts.items() if state not in ("succeeded", "cached")}
+            yield [
+                self._named(_group_state(counts), task),
+                Text(f"{finished(counts)}/{total}", justify="right", no_wrap=True),
+                Text(tally(others), "dim", no_wrap=True, overflow="ellipsis"),
+            ]
+
+    def _named(self, state: str, name: str) -> Text:
+        of = look(state)
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append(f"  {of.ascii if self._ascii else of.symbol} ", of.style)
+        return text.append(label(name))
+
+
+def _urgency(counts: Counter[str]) -> int:
+    """What happens now first, then what has begun, then what waits, then what is done."""
+    if counts["running"] or counts["failed"] or counts["retrying"]:
+        return 0
+    done = finished(counts)
+    return 3 if done == sum(counts.values()) else 1 if done else 2
+
+
+def _group_state(counts: Counter[str]) -> str:
+    """A task of which some are done and none runs just now is shown as running all the same."""
+    state = joint_state(counts) or "pending"
+    begun = any(counts[done] for done in FINISHED)
+    return "running" if begun and state in ("ready", "pending") else state

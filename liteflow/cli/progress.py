@@ -1,0 +1,187 @@
+"""What does a run say of itself while it goes on?
+
+    driver --observer--> Tally (counts) --> lines, or the live display of live.py
+
+The driver calls an observer (engine.driver.Observer) in its own thread, in batches.  Whatever
+happens to the terminal, an observer never raises: a run does not fail because nobody looks.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from liteflow.cli.output import complain
+from liteflow.views.shown import cut, label, visible
+from liteflow.views.states import FINISHED, tally
+
+# What the driver tells: key -> (new state, attempt from 1), and (key, stream, text).
+Changes = Mapping[str, tuple[str, int]]
+Written = Sequence[tuple[str, str, str]]
+
+# In a run of more task instances than this, a line for each would bury what matters.
+MANY = 50
+SECONDS_BETWEEN_SUMMARIES = 5.0
+LONGEST_LINE = 1000
+
+# These are said however large the run is.
+LOUD = ("failed", "retrying")
+
+_SERIAL = re.compile(r"(-\d+|\[\d+\])$")
+
+
+class Tally:
+    """How many task instances are in which state, in all and for each task.
+
+    >>> counts = Tally(["load", "load-2", "sum"])
+    >>> counts.apply({"load-2": ("running", 1)})
+    >>> counts.total["running"], counts.tasks["load"]["running"], counts.finished
+    (1, 1, 0)
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.states = dict.fromkeys(keys, "pending")
+        self.total = Counter(self.states.values())
+        self.tasks: dict[str, Counter[str]] = {}
+        for key in keys:
+            self.tasks.setdefault(task_of(key), Counter())["pending"] += 1
+
+    def apply(self, changes: Changes) -> None:
+        """Count these changes."""
+        for key, (state, _attempt) in changes.items():
+            of_task = self.tasks.setdefault(task_of(key), Counter())
+            before = self.states.get(key)
+            for counts in (self.total, of_task):
+                if before is not None:
+                    counts[before] -= 1
+                counts[state] += 1
+            self.states[key] = state
+
+    @property
+    def finished(self) -> int:
+        """How many will not run any more."""
+        return finished(self.total)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+def finished(counts: Counter[str]) -> int:
+    """Return how many of those counted will not run any more."""
+    return sum(counts[state] for state in FINISHED)
+
+
+def task_of(key: str) -> str:
+    """Return what the keys of one task have in common.
+
+    >>> task_of("transform-2"), task_of("double[17]"), task_of("load")
+    ('transform', 'double', 'load')
+    """
+    return _SERIAL.sub("", key) or key
+
+
+class Silence:
+    """An observer that says nothing (`--quiet`); it remembers which run it was told of."""
+
+    def __init__(self) -> None:
+        self.run_id: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing was opened."""
+
+    def started(self, run_id: str, flow: str, keys: Sequence[str]) -> None:
+        """Remember which run it is."""
+        self.run_id = run_id
+
+    def changed(self, changes: Changes) -> None:
+        """Say nothing."""
+
+    def lines(self, lines: Written) -> None:
+        """Say nothing."""
+
+    def ended(self, state: str) -> None:
+        """Say nothing."""
+
+
+class Lines(Silence):
+    """An observer that writes lines to standard error, for pipes, files and simple terminals.
+
+    In a small run each task instance that ends has its line; in a large one there is a
+    summary every few seconds.  What failed, and what is tried again, is always said.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._tally = Tally([])
+        self._said_at = now()
+
+    def started(self, run_id: str, flow: str, keys: Sequence[str]) -> None:
+        """Say which run it is."""
+        super().started(run_id, flow, keys)
+        self._tally = Tally(keys)
+        self._said_at = self._now()
+        complain(f"run {visible(run_id)} of {visible(flow)}: {len(keys)} task instances")
+
+    def changed(self, changes: Changes) -> None:
+        """Say what has ended, or how far the run is."""
+        self._tally.apply(changes)
+        for key, (state, attempt) in changes.items():
+            if state in LOUD or (state in FINISHED and len(self._tally) <= MANY):
+                complain(told(key, state, attempt))
+        if len(self._tally) > MANY and self._now() - self._said_at >= SECONDS_BETWEEN_SUMMARIES:
+            self._said_at = self._now()
+            complain(f"{self._tally.finished} of {len(self._tally)}: {tally(self._tally.total)}")
+
+    def lines(self, lines: Written) -> None:
+        """Show what tasks have printed."""
+        for key, _stream, text in lines:
+            complain(printed(key, text))
+
+
+def told(key: str, state: str, attempt: int) -> str:
+    """Say in one line what has become of a task instance.
+
+    >>> told("load", "retrying", 2), told("load", "succeeded", 1)
+    ('load: retrying after attempt 2', 'load: succeeded')
+    """
+    after = f" after attempt {attempt}" if state == "retrying" or (state == "failed" and attempt > 1) else ""
+    return f"{label(key)}: {state}{after}"
+
+
+def printed(key: str, text: str) -> str:
+    """Return a line that a task has printed, as it is shown while the run goes on.
+
+    >>> printed("load", "loading\\n")
+    'load | loading'
+    """
+    shown = visible(text[: LONGEST_LINE + 1].removesuffix("\n"), keep="\t")
+    return f"{label(key)} | {cut(shown, LONGEST_LINE)}"
+
+
+def fitting(quiet: bool, debug: bool) -> Silence:
+    """Return the observer that fits what standard error is.
+
+    Args:
+        quiet: Nothing is to be said.
+        debug: The terminal must stay free for a debugger.
+    """
+    if quiet:
+        return Silence()
+    from liteflow.cli.output import is_terminal  # noqa: PLC0415
+
+    if debug or not is_terminal(sys.stderr):
+        return Lines()
+    from liteflow.cli.live import Live  # noqa: PLC0415  rich takes 60 ms, and only terminals need it
+
+    return Live()

@@ -1,0 +1,193 @@
+"""`liteflow run FILE`: run a flow of a script, show how it goes on and what came out."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from liteflow.cli.arguments import read_inputs
+from liteflow.cli.common import Db, examples
+from liteflow.cli.look import took_of, tracebacks
+from liteflow.cli.output import coloured, complain, say, to_json
+from liteflow.cli.progress import fitting
+from liteflow.cli.records import output_record, previewed, run_record
+from liteflow.cli.script import load_flow, print_users_traceback
+from liteflow.errors import CommandLineError, LiteflowError
+from liteflow.flow import Flow
+from liteflow.run import Run
+from liteflow.store.history import History, RunRow, TaskRow
+from liteflow.views.shown import label, visible
+from liteflow.views.states import tally
+from liteflow.xcom import preview_of
+
+# So many outputs are shown; a flow may end in thousands of tasks.
+MANY_OUTPUTS = 20
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was told to end, by a signal that is not Ctrl-C but means the same to a run."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        epilog=examples(
+            "liteflow run etl.py",
+            "liteflow run etl.py path=other.csv transform.scale=2.5",
+            "liteflow run flows.py:daily --db daily.db --max-workers 4 --json",
+        )
+    )
+    def run(
+        target: Annotated[
+            str,
+            typer.Argument(
+                metavar="FILE[:FLOW]", help="A Python file, and which of its flows if it has several."
+            ),
+        ],
+        arguments: Annotated[
+            list[str] | None,
+            typer.Argument(
+                metavar="NAME=VALUE",
+                help="Arguments of the flow, or of a task: task.parameter=value. A value is read as JSON if "
+                "it is JSON and the parameter is not text.",
+            ),
+        ] = None,
+        *,
+        db: Db = None,
+        executor: Annotated[
+            str | None, typer.Option(metavar="NAME", help="Where tasks run: process, thread or inline.")
+        ] = None,
+        max_workers: Annotated[
+            int | None, typer.Option(min=1, metavar="N", help="So many tasks at a time.")
+        ] = None,
+        run_id: Annotated[
+            str | None, typer.Option(metavar="ID", help="The id of the run; else one is made.")
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+        debug: Annotated[
+            bool,
+            typer.Option(
+                "--debug",
+                help="Run in this process, one task at a time, so that breakpoint() works; whole tracebacks.",
+            ),
+        ] = False,
+    ) -> None:
+        """Run a flow of a Python file.
+
+        The exit status is 0 if the run succeeded, 1 if it failed, 2 if it could not begin.
+        """
+        options: dict[str, Any] = {
+            "db": db,
+            "executor": executor or ("inline" if debug else None),
+            "max_workers": max_workers,
+            "run_id": run_id,
+        }
+        with signals_as_exceptions():
+            flow = load_flow(target)
+            inputs = read_inputs(flow, arguments or [])
+            given = {name: value for name, value in options.items() if value is not None}
+            ended = _run(flow, inputs, given, quiet, debug)
+        _report(ended, as_json, quiet)
+        raise typer.Exit(0 if ended.state == "succeeded" else 1)
+
+
+@contextmanager
+def signals_as_exceptions() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does: cancelled, and what is finished kept."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    before = {number: signal.signal(number, terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(
+    flow: Flow[Any, Any], inputs: dict[str, object], options: dict[str, Any], quiet: bool, debug: bool
+) -> Run[Any]:
+    observer = fitting(quiet, debug or options.get("executor") == "inline")
+    try:
+        with observer:
+            return flow.run(inputs=inputs, check=False, observer=observer, **options)
+    except LiteflowError:
+        if debug:
+            traceback.print_exc()
+        raise
+    except KeyboardInterrupt:
+        if observer.run_id is not None:
+            complain(f"liteflow: run {visible(observer.run_id)} is cancelled; what had finished is kept")
+        raise
+    except Exception as error:  # noqa: BLE001  it is the flow's own, whatever it is
+        if debug:
+            traceback.print_exc()
+        else:
+            # Not a task's error, which the run keeps: the flow's own function raised it.
+            print_users_traceback(error)
+        raise CommandLineError(f"flow {label(flow.name)} raised {type(error).__name__}") from None
+
+
+def _report(run: Run[Any], as_json: bool, quiet: bool) -> None:
+    """Print what came of the run: its outputs, or the tracebacks of the tasks that failed."""
+    tasks = run.tasks
+    states = Counter(row.state for row in tasks.values())
+    if run.db is None:
+        # Nothing is kept, so nothing can be looked up; but the values and the error are here.
+        row, outputs, said = None, _outputs_at_hand(run, tasks), _traceback_at_hand(run)
+    else:
+        with History(run.db) as history:
+            row = history.find_run(run.id)
+            outputs = {xcom.key: output_record(xcom) for xcom in history.xcoms(run.id) if xcom.key in run}
+            said = list(tracebacks(history, run.id, tasks.values()))
+    for text in said:
+        complain(text)
+    if as_json:
+        say(to_json(_record(run, row, states, outputs), indent=2))
+    elif not quiet:
+        _say_outcome(run, row, states, outputs)
+
+
+Outputs = Mapping[str, Mapping[str, object]]
+
+
+def _say_outcome(run: Run[Any], row: RunRow | None, states: Counter[str], outputs: Outputs) -> None:
+    took = f" in {took_of(row)}" if row is not None and took_of(row) else ""
+    say(f"run {visible(run.id)} of {visible(run.flow)} {coloured(run.state)}{took}: {tally(states)}")
+    for key in list(outputs)[:MANY_OUTPUTS]:
+        say(f"  {label(key)} = {label(str(outputs[key]['preview']), 500)}")
+    if len(outputs) > MANY_OUTPUTS:
+        say(f"  and {len(outputs) - MANY_OUTPUTS} more")
+
+
+def _record(run: Run[Any], row: RunRow | None, states: Counter[str], outputs: Outputs) -> dict[str, object]:
+    known = run_record(row) if row is not None else {"id": run.id, "flow": run.flow, "state": run.state}
+    failures = run.failure.failures if run.failure is not None else {}
+    return {**known, "db": run.db, "states": dict(states), "outputs": outputs, "failures": failures}
+
+
+def _outputs_at_hand(run: Run[Any], tasks: Mapping[str, TaskRow]) -> Outputs:
+    values = {key: run[key] for key in run if tasks[key].state == "succeeded"}
+    return {key: previewed(type(value).__name__, *preview_of(value)) for key, value in values.items()}
+
+
+def _traceback_at_hand(run: Run[Any]) -> list[str]:
+    cause = run.failure and run.failure.__cause__
+    if cause is None:
+        return []
+    return [visible("".join(traceback.format_exception(cause)).rstrip(), keep="\n\t")]

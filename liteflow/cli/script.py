@@ -1,0 +1,177 @@
+"""How does `liteflow run FILE` get at the flows of a script?
+
+The script becomes the main module, as with `python FILE`: its folder is first in the search
+path, its functions and classes travel to workers as those of a main module do, and resuming
+it finds them again however it was started.  Only what stands under
+`if __name__ == "__main__":` is not run: its name is `SCRIPT_MODULE`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import traceback
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+from liteflow.cli.output import complain
+from liteflow.errors import CommandLineError, UnknownNameError
+from liteflow.flow import Flow
+from liteflow.pickling import SCRIPT_MODULE
+from liteflow.views.shown import label, visible
+
+# More than any script; a device or a database given by mistake is not read to its end.
+LARGEST = 16 * 1024 * 1024
+
+
+def load_flow(target: str) -> Flow[Any, Any]:
+    """Load a script, and return its flow.
+
+    Args:
+        target: `FILE`, or `FILE:flow` with the name of the flow or of the variable it is in.
+
+    Raises:
+        CommandLineError: There is no such file or flow, or the script failed while it was
+            loaded; then its own traceback has been printed.
+    """
+    file, wanted = split_target(target)
+    return pick_flow(load_script(Path(file)), wanted, file)
+
+
+def split_target(target: str) -> tuple[str, str | None]:
+    """Return the file and the flow's name that `FILE[:flow]` means.
+
+    >>> split_target("etl.py:daily"), split_target("etl.py")
+    (('etl.py', 'daily'), ('etl.py', None))
+    """
+    file, colon, name = target.rpartition(":")
+    if not colon or "/" in name or os.path.exists(target):  # noqa: PTH110  may be no valid path at all
+        return target, None
+    return file, name
+
+
+def looks_like_script(target: str) -> bool:
+    """Whether `FILE[:flow]` is meant, and not a run or a flow's name.
+
+    >>> looks_like_script("etl.py:daily"), looks_like_script("latest")
+    (True, False)
+    """
+    return split_target(target)[0].endswith(".py")
+
+
+def load_script(path: Path) -> ModuleType:
+    """Run the script's top level as the main module, and return that module."""
+    code_of = _read(path)
+    full = path.absolute()
+    module = ModuleType(SCRIPT_MODULE)
+    loader = SourceFileLoader(SCRIPT_MODULE, str(full))
+    module.__dict__.update(__file__=str(full), __loader__=loader, __spec__=None, __builtins__=__builtins__)
+    _become_main(module, full)
+    try:
+        # Not through the import system, which would write a __pycache__ beside the script.
+        exec(loader.source_to_code(code_of, str(full)), module.__dict__)
+    except SystemExit as error:
+        raise CommandLineError(
+            f"{path} ended itself while it was loaded (exit status {label(str(error.code))}); "
+            'put what only a program does under if __name__ == "__main__":'
+        ) from None
+    except Exception as error:  # noqa: BLE001  it is the script's own, whatever it is
+        print_users_traceback(error, str(full))
+        raise CommandLineError(f"{path} failed while it was loaded: {type(error).__name__}") from None
+    return module
+
+
+def pick_flow(module: ModuleType, wanted: str | None, file: str) -> Flow[Any, Any]:
+    """Return the flow of that name, or the only one.
+
+    Raises:
+        CommandLineError: There is none, or which one is not clear.
+    """
+    flows: dict[int, Flow[Any, Any]] = {}
+    by_name: dict[str, Flow[Any, Any]] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, Flow):
+            flows[id(value)] = value
+            by_name[name] = value
+    by_name |= {flow.name: flow for flow in flows.values()}
+    names = sorted({label(flow.name) for flow in flows.values()})
+    if not flows:
+        raise CommandLineError(
+            f'{file} has no flow; decorate a function with @flow, or make one: Flow("name", expression)'
+        )
+    if wanted is not None:
+        if wanted not in by_name:
+            raise UnknownNameError(file, "flow", wanted, names)
+        return by_name[wanted]
+    if len(flows) > 1:
+        raise CommandLineError(
+            f"{file} has {len(flows)} flows: {', '.join(names)}; say which one: {file}:{names[0]}"
+        )
+    return next(iter(flows.values()))
+
+
+def print_users_traceback(error: BaseException, first_file: str | None = None) -> None:
+    """Print the traceback of an error in the user's code, without the frames that are ours.
+
+    Args:
+        error: What was raised.
+        first_file: The traceback begins where this file is first met; None: where the
+            library is left for good.
+    """
+    shown = (
+        _from_file(error.__traceback__, first_file) if first_file else _beyond_library(error.__traceback__)
+    )
+    lines = traceback.format_exception(type(error), error, shown)
+    complain(visible("".join(lines).rstrip("\n"), keep="\n\t"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise CommandLineError(f"{path} is a directory; give the script in it")
+        if not stat.S_ISREG(found.st_mode):
+            raise CommandLineError(f"{path} is not a regular file")
+        if found.st_size > LARGEST:
+            raise CommandLineError(f"{path} is too large for a script ({found.st_size} bytes)")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise CommandLineError(f"no such file: {label(str(path), 200)}") from None
+    except (OSError, ValueError) as error:
+        raise CommandLineError(f"can't read {label(str(path), 200)}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _become_main(module: ModuleType, path: Path) -> None:
+    # The module that was the main one until now must live on: our own code may be in it.
+    sys.modules["__liteflow_command_line__"] = sys.modules["__main__"]
+    sys.modules["__main__"] = sys.modules[SCRIPT_MODULE] = module
+    sys.argv = [str(path)]
+    # As Python does: the folder of the file itself, where a symbolic link leads to it.
+    sys.path.insert(0, str(path.resolve().parent))
+    # `python -m liteflow` in a checkout found us in the working directory; workers must find us too.
+    home = str(Path(__file__).parents[2])
+    if home not in sys.path:
+        sys.path.append(home)
+
+
+def _from_file(frames: TracebackType | None, file: str) -> TracebackType | None:
+    while frames is not None and frames.tb_frame.f_code.co_filename != file:
+        frames = frames.tb_next
+    return frames
+
+
+def _beyond_library(frames: TracebackType | None) -> TracebackType | None:
+    library = str(Path(__file__).parent.parent) + os.sep
+    first: TracebackType | None = frames
+    while frames is not None:
+        if frames.tb_frame.f_code.co_filename.startswith(library):
+            first = frames.tb_next
+        frames = frames.tb_next
+    return first

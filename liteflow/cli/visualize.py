@@ -1,0 +1,113 @@
+"""`liteflow visualize`: a run, or a flow in a script, as Mermaid, DOT or text."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from liteflow.cli.common import Db, examples, open_history
+from liteflow.cli.output import complain, knows_unicode, say
+from liteflow.cli.script import load_flow, looks_like_script
+from liteflow.errors import CommandLineError
+from liteflow.views import mermaid as mermaid_view
+from liteflow.views.dot import dot
+from liteflow.views.graph import Graph, fold, from_dag, from_run
+from liteflow.views.mermaid import mermaid
+from liteflow.views.text import text
+
+# A folded picture has at most so many nodes and edges, if folding can do that.
+FOLDED_NODES = 30
+FOLDED_EDGES = 60
+
+
+class Format(StrEnum):
+    """What a graph can be written as."""
+
+    mermaid = "mermaid"
+    dot = "dot"
+    text = "text"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        epilog=examples(
+            "liteflow visualize latest",
+            "liteflow visualize etl --format text",
+            "liteflow visualize etl.py:daily --format dot | dot -Tsvg > daily.svg",
+        )
+    )
+    def visualize(
+        target: Annotated[
+            str,
+            typer.Argument(
+                metavar="FLOW|RUN|FILE[:FLOW]",
+                help="A run, as `show` has it, or a flow in a Python file, which is loaded for that.",
+            ),
+        ],
+        arguments: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="NAME=VALUE", help="With FILE: arguments of the flow."),
+        ] = None,
+        *,
+        to: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.mermaid,
+        folded: Annotated[
+            bool | None,
+            typer.Option(
+                "--fold/--no-fold",
+                help="Draw the task instances of one task as one; by default only when they are too many.",
+            ),
+        ] = None,
+        db: Db = None,
+    ) -> None:
+        """Draw a run with its states, or the flow of a script."""
+        graph = (
+            _of_script(target, arguments or [])
+            if looks_like_script(target)
+            else _of_run(target, arguments, db)
+        )
+        if folded:
+            graph = fold(graph, FOLDED_NODES, FOLDED_EDGES)
+        elif folded is None and to is Format.mermaid:
+            graph = _drawable(graph)
+        say(_written(graph, to))
+
+
+def _of_script(target: str, words: list[str]) -> Graph:
+    # Imported here: who looks at a run needs no flow.
+    from liteflow.cli.arguments import read_inputs  # noqa: PLC0415
+
+    flow = load_flow(target)
+    return from_dag(flow.compile(inputs=read_inputs(flow, words)))
+
+
+def _of_run(ref: str, arguments: list[str] | None, db: str | None) -> Graph:
+    if arguments:
+        raise CommandLineError("arguments go with a Python file: a run has had its own")
+    with open_history(db) as history:
+        run = history.find_run(ref)
+        return from_run(run, history.tasks(run.id), history.edges(run.id))
+
+
+def _drawable(graph: Graph) -> Graph:
+    """What mermaid draws: it refuses a text that is too long or has too many edges."""
+    if len(graph.edges) <= mermaid_view.MAX_EDGES and len(mermaid(graph)) <= mermaid_view.MAX_CHARACTERS:
+        return graph
+    folded = fold(graph, FOLDED_NODES, FOLDED_EDGES)
+    complain(
+        f"liteflow: {graph.instances} task instances are too many for mermaid; they are drawn folded, "
+        "--no-fold draws each"
+    )
+    return folded
+
+
+def _written(graph: Graph, to: Format) -> str:
+    if to is Format.mermaid:
+        return mermaid(graph)
+    if to is Format.dot:
+        return dot(graph)
+    return text(graph, ascii_only=not knows_unicode(sys.stdout.encoding))

@@ -1,0 +1,174 @@
+"""The DAG of a flow: its calls, numbered, checked and frozen.
+
+    expression of lazy values --compiler.compile_dag--> Dag --engine--> run
+
+A node's arguments are as a worker is to get them: plain atoms as they are, everything else
+pickled, with holes where the results of other nodes go.  Two builds of the same flow with
+the same arguments are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from attrs import frozen
+
+from liteflow.errors import UnknownNameError
+from liteflow.pickling import Definitions, Packed
+from liteflow.task import Task
+
+ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex})
+"""Values of exactly these types stand in a node as they are."""
+
+
+class Hole(NamedTuple):
+    """Here goes the result of the node `source`, or what `path` leads to in it."""
+
+    source: int
+    path: tuple[object, ...] = ()
+
+
+Argument = object
+"""An atom, a Hole, or a Packed whose holes are Hole."""
+
+
+class Edge(NamedTuple):
+    """`target` waits for `source`, whose result goes into `parameter`; None: only the order counts."""
+
+    source: str
+    target: str
+    parameter: str | None
+
+
+@frozen
+class Node:
+    """One call in a DAG: a task instance to be.
+
+    Attributes:
+        index: Its number; every node that it waits for has a smaller one.
+        key: Its name in the run.
+        task: The task that is called.
+        args, kwargs: The arguments.
+        after: Indexes of nodes that must end before it starts, though it gets nothing from them.
+    """
+
+    index: int
+    key: str
+    task: Task[..., Any]
+    args: tuple[Argument, ...]
+    kwargs: Mapping[str, Argument]
+    after: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Indexes of the nodes whose results it gets, each once, in the order of the arguments."""
+        return tuple(dict.fromkeys(s for sources in self.feeds().values() for s in sources))
+
+    def feeds(self) -> dict[str, tuple[int, ...]]:
+        """Return, for each parameter that results go into, the indexes of the nodes they come from."""
+        fed: dict[str, dict[int, None]] = {}
+        for parameter, value in self.arguments():
+            if type(value) in ATOMS:
+                continue
+            for hole in holes_of(value):
+                fed.setdefault(parameter, {})[hole.source] = None
+        return {parameter: tuple(sources) for parameter, sources in fed.items()}
+
+    def arguments(self) -> Iterator[tuple[str, Argument]]:
+        """Iterate over (parameter, argument); what goes to `*rest` has its name each time."""
+        signature = self.task.signature
+        for i, value in enumerate(self.args):
+            named = i < len(signature.positional)
+            yield (signature.positional[i] if named else str(signature.rest)), value
+        yield from self.kwargs.items()
+
+
+def holes_of(argument: Argument) -> tuple[Hole, ...]:
+    """Return the holes of an argument, in the order of their places."""
+    if isinstance(argument, Hole):
+        return (argument,)
+    return argument.holes if isinstance(argument, Packed) else ()
+
+
+@frozen(slots=False, eq=False, repr=False)
+class Dag:
+    """A compiled flow.
+
+    Attributes:
+        name: The flow's name.
+        nodes: Its calls in an order in which they could run one by one, which is always the
+            same for the same flow; `nodes[i].index` is i.
+        result: What the flow returns, with holes for results.
+        parameters: The flow's parameters, name to value.
+        definitions: Classes of the main script that the arguments need.
+
+    >>> from liteflow import flow, task
+    >>> @task
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> @flow
+    ... def twice(x: int = 1):
+    ...     return double(x) >> double()
+    >>> dag = twice.compile()
+    >>> dag.edges
+    (Edge(source='double', target='double-2', parameter='x'),)
+    >>> dag.leaves
+    ('double-2',)
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    result: Packed
+    parameters: Mapping[str, object]
+    definitions: Definitions
+
+    @property
+    def calls(self) -> tuple[Node, ...]:
+        """The calls; another name for `nodes`."""
+        return self.nodes
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """All edges, by target; those of data before those of order."""
+        keys = [node.key for node in self.nodes]
+        edges: list[Edge] = []
+        for node in self.nodes:
+            fed = node.feeds()
+            edges += [Edge(keys[s], node.key, name) for name, sources in fed.items() for s in sources]
+            edges += [Edge(keys[s], node.key, None) for s in node.after]
+        return tuple(edges)
+
+    @cached_property
+    def leaves(self) -> tuple[str, ...]:
+        """Keys of the final calls: those that no other call waits for."""
+        waited_for = {s for node in self.nodes for s in (*node.inputs, *node.after)}
+        return tuple(node.key for node in self.nodes if node.index not in waited_for)
+
+    @cached_property
+    def _indexes(self) -> dict[str, int]:
+        return {node.key: node.index for node in self.nodes}
+
+    def node(self, key: str) -> Node:
+        """Return the call of that key.
+
+        Raises:
+            UnknownNameError: There is none; the error lists similar ones.
+        """
+        index = self._indexes.get(key)
+        if index is None:
+            raise UnknownNameError(f"flow {self.name}", "call", key, list(self._indexes))
+        return self.nodes[index]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Dag):
+            return NotImplemented
+        # The parameters have gone into the arguments; as values they need not be comparable.
+        return (self.name, self.nodes, self.result) == (other.name, other.nodes, other.result)
+
+    def __hash__(self) -> int:
+        return hash((self.name, len(self.nodes), self.result.data))
+
+    def __repr__(self) -> str:
+        return f"<Dag {self.name}: {len(self.nodes)} calls, {len(self.edges)} edges>"

@@ -1,0 +1,355 @@
+"""The loop that runs a plan: it asks the schedule, tells executors, writes the journal.
+
+    schedule --ready--> lanes --calls--> executors --news--> schedule
+                                            |
+                                            +--rows--> journal (many to a transaction)
+
+It decides little: what may run is the schedule's matter (pure), how an attempt runs the
+executor's.  Values pass through as bytes.  One thread, one selector, and it never waits for
+the disk with nothing else to do: outcomes are committed a few milliseconds after they came,
+in the order in which they came, so that no result is in the store before those it was made
+of.  With `durability="full"` they are committed before anything that needs them starts.
+"""
+
+from __future__ import annotations
+
+import random
+import selectors
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Protocol
+
+from attrs import frozen
+
+from liteflow.engine.lanes import ReadyLane
+from liteflow.engine.plan import Plan
+from liteflow.engine.schedule import Schedule, State
+from liteflow.executor.base import Call, Executor, Failed, News, Work
+from liteflow.executor.payload import Large, Payload
+from liteflow.store.journal import Journal
+
+# Outcomes wait at most this long, and at most so many of them, for their transaction.
+_COMMIT_S = 0.005
+_COMMIT_ROWS = 1000
+# A payload larger than a piece is written piece by piece, with the loop going on between.
+PIECE = 8 * 1024 * 1024
+# Attempts that run longer than this are shown as running to whoever looks at the file.
+_LONG_S = 1.0
+
+
+class Observer(Protocol):
+    """Whoever wants to see a run while it goes on; called from the driver's thread, in batches."""
+
+    def started(self, run_id: str, flow: str, keys: Sequence[str]) -> None:
+        """The run has begun, with these task instances."""
+        ...
+
+    def changed(self, changes: Mapping[str, tuple[str, int]]) -> None:
+        """Task instances are in new states: key -> (state, attempt)."""
+        ...
+
+    def lines(self, lines: list[tuple[str, str, str]]) -> None:
+        """Attempts have written: (key, stream, text with its line end)."""
+        ...
+
+    def ended(self, state: str) -> None:
+        """The run has ended."""
+        ...
+
+
+@frozen(kw_only=True)
+class Ending:
+    """How a run ended: its state, and of what its user may ask without reading the store."""
+
+    state: str
+    first_failure: int | None
+    failures: Mapping[int, Failed]
+    payloads: Mapping[int, Payload]
+
+
+class Driver:
+    """Runs one plan, once.
+
+    Args:
+        plan: What to run.
+        begin: Opens the journal and begins the run in it; called when the plan has shown that
+            it can be run, while the first worker comes up.
+        make_executor: Gives the executor of a lane's name.
+        fail_fast: Whether the first failure ends everything.
+        full: Whether results are committed before what needs them starts.
+        keep: Nodes whose values the user will ask for.
+        observer: Is told what happens; None: nobody.
+        echo: Gets what attempts write, where no observer does: (key, stream, text) each.
+        epoch_ns: Monotonic time at which the run started.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        begin: Callable[[], Journal],
+        make_executor: Callable[[str, Work], Executor],
+        *,
+        fail_fast: bool,
+        full: bool,
+        keep: frozenset[int],
+        observer: Observer | None,
+        echo: Callable[[list[tuple[str, str, str]]], None],
+        epoch_ns: int,
+    ) -> None:
+        self._plan = plan
+        self._open_journal = begin
+        self._fail_fast = fail_fast
+        self._full = full
+        self._keep = keep
+        self._observer = observer
+        self._tell_lines = echo if observer is None else observer.lines
+        self._epoch_ns = epoch_ns
+        self._payloads: dict[int, Payload] = {}
+        self._uses = plan.uses
+        self._attempts: dict[int, int] = {}
+        self._retries: list[tuple[float, int]] = []
+        self._failures: dict[int, Failed] = {}
+        self._changes: dict[str, tuple[str, int]] = {}
+        self._rows_since: float | None = None
+        self._pieces: deque[tuple[int, int, memoryview]] = deque()
+        self._next_long = time.monotonic() + _LONG_S
+        self._schedule = Schedule(plan.predecessors())
+        heights = self._schedule.heights()
+        self._lanes = [ReadyLane(heights, self._begin) for _ in plan.lanes]
+        work = Work(
+            plan.functions, plan.function_bytes, plan.dag.definitions, self._payload_of, epoch_ns
+        )
+        self._executors = [make_executor(name, work) for name in plan.lanes]
+
+    def run(self) -> Ending:
+        """Run to the end.
+
+        Raises:
+            StoreError: The journal could not be written; what had been committed is there.
+            BaseException: What interrupted the loop (Ctrl-C); all attempts have been ended, and
+                what had finished is committed.
+        """
+        with selectors.DefaultSelector() as selector:
+            try:
+                for executor in self._executors:
+                    executor.watch(selector)
+                if "process" in self._plan.lanes:
+                    self._plan.prepare("process")
+                self._journal = self._open_journal()
+                for node in self._schedule.start():
+                    self._lanes[self._plan.lane_of[node]].push(node)
+                self._loop(selector)
+                self._tell_changes()
+            finally:
+                for executor in self._executors:
+                    executor.close()
+                self._commit_all()
+        return self._ending()
+
+    def _loop(self, selector: selectors.BaseSelector) -> None:
+        schedule, executors = self._schedule, self._executors
+        while not schedule.over:
+            if self._full:
+                self._commit_all()
+            for executor, lane in zip(executors, self._lanes, strict=True):
+                if lane:
+                    executor.fill(lane)
+            for key, mask in selector.select(self._patience()):
+                for news in key.data(mask):
+                    self._learn(news)
+            now = time.monotonic()
+            for executor in executors:
+                due = executor.look_at()
+                if due is not None and due <= now:
+                    for news in executor.look(now):
+                        self._learn(news)
+            while self._retries and self._retries[0][0] <= now:
+                node = heappop(self._retries)[1]
+                if schedule.state(node) is State.RETRYING:
+                    schedule.retry(node)
+                    self._lanes[self._plan.lane_of[node]].push(node)
+            if self._rows_since is not None and (
+                now >= self._rows_since + _COMMIT_S or self._journal.waiting >= _COMMIT_ROWS
+            ):
+                self._commit_some()
+            if now >= self._next_long:
+                self._note_long(now)
+            if self._changes:
+                self._tell_changes()
+
+    def _patience(self) -> float | None:
+        """How long the loop may wait for news, in seconds."""
+        times = [due for e in self._executors if (due := e.look_at()) is not None]
+        if self._retries:
+            times.append(self._retries[0][0])
+        if self._rows_since is not None:
+            times.append(self._rows_since + _COMMIT_S)
+        times.append(self._next_long)
+        return max(0.0, min(times) - time.monotonic())
+
+    # --- giving out ------------------------------------------------------------------------
+
+    def _begin(self, node: int) -> Call:
+        self._schedule.run(node)
+        attempt = self._attempts.get(node, 1)
+        if self._observer is not None:
+            self._changes[self._plan.dag.nodes[node].key] = ("running", attempt)
+        return self._plan.call(node, attempt)
+
+    def _payload_of(self, source: int) -> Payload:
+        payload = self._payloads.get(source)
+        if payload is None:
+            # A large constant: it becomes shared memory when it is first needed.
+            data = self._plan.constants[-1 - source]
+            payload = self._payloads[source] = Payload("pickle", Large.written((data,), len(data)))
+        return payload
+
+    # --- what came of it -------------------------------------------------------------------
+
+    def _learn(self, news: News) -> None:
+        """Take in what a worker said."""
+        if news.finished:
+            self._learn_finished(news)
+        for failed in news.failed:
+            if self._is_current(failed.node, failed.attempt):
+                self._learn_failed(failed, news.worker)
+        for node in news.returned:
+            if self._schedule.state(node) is State.RUNNING:
+                self._schedule.give_back(node)
+                self._lanes[self._plan.lane_of[node]].push(node)
+        if news.lines:
+            self._learn_lines(news)
+
+    def _learn_finished(self, news: News) -> None:
+        schedule, plan, uses, payloads = self._schedule, self._plan, self._uses, self._payloads
+        base, lanes, lane_of, keep = self._journal.base, self._lanes, plan.lane_of, self._keep
+        worker = news.worker
+        rows = []
+        for done in news.finished:
+            node, attempt = done[0], done[1]
+            if not self._is_current(node, attempt):
+                continue
+            payload = done[11]
+            if uses[node] or node in keep:
+                payloads[node] = Payload(done[5], payload)
+            stored = payload if type(payload) is bytes else self._stored(base + node, payload)
+            rows.append((base + node, "succeeded", *done[1:4], worker, None, *done[4:11], stored))
+            for ready in schedule.succeed(node).ready:
+                lanes[lane_of[ready]].push(ready)
+            self._done_with(node)
+            if self._observer is not None:
+                self._changes[plan.dag.nodes[node].key] = ("succeeded", attempt)
+        self._journal.outcomes(rows)
+        self._touch()
+
+    def _learn_failed(self, failed: Failed, worker: str) -> None:
+        node, schedule, journal = failed.node, self._schedule, self._journal
+        policy = self._plan.policy(node)
+        again = failed.retryable and failed.attempt <= policy.retries
+        row = journal.base + node
+        journal.attempts(
+            [
+                (row, failed.attempt, failed.outcome, failed.started, failed.took, worker)
+                + (failed.error, failed.traceback, failed.exception)
+            ]
+        )
+        self._touch()
+        key = self._plan.dag.nodes[node].key
+        if again:
+            schedule.retry_later(node)
+            self._attempts[node] = failed.attempt + 1
+            delay = policy.delay_before(failed.attempt + 1, random.random)
+            heappush(self._retries, (time.monotonic() + delay, node))
+            self._changes[key] = ("retrying", failed.attempt)
+            return
+        self._failures[node] = failed
+        blocked = schedule.fail(node).blocked
+        self._changes[key] = ("failed", failed.attempt)
+        times = (failed.attempt, failed.started, failed.took, worker, failed.error)
+        rows = [(row, "failed", *times, *_NO_VALUE)]
+        for other in blocked:
+            why = f"{key} failed"
+            rows.append((journal.base + other, "upstream_failed", 0, None, None, None, why, *_NO_VALUE))
+            self._changes[self._plan.dag.nodes[other].key] = ("upstream_failed", 0)
+        journal.outcomes(rows)
+        for ended in (node, *blocked):
+            self._done_with(ended)
+        if self._fail_fast:
+            for other in schedule.cancel_all():
+                self._changes[self._plan.dag.nodes[other].key] = ("cancelled", 0)
+
+    def _learn_lines(self, news: News) -> None:
+        base = self._journal.base
+        self._journal.logs([(base + n, a, at, s, t.removesuffix("\n")) for n, a, at, s, t in news.lines])
+        self._touch()
+        if not news.shown:
+            nodes = self._plan.dag.nodes
+            self._tell_lines([(nodes[n].key, stream, text) for n, _attempt, _at, stream, text in news.lines])
+
+    def _is_current(self, node: int, attempt: int) -> bool:
+        """Whether an outcome is the one we wait for, not a late word of an attempt written off."""
+        return self._schedule.state(node) is State.RUNNING and self._attempts.get(node, 1) == attempt
+
+    def _done_with(self, node: int) -> None:
+        """A node needs its inputs no more."""
+        for source in self._plan.before(node):
+            uses = self._uses[source] = self._uses[source] - 1
+            if uses <= 0 and source not in self._keep and source in self._payloads:
+                del self._payloads[source]
+                for executor in self._executors:
+                    executor.release(source)
+
+    def _tell_changes(self) -> None:
+        if self._observer is not None:
+            self._observer.changed(self._changes)
+        self._changes = {}
+
+    # --- the journal -----------------------------------------------------------------------
+
+    def _touch(self) -> None:
+        if self._rows_since is None:
+            self._rows_since = time.monotonic()
+
+    def _stored(self, row: int, large: Large) -> memoryview | None:
+        """What stands in the outcome's row; None if it lies in pieces beside it."""
+        view = large.view()
+        if large.size <= PIECE:
+            return view
+        for seq, start in enumerate(range(0, large.size, PIECE)):
+            self._pieces.append((row, seq, view[start : start + PIECE]))
+        return None
+
+    def _commit_some(self) -> None:
+        """Commit; but first, a piece a time, the pieces of large payloads: a row comes after its pieces."""
+        if self._pieces:
+            self._journal.piece(*self._pieces.popleft())
+            return
+        self._journal.commit()
+        self._rows_since = None
+
+    def _commit_all(self) -> None:
+        while self._rows_since is not None:
+            self._commit_some()
+
+    def _note_long(self, now: float) -> None:
+        """Let whoever looks at the file see what has been running for long."""
+        self._next_long = now + _LONG_S
+        before = (now - _LONG_S) * 1e6 - self._epoch_ns / 1e3
+        long = [r for e in self._executors for r in e.running() if r[2] <= before]
+        if long:
+            self._journal.running([(self._journal.base + n, *rest) for n, *rest in long])
+            self._touch()
+
+    def _ending(self) -> Ending:
+        state = "failed" if self._failures else "succeeded"
+        return Ending(
+            state=state,
+            first_failure=next(iter(self._failures), None),
+            failures=self._failures,
+            payloads={n: p for n, p in self._payloads.items() if n in self._keep},
+        )
+
+
+_NO_VALUE = (None,) * 8

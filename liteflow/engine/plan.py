@@ -1,0 +1,190 @@
+"""A DAG as the driver uses it: nodes as numbers, arguments as what an executor takes.
+
+Made once a run, before anything starts: so what can't travel to a worker is told before
+anything has run.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from liteflow import pickling
+from liteflow.dag import ATOMS, Dag, Hole, Node
+from liteflow.errors import NotPicklableError, TaskNotPicklableError
+from liteflow.executor.attempt import Function, WireArgument
+from liteflow.executor.base import Call
+from liteflow.pickling import Packed
+from liteflow.task import Policy, Task
+from liteflow.xcom import LARGE
+
+# Node numbers and heights share one integer in a ready queue, and node and run one row id.
+MOST_NODES = 2**31
+
+
+class Plan:
+    """The vectors of a DAG.
+
+    Args:
+        dag: The graph.
+        executor: The executor of tasks that name none.
+
+    Attributes:
+        tasks: The distinct tasks; `task_of[node]` is a number in it.
+        functions: What executors need of each of them.
+        lanes: The executors in use; `lane_of[node]` is a number in it.
+        constants: Large argument values; source -1 is the first, -2 the second, ...
+    """
+
+    def __init__(self, dag: Dag, executor: str) -> None:
+        self.dag = dag
+        self.tasks: list[Task[..., Any]] = []
+        self.functions: list[Function] = []
+        self.lanes: list[str] = []
+        self.constants: list[bytes] = []
+        self.task_of = array("i")
+        self.lane_of = bytearray()
+        self._constant_numbers: dict[int, int] = {}
+        self._pickled: dict[int, bytes] = {}
+        # What waits for what, and how many calls will still ask for each value.
+        self._offsets = array("q", [0])
+        self._sources = array("i")
+        self._inputs: list[str | None] = []
+        self.uses = array("i", bytes(4 * len(dag.nodes)))
+        numbers: dict[int, tuple[int, int]] = {}
+        for node in dag.nodes:
+            known = numbers.get(id(node.task))
+            if known is None:
+                known = numbers[id(node.task)] = self._add(node.task, executor)
+            self.task_of.append(known[0])
+            self.lane_of.append(known[1])
+            self._wire_up(node)
+
+    def _wire_up(self, node: Node) -> None:
+        others = [(i, a) for i, a in enumerate(node.args) if type(a) not in ATOMS]
+        if len(others) == 1 and type(others[0][1]) is Hole and not node.kwargs and not node.after:
+            # By far the most frequent kind of call, and the general way takes five times as long.
+            position, (source, _path) = others[0]
+            signature = node.task.signature
+            named = position < len(signature.positional)
+            name = signature.positional[position] if named else signature.rest
+            self._inputs.append(f'{{"{name}":[{source}]}}')
+            self._sources.append(source)
+            self.uses[source] += 1
+        elif others or node.kwargs or node.after:
+            feeds = node.feeds()
+            before = dict.fromkeys(s for sources in feeds.values() for s in sources)
+            for source in before:
+                self.uses[source] += 1
+            if node.after:
+                before |= dict.fromkeys(node.after)
+                feeds[""] = node.after
+            self._inputs.append(_as_json(feeds) if feeds else None)
+            self._sources.extend(before)
+        else:
+            self._inputs.append(None)
+        self._offsets.append(len(self._sources))
+
+    def _add(self, task: Task[..., Any], executor: str) -> tuple[int, int]:
+        lane = task.policy.executor or executor
+        if lane not in self.lanes:
+            self.lanes.append(lane)
+        self.tasks.append(task)
+        returns = task.signature.returns
+        function = Function(task.fn, task.name, returns, task.is_async, task.policy.retry_on)
+        self.functions.append(function)
+        return len(self.tasks) - 1, self.lanes.index(lane)
+
+    def __len__(self) -> int:
+        return len(self.dag.nodes)
+
+    def before(self, node: int) -> Sequence[int]:
+        """The nodes that a node waits for."""
+        return self._sources[self._offsets[node] : self._offsets[node + 1]]
+
+    def predecessors(self) -> Iterator[Sequence[int]]:
+        """The same of all nodes, in order: what a Schedule is made of."""
+        return (self.before(node) for node in range(len(self)))
+
+    def instances(self, base: int) -> Iterator[tuple[int, str, int, str | None]]:
+        """What the journal writes down of each node before the run: (row, key, task, inputs); once."""
+        inputs, self._inputs = self._inputs, []
+        for node, fed in zip(self.dag.nodes, inputs, strict=True):
+            yield base + node.index, node.key, self.task_of[node.index], fed
+
+    def policy(self, node: int) -> Policy:
+        """How a node's task is to be run."""
+        return self.tasks[self.task_of[node]].policy
+
+    def function_bytes(self, number: int) -> bytes:
+        """A function for a worker process.
+
+        Raises:
+            TaskNotPicklableError: It holds something that can't travel.
+        """
+        known = self._pickled.get(number)
+        if known is None:
+            function = self.functions[number]
+            try:
+                known = pickling.dumps(tuple(function), self.dag.definitions).data
+            except NotPicklableError as error:
+                raise TaskNotPicklableError(function.name, error.path, error.culprit, error.why) from error
+            self._pickled[number] = known
+        return known
+
+    def prepare(self, lane: str) -> None:
+        """Pickle the functions that go to processes, so that one that can't be is told first."""
+        number = self.lanes.index(lane)
+        for task in {t for t, n in zip(self.task_of, self.lane_of, strict=True) if n == number}:
+            self.function_bytes(task)
+
+    def call(self, number: int, attempt: int) -> Call:
+        """An attempt at a node, as an executor takes it."""
+        node = self.dag.nodes[number]
+        args = tuple([a if type(a) in ATOMS else self._wire(a) for a in node.args])
+        kwargs = None
+        if node.kwargs:
+            kwargs = {k: a if type(a) in ATOMS else self._wire(a) for k, a in node.kwargs.items()}
+        sources = node.inputs if node.after else tuple(self.before(number))
+        if self.constants:
+            sources = (*sources, *self._constants_in(node))
+        function = self.task_of[number]
+        return Call(number, attempt, function, args, kwargs, sources, self.tasks[function].policy.timeout)
+
+    def _wire(self, argument: Any) -> WireArgument:
+        if type(argument) is Hole:
+            return _place(argument)
+        assert type(argument) is Packed
+        constant = self._constant(argument)
+        if constant is not None:
+            return (constant, ())
+        return (argument.data, tuple([_place(hole) for hole in argument.holes]))
+
+    def _constant(self, packed: Packed) -> int | None:
+        """The source number of a large argument value without holes, which goes by reference."""
+        if packed.holes or len(packed.data) <= LARGE:
+            return None
+        number = self._constant_numbers.get(id(packed.data))
+        if number is None:
+            self.constants.append(packed.data)
+            number = self._constant_numbers[id(packed.data)] = -len(self.constants)
+        return number
+
+    def _constants_in(self, node: Node) -> Iterable[int]:
+        packed = (a for a in (*node.args, *node.kwargs.values()) if type(a) is Packed)
+        return [n for p in packed if (n := self._constant(p)) is not None]
+
+
+def _as_json(feeds: Mapping[str, Sequence[int]]) -> str:
+    # Parameter names are identifiers: there is nothing to escape.
+    return "{" + ",".join(f'"{name}":[{",".join(map(str, sources))}]' for name, sources in feeds.items()) + "}"
+
+
+def _place(hole: Hole) -> WireArgument:
+    source, path = hole
+    if not path:
+        return (source, ())
+    if all(type(key) in ATOMS for key in path):
+        return (source, tuple(path))
+    return (source, pickling.dumps(path).data, 0)

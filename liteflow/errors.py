@@ -1,0 +1,520 @@
+"""What can go wrong, said so that the reader knows what happened, where, and what to do.
+
+Every error that liteflow raises on purpose is here and derives from `LiteflowError`.  An
+error keeps its facts as fields; the sentence is made from them when it is shown.
+
+    LiteflowError
+      DefinitionError   a task, a flow or an expression is wrong: found before anything runs
+      RunError          a run did not end as asked
+      StoreError        the store file cannot do what was asked of it
+
+Errors cross process borders as pickles, and BaseException unpickles by calling its class
+with positional arguments: so none is keyword-only and none is frozen, and `slots=False`
+because an exception needs a `__dict__` for its notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from attrs import define
+
+
+class LiteflowError(Exception):
+    """Whatever liteflow raises on purpose."""
+
+
+class DefinitionError(LiteflowError):
+    """A task, a flow or an expression is wrong; nothing has run yet."""
+
+
+class RunError(LiteflowError):
+    """A run, or an attempt in it, did not end as it should."""
+
+
+class StoreError(LiteflowError):
+    """The store file cannot do what was asked of it."""
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """Return a value's repr for a message: short, and harmless whatever its class does."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  a message about bad input must not fail on it
+        return f"a {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def nearest(name: object, known: Iterable[str]) -> list[str]:
+    """Return those of `known` that a misspelt name may mean, the likeliest first.
+
+    >>> nearest("retires", ["name", "retries", "timeout"])
+    ['retries']
+    """
+    from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
+
+    # It takes some microseconds for each, and a flow may have a million names.
+    some = list(islice(known, 2000))
+    return [k for k in some if k.startswith(f"{name}.")][:3] or get_close_matches(str(name), some, n=3)
+
+
+def _at(place: str | None) -> str:
+    return f" (at {place})" if place else ""
+
+
+# --- definitions: tasks, lazy values, flows, DAGs ------------------------------------------
+
+
+@define(eq=False, slots=False)
+class TaskNotPicklableError(DefinitionError, TypeError):
+    """The function of a task holds something that can't travel to a worker process."""
+
+    task: str
+    path: str
+    culprit: str
+    why: str
+
+    def __str__(self) -> str:
+        where = f"its {self.path.strip()} is a {self.culprit}" if self.path else f"it is a {self.culprit}"
+        return (
+            f"task {self.task} can't be sent to a worker process: {where} ({self.why}); "
+            f'open such things inside the task, or run it with executor="thread"'
+        )
+
+
+@define(eq=False, slots=False)
+class NotPicklableError(DefinitionError, TypeError):
+    """A value can't be turned into bytes, so it can't travel to a worker or be stored.
+
+    `path` leads to the part at fault (empty: the value itself), `culprit` is that part's
+    type, `why` what pickle said.
+    """
+
+    path: str
+    culprit: str
+    why: str
+
+    def __str__(self) -> str:
+        where = f"its part {self.path.strip()} is a {self.culprit}" if self.path else f"a {self.culprit}"
+        return f"can't be stored or sent to a worker: {where} ({self.why}); pass data instead, and open such things in the task that uses them"
+
+
+@define(eq=False, slots=False)
+class DecoratedError(DefinitionError, TypeError):
+    """Something was made a task or a flow that can't be one; `what` is "task" or "flow"."""
+
+    what: str
+    given: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.given} can't be a {self.what}: {self.remedy}"
+
+
+@define(eq=False, slots=False)
+class SettingError(DefinitionError, ValueError):
+    """A setting of a task, a policy or a flow is out of its range; `wants` says the range."""
+
+    owner: str
+    setting: str
+    given: object
+    wants: str
+
+    def __str__(self) -> str:
+        given = f"{shown(self.given)} ({type(self.given).__name__})"
+        return f"{self.owner}: {self.setting} must be {self.wants}, not {given}"
+
+
+@define(eq=False, slots=False)
+class UnknownNameError(DefinitionError, TypeError, KeyError):
+    """A name was used that is not there; `known` are those that are."""
+
+    owner: str
+    what: str
+    name: object
+    known: list[str]
+
+    def __str__(self) -> str:
+        close = nearest(self.name, self.known)
+        meant = f"; did you mean {close[0]!r}?" if close else ";"
+        names = [*close, *(name for name in self.known if name not in close)]
+        some = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        has = f"it has: {some}" if names else "it has none"
+        return f"{self.owner} has no {self.what} {shown(self.name)}{meant} {has}"
+
+
+@define(eq=False, slots=False)
+class ArgumentError(DefinitionError, TypeError):
+    """An argument of a task's call or of a flow is missing, doubled or of a wrong type.
+
+    `owner` is the call or flow, `place` where the call was written.
+    """
+
+    owner: str
+    parameter: str | None
+    problem: str
+    place: str | None = None
+
+    def __str__(self) -> str:
+        # A problem may begin with the path to it: 'rows'[2] is ...
+        blank = "" if self.problem.startswith("[") else " "
+        which = f": {self.parameter!r}" if self.parameter else ""
+        return f"{self.owner}{which}{blank}{self.problem}{_at(self.place)}"
+
+
+@define(eq=False, slots=False)
+class EdgeTypeError(DefinitionError, TypeError):
+    """What flows along an edge does not fit the parameter that it flows into.
+
+    `source` gives a value of type `gives`; the `parameter` of `target` takes `takes`.
+    """
+
+    source: str
+    gives: str
+    target: str
+    parameter: str
+    takes: str
+    remedy: str
+    place: str | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source} gives {self.gives}, but {self.target} takes {self.parameter}: {self.takes}; "
+            f"{self.remedy}{_at(self.place)}"
+        )
+
+
+@define(eq=False, slots=False)
+class LookedInsideError(DefinitionError, TypeError):
+    """A flow used a task's value while it was being built, when there is none yet."""
+
+    value: str
+    use: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.value} has not run yet, so its value {self.use}; {self.remedy}"
+
+
+@define(eq=False, slots=False)
+class LazyAttributeError(LookedInsideError, AttributeError):
+    """A flow asked a task's value for an attribute, when there is no value yet."""
+
+
+@define(eq=False, slots=False)
+class ArrowError(DefinitionError, TypeError):
+    """What stands beside `>>` can't stand there."""
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}"
+
+
+@define(eq=False, slots=False)
+class CycleError(DefinitionError, ValueError):
+    """Calls wait for each other in a circle; `cycle` are their keys, in the order of the data."""
+
+    flow: str
+    cycle: list[str]
+
+    def __str__(self) -> str:
+        keys = self.cycle if len(self.cycle) <= 8 else [*self.cycle[:5], "...", *self.cycle[-2:]]
+        length = f" ({len(self.cycle)} calls)" if len(self.cycle) > 8 else ""
+        circle = " >> ".join([*keys, self.cycle[0]])
+        return f"flow {self.flow} has a cycle{length}: {circle}; take one of these arrows away"
+
+
+@define(eq=False, slots=False)
+class DuplicateKeyError(DefinitionError, ValueError):
+    """Two calls were given the same key."""
+
+    key: str
+    places: tuple[str, str]
+
+    def __str__(self) -> str:
+        first, second = self.places
+        return f"two calls are named {self.key!r}, at {first} and at {second}; give one another name"
+
+
+@define(eq=False, slots=False)
+class FlowError(DefinitionError, TypeError):
+    """A flow can't be built."""
+
+    flow: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"flow {self.flow} {self.problem}"
+
+
+# --- runs and attempts ---------------------------------------------------------------------
+
+
+@define(eq=False, slots=False)
+class ResultTypeError(RunError, TypeError):
+    """A task returned something else than its annotation says.
+
+    `wanted` is the annotation, `problem` what does not fit it, `preview` the value.
+    """
+
+    task: str
+    wanted: str
+    problem: str
+    preview: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.task}() says that it returns {self.wanted}, but its result {self.problem}: "
+            f"{self.preview}; correct the annotation or the result"
+        )
+
+
+@define(eq=False, slots=False)
+class TaskTraceback(LiteflowError):
+    """The traceback of a task's exception, as text, from where the task ran."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return "\n" + self.text.rstrip()
+
+
+@define(eq=False, slots=False)
+class TaskFailedError(RunError):
+    """Stands for a task's exception that could not travel: what it said, as text."""
+
+    error: str
+
+    def __str__(self) -> str:
+        return self.error
+
+
+@define(eq=False, slots=False)
+class WorkerStartError(RunError):
+    """Worker processes don't come up, so nothing can run."""
+
+    command: str
+    said: str
+
+    def __str__(self) -> str:
+        said = f"; it said: {self.said.strip()[-2000:]}" if self.said.strip() else ""
+        return f"worker processes end before they are ready ({self.command}){said}"
+
+
+@define(eq=False, slots=False)
+class RunFailed(RunError):  # noqa: N818  the interface's name
+    """A run failed.  Its cause is the exception of the task that failed first.
+
+    `failures` maps the key of each failed task instance to its error, in one line.
+    """
+
+    run_id: str
+    flow: str
+    failures: dict[str, str]
+    db: str | None
+
+    def __str__(self) -> str:
+        key, error = next(iter(self.failures.items()), ("?", "?"))
+        more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
+        look = f"; look at it with: liteflow show {self.run_id} --db {self.db}" if self.db else ""
+        return f"run {self.run_id} of {self.flow} failed: {key}: {error}{more}{look}"
+
+
+@define(eq=False, slots=False)
+class NoOutputError(RunError, KeyError):
+    """A value was asked for that the run does not have."""
+
+    run_id: str
+    key: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} has no output of {self.key!r}: {self.why}"
+
+# --- the store -----------------------------------------------------------------------------
+
+
+@define(eq=False, slots=False)
+class StoreFileError(StoreError):
+    """Something is the matter with a store file; the subclasses say what.
+
+    `path` is the file, `detail` what was found or what SQLite said.  The subclasses are not
+    decorated: they have the same facts, and each attrs class costs every program start-up time.
+    """
+
+    path: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: SQLite says: {self.detail}; if that tells you nothing, please report it"
+
+
+class StorePlaceError(StoreFileError):
+    """A store can't be where it was asked to be."""
+
+    def __str__(self) -> str:
+        return f"{self.path} can't hold a store: {self.detail}"
+
+
+class StoreMissingError(StoreFileError):
+    """There is no file to look into."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}; a store is made by the first run that writes to it"
+
+
+class NotAStoreError(StoreFileError):
+    """The file is there and is something else; it was left as it is."""
+
+    def __str__(self) -> str:
+        return f"{self.path} is no store of liteflow: {self.detail}; it was left untouched, name another file"
+
+
+class NewerStoreError(StoreFileError):
+    """The file was written by a newer liteflow; it was left as it is."""
+
+    def __str__(self) -> str:
+        return f"{self.path} was written by a newer liteflow ({self.detail}); it was left untouched, upgrade liteflow"
+
+
+class OlderStoreError(StoreFileError):
+    """The file is of an older schema, which only a writer may bring up to date."""
+
+    def __str__(self) -> str:
+        return f"{self.path} was written by an older liteflow ({self.detail}); any run that writes to it updates it"
+
+
+class StoreReadOnlyError(StoreFileError):
+    """The file or its directory may only be read."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} can't be written ({self.detail}): allow writing to the file and to its directory, "
+            "where SQLite keeps a log beside it, or name another file"
+        )
+
+
+class StoreUnreadableError(StoreFileError):
+    """The file may not be read, or not with what belongs to it."""
+
+    def __str__(self) -> str:
+        return f"{self.path} can't be read: {self.detail}"
+
+
+class StoreFullError(StoreFileError):
+    """There is no space left for what was to be written."""
+
+    def __str__(self) -> str:
+        return (
+            f"the disk is full: {self.path} can't grow ({self.detail}); what had been committed is kept, "
+            "so make space and go on"
+        )
+
+
+class StoreBusyError(StoreFileError):
+    """Another program holds the file's lock for too long."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is locked by another program ({self.detail}); end what writes to it "
+            "(see: fuser, lsof), then try again"
+        )
+
+
+class StoreGoneError(StoreFileError):
+    """The file was removed or replaced while it was in use, so nothing more is written to it."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} was {self.detail} while a run was writing to it; what this run did since "
+            "is lost: put the file back, or start a new run"
+        )
+
+
+class StoreDamagedError(StoreFileError):
+    """What the file holds is not what was written."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is damaged: {self.detail}; keep a copy of it (with its -wal file), "
+            "restore a backup, or save what can be read with: sqlite3 FILE .recover"
+        )
+
+
+class StoreSlowError(StoreFileError):
+    """Reading was given up: the file is far larger than it looks, or made to be slow."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: reading was given up, {self.detail}"
+
+
+class StoreForkedError(StoreFileError):
+    """A forked copy of a driver tried to write: two processes on one connection destroy the file."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} was opened by another process ({self.detail}); a forked child can't go on with "
+            "its parent's run, start one of its own there"
+        )
+
+
+class RecordRefusedError(StoreFileError):
+    """What was to be written contradicts what is stored: a bug in liteflow, not a fault of the file."""
+
+    def __str__(self) -> str:
+        return f"{self.path} refuses what was to be written: {self.detail}; this is a bug in liteflow, please report it"
+
+
+class ValueTooLargeError(StoreFileError):
+    """A value is larger than SQLite can hold in one place."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}; write large data to a file and pass its path"
+
+
+@define(eq=False, slots=False)
+class RunExistsError(StoreError, ValueError):
+    """A run is to have an id that another run has already."""
+
+    run_id: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"there is a run {self.run_id!r} in {self.path} already; give another run_id"
+
+
+@define(eq=False, slots=False)
+class NoSuchRunError(StoreError, LookupError):
+    """No run, or more than one, is meant by `ref`.
+
+    `latest` are a few runs to choose from, each in one line; `ambiguous` says that they are
+    those that `ref` could mean, not just the latest.
+    """
+
+    ref: str
+    path: str
+    latest: tuple[str, ...]
+    ambiguous: bool
+
+    def __str__(self) -> str:
+        runs = "; ".join(self.latest)
+        if self.ambiguous:
+            return f"{self.ref!r} is the beginning of several run ids in {self.path}: {runs}; give more of it"
+        if not runs:
+            return f"there is no run {self.ref!r} in {self.path}: it has no runs at all yet"
+        return f"there is no run {self.ref!r} in {self.path}; the latest are: {runs}"
+
+# --- the command line ----------------------------------------------------------------------
+
+
+@define(eq=False, slots=False)
+class CommandLineError(LiteflowError, ValueError):
+    """A command line can't be carried out as it stands: wrong usage, a bad file, no such thing."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem

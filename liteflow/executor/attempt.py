@@ -1,0 +1,198 @@
+"""One attempt: arguments in, an encoded value or a described failure out.
+
+The same code runs in a worker process, in a thread and inline, so that a task gives the
+same result and the same error wherever it runs.
+
+What an argument looks like on its way here (plain built-in types only, so that a message
+needs no unpickling):
+
+    an atom                       itself: int, float, str, bytes, bool, None, complex
+    (source, path)                the value of another call, or an item of it
+    (source, path-as-pickle, 0)   the same where the path holds more than atoms
+    (data, ((source, path), ...)) a pickle with holes
+
+No attrs here: workers import this, and start sooner without.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from types import GeneratorType, TracebackType
+from typing import Any, NamedTuple
+
+from liteflow import pickling, xcom
+
+WireArgument = Any
+
+# An error text longer than this says nothing more (RELIABILITY: 20 KB).
+ERROR_CHARS = 20_000
+_LINE_CHARS = 500
+_EXCEPTION_BYTES = 64 * 1024
+_PACKAGE = __file__.rpartition("executor")[0]
+
+
+class Function(NamedTuple):
+    """A task's function, and what is to be known of it where it runs.
+
+    `returns` is the resolved return annotation (`Any` if there is none); `retry_on` the
+    exception types that are worth another attempt.
+    """
+
+    fn: Callable[..., Any]
+    name: str
+    returns: Any
+    is_async: bool
+    retry_on: tuple[type[BaseException], ...]
+
+
+class Failure(NamedTuple):
+    """Why an attempt gave no value: one line, the task's own traceback, and the exception
+    itself if it survives pickling."""
+
+    error: str
+    traceback: str
+    exception: bytes | None
+    retryable: bool
+
+
+def perform(
+    function: Function,
+    args: Sequence[WireArgument],
+    kwargs: Mapping[str, WireArgument] | None,
+    value_of: Callable[[int], Any],
+) -> xcom.Encoded:
+    """Call the function and encode what it returns.
+
+    Args:
+        function: What to call.
+        args: Positional arguments as described above.
+        kwargs: Keyword arguments, or None for none.
+        value_of: Gives a fresh copy of the value of a source.
+
+    Raises:
+        BaseException: What the task raised; or the result's type or bytes were wrong.
+    """
+    positional = [resolve(a, value_of) if type(a) is tuple else a for a in args]
+    if kwargs:
+        named = {k: resolve(a, value_of) if type(a) is tuple else a for k, a in kwargs.items()}
+        value = function.fn(*positional, **named)
+    else:
+        value = function.fn(*positional)
+    if function.is_async:
+        import asyncio  # noqa: PLC0415  start-up: 50 ms that only coroutines need
+
+        value = asyncio.run(value)
+    returns = function.returns
+    if returns is not Any and type(value) is not returns:
+        _check_result(function, value)
+    return xcom.encode(value)
+
+
+def resolve(argument: WireArgument, value_of: Callable[[int], Any]) -> Any:
+    """Give the value that a wire argument stands for (a tuple, by the table above)."""
+    first = argument[0]
+    if type(first) is bytes:
+        return pickling.unpack(first, [resolve(hole, value_of) for hole in argument[1]])
+    value = value_of(first)
+    path = argument[1] if len(argument) == 2 else pickling.loads(argument[1])
+    for key in path:
+        value = value[key]
+    return value
+
+
+def failure_of(error: BaseException, function: Function | None) -> Failure:
+    """Describe an exception that a task raised, for the store and for whoever reads it."""
+    error.__traceback__ = _without_library(error.__traceback__)
+    line = _line(error)
+    try:
+        text = "".join(traceback.format_exception(error))
+    except BaseException as formatting:  # noqa: BLE001  an exception whose own parts raise
+        text = f"{line}\n(its traceback can't be shown: {type(formatting).__name__})"
+    if len(text) > ERROR_CHARS:
+        half = ERROR_CHARS // 2
+        text = f"{text[:half]}\n... {len(text) - ERROR_CHARS} characters left out ...\n{text[-half:]}"
+    retryable = isinstance(error, function.retry_on if function else Exception)
+    return Failure(line, _storable(text), _travelling(error), retryable)
+
+
+# --- how -----------------------------------------------------------------------------------
+
+
+def _check_result(function: Function, value: Any) -> None:
+    if isinstance(value, GeneratorType):
+        raise TypeError(
+            f"{function.name}() returned a generator; a task's result must be stored: return list(...)"
+        )
+    from liteflow import hints  # noqa: PLC0415  start-up: only where a result is not plainly right
+
+    problem = hints.problem(value, function.returns)
+    if problem is not None:
+        from liteflow.errors import ResultTypeError  # noqa: PLC0415  attrs: not for every worker
+
+        raise ResultTypeError(
+            function.name, hints.show(function.returns), problem, xcom.preview_of(value)[0][:100]
+        )
+
+
+def _without_library(tb: TracebackType | None) -> TracebackType | None:
+    """The traceback from the task's own first frame on; None if there is no such frame."""
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        tb = tb.tb_next
+    return tb
+
+
+def _line(error: BaseException) -> str:
+    name = xcom.type_name(type(error))
+    try:
+        text = str(error)
+    except BaseException as failing:  # noqa: BLE001  a str() that raises, or exits
+        text = f"(its str() raises {type(failing).__name__})"
+    first = text.strip().partition("\n")[0]
+    if len(first) > _LINE_CHARS:
+        first = first[:_LINE_CHARS] + "..."
+    return _storable(f"{name}: {first}" if first else name)
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def _travelling(error: BaseException) -> bytes | None:
+    """The exception as bytes, if it comes back whole from them; else None, and its text must do."""
+    # Many a class calls `super().__init__` with other arguments than its own; an exception is
+    # read by calling its class again, so theirs comes back wrong, or not at all.
+    for value in (error, _Bare(error)):
+        try:
+            data = pickling.dumps(value).data
+            if len(data) <= _EXCEPTION_BYTES and _same(pickling.loads(data), error):
+                return data
+        except BaseException:  # noqa: BLE001  its pickling is the user's code, which may do anything
+            continue
+    return None
+
+
+def _same(copy: BaseException, error: BaseException) -> bool:
+    if type(copy) is not type(error) or len(copy.args) != len(error.args):
+        return False
+    pairs = zip(copy.args, error.args, strict=True)
+    return all(type(a) is type(b) and (type(a) is not str or a == b) for a, b in pairs)
+
+
+class _Bare:
+    """Pickles as an exception that is read without calling its `__init__`."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bare_exception, (type(self._error), self._error.args, self._error.__dict__)
+
+
+def bare_exception(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    """Return an exception as it was; this function's name stands in stored pickles."""
+    builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+    made: BaseException = builtin.__new__(cls, *args)
+    made.args = args
+    made.__dict__.update(state)
+    return made

@@ -1,0 +1,156 @@
+"""What the driver and an executor say to each other.
+
+    driver --fill(lane)--> executor      "here are calls; take what you have room for"
+    driver <--news-- executor            "this ended, this was printed, this comes back"
+
+Outcomes are plain facts.  A value is bytes all along; the driver reads none of them.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from liteflow.executor.attempt import Function, WireArgument
+from liteflow.executor.payload import Large, Payload
+from liteflow.pickling import Definitions
+
+
+class Call(NamedTuple):
+    """An attempt to be made.
+
+    `node` is the number of the task instance in its run, `attempt` counts from 1,
+    `function` is a number in the run's table, `sources` are the nodes whose values the
+    arguments need (below 0: large constants), `timeout` is in seconds.
+    """
+
+    node: int
+    attempt: int
+    function: int
+    args: tuple[WireArgument, ...]
+    kwargs: dict[str, WireArgument] | None
+    sources: tuple[int, ...]
+    timeout: float | None
+
+
+class Finished(NamedTuple):
+    """An attempt that gave a value.  Times are microseconds; `started` since the run's start."""
+
+    node: int
+    attempt: int
+    started: int
+    took: int
+    type: str
+    codec: str
+    size: int
+    sha256: bytes
+    preview: str
+    exact: bool
+    by_value: bool
+    payload: bytes | Large
+
+
+class Failed(NamedTuple):
+    """An attempt that gave none; `outcome` is failed, timed_out, lost or cancelled."""
+
+    node: int
+    attempt: int
+    started: int
+    took: int
+    outcome: str
+    error: str
+    traceback: str
+    exception: bytes | None
+    retryable: bool
+
+
+class Line(NamedTuple):
+    """A line that an attempt wrote, with its line end if it had one; `at` is unix time in microseconds."""
+
+    node: int
+    attempt: int
+    at: int
+    stream: str
+    text: str
+
+
+class News(NamedTuple):
+    """What came from one worker.
+
+    `returned` are nodes it gave back without having started them; `shown` says that the
+    lines have been written where the user sees them already.
+    """
+
+    worker: str
+    finished: Sequence[Finished] = ()
+    failed: Sequence[Failed] = ()
+    lines: Sequence[Line] = ()
+    returned: Sequence[int] = ()
+    shown: bool = False
+
+
+class Work(NamedTuple):
+    """What all executors of a run share.
+
+    `functions` grows while a run does; `function_bytes` pickles one for other processes;
+    `payload_of` gives the bytes of a source that a call needs; `epoch_ns` is the monotonic
+    time that `started` counts from.
+    """
+
+    functions: Sequence[Function]
+    function_bytes: Callable[[int], bytes]
+    definitions: Definitions
+    payload_of: Callable[[int], Payload]
+    epoch_ns: int
+
+
+class Lane(Protocol):
+    """The calls that are ready for one executor, most urgent first."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, count: int) -> list[Call]:
+        """Up to `count` calls, which now are the executor's."""
+        ...
+
+
+class Executor(Protocol):
+    """Turns calls into outcomes.  All methods are called from the driver's thread.
+
+    - Each call taken ends exactly once: finished, failed or returned.
+    - Nothing but `close` ever waits.
+    - After `close` nothing of it runs any more (threads excepted, which can't be ended).
+    """
+
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """Called once, first.  What is registered has as its data a function from the event mask to News."""
+        ...
+
+    def fill(self, lane: Lane) -> None:
+        """Take what there is room for."""
+        ...
+
+    def look_at(self) -> float | None:
+        """When `look` wants to be called, in monotonic seconds, if nothing happens before."""
+        ...
+
+    def look(self, now: float) -> list[News]:
+        """Deal with what is due: timeouts, calls stuck behind a slow one."""
+        ...
+
+    def release(self, source: int) -> None:
+        """No call will need the value of `source` any more."""
+        ...
+
+    def running(self) -> list[tuple[int, int, int, str]]:
+        """For lookers: (node, attempt, started as in Finished, worker) of what runs now."""
+        ...
+
+    def close(self) -> None:
+        """End all that runs, at once."""
+        ...
+
+
+# What executors register with the selector as a descriptor's data.
+Reaction = Callable[[int], list[News]]

@@ -1,0 +1,64 @@
+"""The bytes of values on their way: small ones as they are, large ones as shared memory.
+
+No attrs here: workers import this, and start sooner without.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from liteflow import xcom
+from liteflow.system import anonymous_file
+
+
+class Large:
+    """A payload in memory that processes hand to each other by descriptor, never by copy.
+
+    Whoever holds the object holds the memory; it goes when the last one lets go.
+    """
+
+    __slots__ = ("__weakref__", "descriptor", "size")
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.descriptor = descriptor
+        self.size = size
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+    @staticmethod
+    def written(parts: Sequence[xcom.Buffer], size: int) -> Large:
+        """Put the parts of a payload one after the other into fresh memory."""
+        large = Large(anonymous_file("liteflow-value"), size)
+        for part in parts:
+            view = memoryview(part).cast("B")
+            while view.nbytes:
+                view = view[os.write(large.descriptor, view) :]
+        return large
+
+    def view(self) -> memoryview:
+        """The payload, to read."""
+        return memoryview(mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ))
+
+    def private(self) -> memoryview:
+        """The payload, of which changes stay with whoever makes them (copy on write)."""
+        return memoryview(mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_COPY))
+
+
+class Payload(NamedTuple):
+    """The bytes of a value, and how to read them."""
+
+    codec: str
+    data: bytes | Large
+
+    def value(self) -> Any:
+        """A fresh copy of the value, to change as one likes; this runs code (it is a pickle)."""
+        if not isinstance(self.data, bytes):
+            return xcom.decode(self.codec, self.data.private())
+        if self.codec == "pickle":
+            return xcom.decode(self.codec, self.data)
+        # An array in bytes would be read-only, and one of another size would not.
+        return xcom.decode(self.codec, memoryview(bytearray(self.data)))

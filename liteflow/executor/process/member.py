@@ -1,0 +1,206 @@
+"""One worker as the driver sees it: its process, its sockets, and what it has been given."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from pathlib import Path
+
+from liteflow.executor.base import Call, Work
+from liteflow.executor.payload import Large
+from liteflow.executor.process import wire
+from liteflow.executor.process.nursery import Supervisor
+from liteflow.executor.process.page import SIZE, Page
+from liteflow.system import anonymous_file
+
+class _Held:
+    """A descriptor that is closed when nobody holds this any more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+class Member:
+    """A worker process: coming up when created, ended by `kill` and `close`.
+
+    Args:
+        work: What the run's executors share.
+        supervisor: Whose child it is.
+        number: A number that no other worker of the run has.
+        now: Monotonic seconds.
+    """
+
+    def __init__(self, work: Work, supervisor: Supervisor, number: int, now: float) -> None:
+        self._work = work
+        self._supervisor = supervisor
+        self._number = number
+        self._spawn()
+        self.reader = wire.Reader(self.data)
+        self.writer = wire.Writer(self.data)
+        self.control_reader = wire.Reader(self.control)
+        # Calls it has and has not answered, in the order it runs them.
+        self.calls: dict[int, Call] = {}
+        self.messages: deque[tuple[int, tuple[int, ...]]] = deque()
+        self.ready = False
+        self.heard = now
+        self.sequence = 0
+        self.recalled = 0
+        self.look_at: float | None = None
+        self.condemned: tuple[int, float] | None = None
+        self._functions: set[int] = set()
+        self._bundles = 0
+        self._large: set[int] = set()
+        self._forget: list[int] = []
+        setup = {"epoch_ns": work.epoch_ns, "path": _import_path(), "argv": [str(a) for a in sys.argv]}
+        self.writer.send(wire.frame(wire.SETUP, setup))
+
+    def _spawn(self) -> None:
+        self.data, data = socket.socketpair()
+        self.control, control = socket.socketpair()
+        memory = anonymous_file("liteflow-page")
+        os.ftruncate(memory, SIZE)
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        theirs = (data.detach(), control.detach(), memory, os.dup(out), os.dup(err), out_end, err_end)
+        self.page = Page(memory)
+        self.page.idle()
+        self.pipes = (out, err)
+        self.data.setblocking(False)
+        self.control.setblocking(False)
+        for pipe in self.pipes:
+            os.set_blocking(pipe, False)
+        self._supervisor.spawn(self._number, [_Held(descriptor) for descriptor in theirs])
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None as long as it is not known."""
+        return self._supervisor.pids.get(self._number)
+
+    @property
+    def name(self) -> str:
+        """How it is called in the store."""
+        return f"process-{self.pid}"
+
+    def send(self, calls: list[Call]) -> None:
+        """Give it calls, and before them what it needs for them and does not have."""
+        bundles = self._work.definitions.bundles
+        if len(bundles) > self._bundles:
+            self.writer.send(wire.frame(wire.DEFINITIONS, [tuple(b) for b in bundles[self._bundles :]]))
+            self._bundles = len(bundles)
+        values: dict[int, object] = {}
+        for call in calls:
+            if call.function not in self._functions:
+                self._functions.add(call.function)
+                body = call.function, self._work.function_bytes(call.function)
+                self.writer.send(wire.frame(wire.FUNCTION, body))
+            for source in call.sources:
+                if source in values or source in self._large:
+                    continue
+                codec, data = self._work.payload_of(source)
+                if isinstance(data, Large):
+                    self._large.add(source)
+                    body = wire.frame(wire.VALUE, (source, codec, data.size), 1)
+                    self.writer.send(body, (data,))
+                else:
+                    values[source] = data if codec == "pickle" else (codec, data)
+        self.sequence += 1
+        tuples = [(c.node, c.attempt, c.function, c.args, c.kwargs) for c in calls]
+        self.writer.send(wire.frame(wire.CALLS, (self.sequence, values, self._forget, tuples)))
+        self._forget = []
+        for call in calls:
+            self.calls[call.node] = call
+        self.messages.append((self.sequence, tuple([c.node for c in calls])))
+
+    def recall(self) -> None:
+        """Ask for all calls back that it has not started."""
+        self.recalled = self.sequence
+        with contextlib.suppress(OSError):
+            self.control.send(wire.frame(wire.RECALL, self.sequence))
+
+    def forget(self, source: int) -> None:
+        """It may let go of a large value (said with the next calls)."""
+        if source in self._large:
+            self._large.discard(source)
+            self._forget.append(source)
+
+    def answered(self, node: int) -> Call | None:
+        """It has answered a call; None if it did not have it (any more)."""
+        return self.calls.pop(node, None)
+
+    def messages_left(self) -> int:
+        """How many messages it has not wholly answered."""
+        while self.messages and not any(n in self.calls for n in self.messages[0][1][-1:]):
+            self.messages.popleft()
+        return len(self.messages)
+
+    def exitcode(self, seconds: float = 0.0) -> int | None:
+        """How it ended, as `subprocess` has it; None if it has not within these seconds, or nobody knows."""
+        pid = self._supervisor.pid_of(self._number)
+        if pid is None:
+            return None
+        self._supervisor.wait_for([pid], seconds)
+        return self._supervisor.exits.get(pid)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and all it has started."""
+        pid = self._supervisor.pid_of(self._number)
+        if pid is not None:
+            self._supervisor.signal(pid, number)
+
+    def kill(self) -> None:
+        """End it and all it has started, now."""
+        self.signal(signal.SIGKILL)
+
+    def last_words(self) -> str:
+        """What it wrote and nobody has read, after its death; at most the last 20 KB."""
+        said = b""
+        for pipe in self.pipes:
+            with contextlib.suppress(BlockingIOError):
+                while data := os.read(pipe, 1 << 16):
+                    said = (said + data)[-20_000:]
+        return said.decode("utf-8", "backslashreplace")
+
+    def close(self) -> None:
+        """Let go of everything that was shared with it."""
+        self.data.close()
+        self.control.close()
+        self.reader.close()
+        self.page.close()
+        for pipe in self.pipes:
+            os.close(pipe)
+
+
+def _import_path() -> list[str]:
+    # '' is the working directory of the moment in which something is imported.
+    return [entry if entry else str(Path.cwd()) for entry in sys.path]
+
+
+def cause_of_death(exitcode: int) -> str:
+    """Say how a worker process ended.
+
+    Args:
+        exitcode: As `subprocess` has it: n >= 0 is what the process exited with, -n means
+            that signal n killed it.
+
+    Source: https://docs.python.org/3/library/subprocess.html#subprocess.Popen.returncode
+
+    >>> cause_of_death(-9)
+    'was killed by SIGKILL; if nobody did that, the machine ran out of memory'
+    >>> cause_of_death(3)
+    'ended with exit status 3'
+    """
+    if exitcode >= 0:
+        return f"ended with exit status {exitcode}"
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        name = f"signal {-exitcode}"
+    memory = "; if nobody did that, the machine ran out of memory" if exitcode == -signal.SIGKILL else ""
+    return f"was killed by {name}{memory}"

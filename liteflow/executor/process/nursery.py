@@ -1,0 +1,175 @@
+"""The driver's side of supervisors: started when needed, kept for the next run, never shared.
+
+Each run that uses processes has a supervisor to itself for as long as it lasts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from liteflow.executor.process import wire
+
+_ROOT = str(Path(__file__).resolve().parents[3])
+_BOOT = (
+    "import sys; sys.path.insert(0, {root!r}); from liteflow.executor.process.supervisor import main; "
+    "sys.path.remove({root!r}); main({number}, {parent})"
+)
+# An exit is told within this time of the death, unless the machine is in a bad way.
+_PATIENCE_S = 5.0
+
+
+class Supervisor:
+    """A supervisor process, and what it has told."""
+
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair()
+        boot = _BOOT.format(root=_ROOT, number=theirs.fileno(), parent=os.getpid())
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, *["-O"] * sys.flags.optimize, "-P", "-c", boot],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self.socket.setblocking(False)
+        self._reader = wire.Reader(self.socket)
+        self._writer = wire.Writer(self.socket)
+        self.pids: dict[int, int] = {}
+        self.exits: dict[int, int] = {}
+        self.lost = False
+
+    def spawn(self, member: int, descriptors: Iterable[wire.Descriptor]) -> None:
+        """Ask for a worker; its process id is in `pids[member]` some milliseconds later."""
+        umask = os.umask(0o077)
+        os.umask(umask)
+        body = {
+            "member": member,
+            "directory": os.getcwd(),  # noqa: PTH109  the text, as it is
+            "environment": dict(os.environ),
+            "umask": umask,
+        }
+        descriptors = tuple(descriptors)
+        self._writer.send(wire.frame(wire.SPAWN, body, len(descriptors)), descriptors)
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to a worker and all of its group."""
+        self._writer.send(wire.frame(wire.SIGNAL, (pid, int(number))))
+
+    def hear(self) -> None:
+        """Take in what it has told."""
+        try:
+            self.lost = not self._reader.receive()
+        except BlockingIOError:
+            return
+        for kind, body, _descriptors in self._reader.frames():
+            if kind == wire.SPAWNED:
+                self.pids[body[0]] = body[1]
+            elif kind == wire.EXITED:
+                self.exits[body[0]] = body[1]
+
+    def wait_for(self, pids: Iterable[int], seconds: float = _PATIENCE_S) -> bool:
+        """Wait until these workers have ended; whether they have, in this time."""
+        wanted = set(pids)
+        until = time.monotonic() + seconds
+        self.socket.setblocking(True)
+        try:
+            while not wanted <= self.exits.keys() and not self.lost:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                self.socket.settimeout(left)
+                with contextlib.suppress(TimeoutError):
+                    self.hear()
+        finally:
+            self.socket.setblocking(False)
+        return True
+
+    def pid_of(self, member: int) -> int | None:
+        """The process id of a worker that was asked for; waits until it is known.
+
+        """
+        until = time.monotonic() + 60
+        while member not in self.pids and not self.lost and time.monotonic() < until:
+            self.socket.settimeout(max(0.01, until - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                self.hear()
+        self.socket.setblocking(False)
+        return self.pids.get(member)
+
+    def alive(self) -> bool:
+        """Whether it still serves."""
+        self.hear()
+        return not self.lost and self.process.poll() is None
+
+    def end(self) -> None:
+        """End it; workers that it still has end with it."""
+        self.socket.close()
+        self._reader.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(1.0)
+            return
+        self.process.kill()
+        self.process.wait()
+
+
+_idle: list[Supervisor] = []
+_guard = threading.Lock()
+_registered = False
+
+
+def take() -> Supervisor:
+    """Return a supervisor for one run: one that is idle, or a new one."""
+    global _registered  # noqa: PLW0603  done once a process
+    with _guard:
+        if not _registered:
+            _registered = True
+            atexit.register(_end_idle)
+            os.register_at_fork(after_in_child=_forget)
+        while _idle:
+            supervisor = _idle.pop()
+            if supervisor.alive():
+                supervisor.pids.clear()
+                supervisor.exits.clear()
+                return supervisor
+            supervisor.end()
+    return Supervisor()
+
+
+def give_back(supervisor: Supervisor) -> None:
+    """A run is over: keep its supervisor for the next one, if it has no workers left."""
+    with _guard:
+        if not _idle and supervisor.alive():
+            _idle.append(supervisor)
+            return
+    supervisor.end()
+
+
+def _end_idle() -> None:
+    with _guard:
+        while _idle:
+            supervisor = _idle.pop()
+            # It has nothing to tidy up, so nobody has to wait for it.
+            supervisor.process.send_signal(signal.SIGKILL)
+            supervisor.end()
+
+
+def _forget() -> None:
+    """In a forked child: they are the parent's."""
+    while _idle:
+        supervisor = _idle.pop()
+        supervisor.socket.close()
+        # The child must not wait for a process that is not its own.
+        supervisor.process.returncode = 0
+
+

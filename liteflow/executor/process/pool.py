@@ -1,0 +1,368 @@
+"""The driver's side of the pool: who gets which calls, who has died, who is over time.
+
+One thread, the driver's; nothing here waits.  A worker's death ends the one attempt that was
+running in it; calls queued behind it come back without having lost one.
+
+How many calls a worker is given depends on how long they take, which is measured while they
+run: short ones travel many to a message and a second message lies ready; a long one goes to
+an idle worker, alone.  When a call takes longer than was expected, what is queued behind it
+is recalled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from liteflow.errors import WorkerStartError
+from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Reaction, Work
+from liteflow.executor.payload import Large
+from liteflow.executor.process import nursery, wire
+from liteflow.executor.process.member import Member, cause_of_death
+
+# A message holds about this much work, in seconds, and at most so many calls.
+_MESSAGE_S = 0.004
+_MESSAGE_CALLS = 256
+# Calls expected to take longer than this never wait behind another.
+_ALONE_S = 0.02
+# Unheard of for this long while others are idle: recall what has not started.
+_SILENT_S = 0.005
+_SILENT_AND_ALL_BUSY_S = 0.1
+# A killed process is gone within this time, unless the kernel itself is stuck with it.
+_ENDING_S = 5.0
+# Workers that end before they are ready, one after the other, before we give up.
+_FALSE_STARTS = 3
+
+
+class ProcessExecutor:
+    """Runs calls in worker processes of its own.
+
+    Args:
+        work: What the run's executors share.
+        max_workers: How many processes at most; they are started when there is work for them.
+        grace: Seconds between SIGTERM and SIGKILL for an attempt that is over its time.
+    """
+
+    def __init__(self, work: Work, max_workers: int, grace: float) -> None:
+        self._work = work
+        self._max_workers = max_workers
+        self._grace = grace
+        self._members: list[Member] = []
+        self._made = 0
+        self._selector: selectors.BaseSelector | None = None
+        # Seconds a call of each function is expected to take.
+        self._expected: dict[int, float] = {}
+        self._false_starts = 0
+        self._starved = False
+
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """Start the first worker: it comes up while the driver prepares the run."""
+        self._selector = selector
+        self._supervise()
+        self._add_member()
+
+    # --- giving calls out ------------------------------------------------------------------
+
+    def fill(self, lane: Lane) -> None:
+        """Give each worker what it has room for, idle ones first."""
+        while len(lane):
+            idle = [m for m in self._members if not m.calls and m.condemned is None]
+            if idle:
+                # Who was heard last is awake, and has the newest values.
+                member = max(idle, key=lambda m: m.heard)
+                self._give(member, lane, idle=len(idle))
+            elif len(self._members) < self._max_workers:
+                self._add_member()
+            else:
+                break
+        for member in self._members:
+            if not len(lane):
+                break
+            if self._has_room(member):
+                self._give(member, lane, idle=1)
+        self._starved = not len(lane) and any(not m.calls for m in self._members)
+
+    def _give(self, member: Member, lane: Lane, idle: int) -> None:
+        calls = lane.take(1)
+        expected = self._expected.get(calls[0].function)
+        if expected is not None and expected < _MESSAGE_S:
+            # A fair share, so that the last calls are not all with one worker.
+            share = (len(lane) + 1) // (2 * len(self._members)) or (1 if idle < 2 else 0)
+            count = min(_MESSAGE_CALLS, int(_MESSAGE_S / expected), share)
+            if count > 1:
+                calls += lane.take(count - 1)
+        now = time.monotonic()
+        member.send(calls)
+        timeouts = [c.timeout for c in calls if c.timeout is not None]
+        if timeouts:
+            due = now + min(timeouts)
+            member.look_at = due if member.look_at is None else min(due, member.look_at)
+        if not member.heard or len(member.calls) == len(calls):
+            member.heard = now
+        self._mind(member)
+
+    def _has_room(self, member: Member) -> bool:
+        """Whether a further message may wait behind what it is doing."""
+        if member.condemned is not None or not member.ready or member.messages_left() > 1:
+            return False
+        if time.monotonic() - member.heard > _SILENT_S:
+            return False
+        expected = [self._expected.get(c.function) for c in member.calls.values()]
+        known = [e for e in expected if e is not None]
+        return len(known) == len(expected) and sum(known) < _ALONE_S
+
+    def _add_member(self) -> None:
+        assert self._selector is not None
+        self._made += 1
+        member = Member(self._work, self._supervisor, self._made, time.monotonic())
+        self._members.append(member)
+
+        def when_alive(react: Callable[[Member, int], list[News]]) -> Reaction:
+            # Several descriptors of one worker may be ready at once, and the first of them
+            # may have been its end.
+            return lambda mask: react(member, mask) if member in self._members else []
+
+        self._selector.register(member.data, selectors.EVENT_READ, when_alive(self._on_data))
+        self._selector.register(member.control, selectors.EVENT_READ, when_alive(self._on_control))
+        self._mind(member)
+
+    def _supervise(self) -> None:
+        assert self._selector is not None
+        self._supervisor = nursery.take()
+        self._selector.register(self._supervisor.socket, selectors.EVENT_READ, self._on_supervisor)
+
+    def _on_supervisor(self, _mask: int) -> list[News]:
+        assert self._selector is not None
+        supervisor = self._supervisor
+        supervisor.hear()
+        news = []
+        for member in list(self._members):
+            if supervisor.lost or member.pid in supervisor.exits:
+                news += self._on_death(member)
+        if supervisor.lost:
+            # Somebody has killed it, and its workers have ended with it.
+            self._selector.unregister(supervisor.socket)
+            supervisor.end()
+            self._supervise()
+        return news
+
+    def _mind(self, member: Member) -> None:
+        """Ask to be told when the socket takes more, if something has not left yet."""
+        assert self._selector is not None
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if member.writer.waiting else 0)
+        key = self._selector.get_key(member.data)
+        if key.events != events:
+            self._selector.modify(member.data, events, key.data)
+
+    # --- hearing from workers --------------------------------------------------------------
+
+    def _on_data(self, member: Member, mask: int) -> list[News]:
+        if mask & selectors.EVENT_WRITE:
+            member.writer.flush()
+            self._mind(member)
+        if not mask & selectors.EVENT_READ:
+            return []
+        try:
+            open_ = member.reader.receive()
+            news = self._read(member)
+        except BlockingIOError:
+            return []
+        except wire.WireError:
+            # A task has written into our socket.
+            return self._on_death(member)
+        return news if open_ else news + self._on_death(member)
+
+    def _read(self, member: Member) -> list[News]:
+        finished: list[Finished] = []
+        failed: list[Failed] = []
+        lines: list[Line] = []
+        for kind, body, descriptors in member.reader.frames():
+            if kind == wire.HELLO:
+                member.ready = True
+                self._false_starts = 0
+            elif kind == wire.NEWS:
+                self._take(member, body, descriptors, finished, failed)
+                lines += [Line(*line) for line in body[2]]
+        member.heard = time.monotonic()
+        if not (finished or failed or lines):
+            return []
+        return [News(member.name, finished, failed, lines)]
+
+    def _take(
+        self,
+        member: Member,
+        body: tuple[list[tuple[object, ...]], list[tuple[object, ...]], object],
+        descriptors: Sequence[int],
+        finished: list[Finished],
+        failed: list[Failed],
+    ) -> None:
+        waiting = iter(descriptors)
+        calls = member.calls
+        took: dict[int, list[int]] = {}
+        for outcome in body[0]:
+            done = Finished._make(outcome)
+            if done.payload is None:
+                done = done._replace(payload=Large(next(waiting), done.size))
+            call = calls.pop(done.node, None)
+            if call is not None:
+                took.setdefault(call.function, []).append(done.took)
+                finished.append(done)
+        for outcome in body[1]:
+            call = calls.pop(outcome[0], None)  # type: ignore[call-overload]
+            if call is not None:
+                failed.append(Failed(*outcome))  # type: ignore[arg-type]
+        for function, times in took.items():
+            mean = max(sum(times) / len(times) / 1e6, 5e-6)
+            known = self._expected.get(function)
+            # Longer is believed at once, shorter slowly: a long call in a batch costs more
+            # than a batch that could have been larger.
+            self._expected[function] = mean if known is None or mean > known else 0.7 * known + 0.3 * mean
+
+    def _on_control(self, member: Member, _mask: int) -> list[News]:
+        try:
+            open_ = member.control_reader.receive()
+        except BlockingIOError:
+            return []
+        if not open_:
+            return self._on_death(member)
+        returned: list[int] = []
+        for _kind, (last_read, nodes), _descriptors in member.control_reader.frames():
+            for sequence, sent in list(member.messages):
+                if last_read < sequence <= member.recalled:
+                    nodes.extend(sent)
+            returned += [node for node in nodes if member.calls.pop(node, None) is not None]
+        member.heard = time.monotonic()
+        return [News(member.name, returned=returned)] if returned else []
+
+    def _on_death(self, member: Member, _mask: int = 0) -> list[News]:
+        """A worker has died, or is of no use any more: what it had is lost or comes back."""
+        # Its sockets close a moment before its end is known.
+        exitcode = member.exitcode(0.2)
+        cause = "closed its connection to the driver" if exitcode is None else cause_of_death(exitcode)
+        member.kill()
+        member.exitcode(_ENDING_S)
+        if self._supervisor.lost:
+            cause = "ended with its supervisor, which was killed"
+        news = []
+        with contextlib.suppress(BlockingIOError, wire.WireError):
+            while member.reader.receive():
+                pass
+        with contextlib.suppress(wire.WireError):
+            news = self._read(member)
+        self._remove(member)
+        said = member.last_words()
+        position = member.page.position()
+        member.close()
+        if not member.ready:
+            self._false_starts += 1
+            if self._false_starts >= _FALSE_STARTS:
+                raise WorkerStartError(cause, said)
+        running = position.node if position is not None else None
+        failed = []
+        lines: list[Line] = []
+        call = member.calls.get(running) if running is not None else None
+        condemned = member.condemned
+        if call is not None and position is not None and (condemned is None or condemned[0] == call.node):
+            del member.calls[call.node]
+            started = (position.started_ns - self._work.epoch_ns) // 1000
+            took = (time.monotonic_ns() - position.started_ns) // 1000
+            failed = [self._lost(call, started, took, member, cause)]
+            now = time.time_ns() // 1000
+            lines = [
+                Line(call.node, call.attempt, now, "stderr", text) for text in said.splitlines(keepends=True)
+            ]
+        return [*news, News(member.name, (), failed, lines, list(member.calls))]
+
+    def _lost(self, call: Call, started: int, took: int, member: Member, cause: str) -> Failed:
+        retryable = Exception in self._work.functions[call.function].retry_on
+        if member.condemned is not None:
+            error = f"TimeoutError: ran for over {call.timeout:g} s and was ended"
+            retryable = retryable or TimeoutError in self._work.functions[call.function].retry_on
+            return Failed(call.node, call.attempt, started, took, "timed_out", error, "", None, retryable)
+        error = f"its worker process {member.pid} {cause}"
+        return Failed(call.node, call.attempt, started, took, "lost", error, "", None, retryable)
+
+    def _remove(self, member: Member) -> None:
+        assert self._selector is not None
+        self._members.remove(member)
+        self._selector.unregister(member.data)
+        self._selector.unregister(member.control)
+
+    # --- what is due -----------------------------------------------------------------------
+
+    def look_at(self) -> float | None:
+        """The next timeout, kill or recall."""
+        times = [m.look_at for m in self._members if m.look_at is not None]
+        times += [m.condemned[1] for m in self._members if m.condemned is not None]
+        silence = self._silence()
+        times += [m.heard + silence for m in self._recallable()]
+        return min(times, default=None)
+
+    def look(self, now: float) -> list[News]:
+        """End what is over its time; recall what is stuck behind a slow call."""
+        silence = self._silence()
+        for member in self._recallable():
+            if now - member.heard >= silence:
+                member.recall()
+        for member in list(self._members):
+            if member.condemned is not None and now >= member.condemned[1]:
+                member.kill()
+                member.condemned = member.condemned[0], now + 3600
+            elif member.look_at is not None and now >= member.look_at:
+                self._check_time(member, now)
+        return []
+
+    def _silence(self) -> float:
+        return _SILENT_S if self._starved else _SILENT_AND_ALL_BUSY_S
+
+    def _recallable(self) -> Iterable[Member]:
+        return [m for m in self._members if len(m.calls) > 1 and m.ready and m.recalled < m.sequence]
+
+    def _check_time(self, member: Member, now: float) -> None:
+        timeouts = {c.node: c.timeout for c in member.calls.values() if c.timeout is not None}
+        position = member.page.position()
+        member.look_at = None
+        if not timeouts or member.condemned is not None:
+            return
+        limit = timeouts.get(position.node) if position is not None else None
+        if position is None or limit is None:
+            # None of them has started: none can be due before the shortest has passed.
+            member.look_at = now + min(timeouts.values())
+            return
+        due = position.started_ns / 1e9 + limit
+        if now < due:
+            member.look_at = due
+            return
+        member.condemned = position.node, now + self._grace
+        member.signal(signal.SIGTERM)
+
+    # --- the rest --------------------------------------------------------------------------
+
+    def release(self, source: int) -> None:
+        """Let workers forget a large value."""
+        for member in self._members:
+            member.forget(source)
+
+    def running(self) -> list[tuple[int, int, int, str]]:
+        """What runs now, by the workers' pages."""
+        found = []
+        for member in self._members:
+            position = member.page.position()
+            if position is not None and position.node in member.calls:
+                started = (position.started_ns - self._work.epoch_ns) // 1000
+                found.append((position.node, position.attempt, started, member.name))
+        return found
+
+    def close(self) -> None:
+        """Kill all workers and what they have started, and wait until they are gone."""
+        members = list(self._members)
+        for member in members:
+            self._remove(member)
+            member.kill()
+        self._supervisor.wait_for([member.pid for member in members if member.pid is not None])
+        for member in members:
+            member.close()
+        nursery.give_back(self._supervisor)

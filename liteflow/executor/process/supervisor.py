@@ -1,0 +1,156 @@
+"""The process that workers are forked from, and that ends them: one thread, nothing of the user's.
+
+    driver --exec--> supervisor --fork--> worker, worker, ...
+
+Why not straight from the driver: a fork of a program with threads and open connections can
+hang or damage them, and an exec costs 50 ms of imports each time.  The supervisor is clean,
+has imported what every worker needs, and forks a worker in a few milliseconds: also when one
+has died, and for each further run of the same program.
+
+It is there as long as the driver is: at the end of its socket it kills all workers, with all
+that is left of what they had started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from liteflow.executor.process import wire, worker
+from liteflow.system import end_with_parent
+
+# With nothing to do for this long, it ends; the next run starts another one.
+IDLE_S = 20.0
+
+
+def main(number: int, parent: int) -> NoReturn:
+    """Serve the driver.
+
+    Args:
+        number: Descriptor of the socket to it.
+        parent: Its process id.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(parent)
+    _Supervisor(socket.socket(fileno=number)).run()
+
+
+class _Supervisor:
+    def __init__(self, driver: socket.socket) -> None:
+        self._driver = driver
+        self._reader = wire.Reader(driver)
+        self._children: set[int] = set()
+        self._wake, self._waker = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._waker, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        self._poll = select.poll()
+        self._poll.register(driver, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
+
+    def run(self) -> NoReturn:
+        warm = False
+        while True:
+            patience = IDLE_S if warm else 0.0
+            ready = dict(self._poll.poll(None if self._children and warm else patience * 1000))
+            if self._driver.fileno() in ready:
+                if not self._reader.receive():
+                    self._end()
+                for kind, body, descriptors in self._reader.frames():
+                    if kind == wire.SPAWN:
+                        self._spawn(body, descriptors)
+                    elif kind == wire.SIGNAL:
+                        self._signal(*body)
+            if self._wake in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake, 4096)
+                self._reap()
+            if not ready and not warm:
+                # The first worker is on its way; those after it find this imported.
+                import cloudpickle  # noqa: F401, PLC0415
+
+                gc.freeze()
+                warm = True
+            elif not ready and not self._children:
+                self._end()
+
+    def _spawn(self, body: dict[str, Any], descriptors: list[int]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._become_worker(body, descriptors)
+            finally:
+                os._exit(1)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._children.add(pid)
+        self._tell(wire.SPAWNED, (body["member"], pid))
+
+    def _become_worker(self, body: dict[str, Any], descriptors: list[int]) -> NoReturn:
+        # A session of its own, before anything else: from here on its group can be killed.
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._driver.close()
+        os.close(self._wake)
+        os.close(self._waker)
+        data, control, page, out, err, out_end, err_end = descriptors
+        os.dup2(out_end, 1)
+        os.dup2(err_end, 2)
+        os.close(out_end)
+        os.close(err_end)
+        os.environ.clear()
+        os.environ.update(body["environment"])
+        os.umask(body["umask"])
+        try:
+            os.chdir(body["directory"])
+        except OSError as error:
+            print(f"can't work in {body['directory']}: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
+        worker.main(data, control, page, (out, err), os.getppid())
+
+    def _signal(self, pid: int, number: int) -> None:
+        # Only while we have not reaped it: its number can't be another's then.
+        if pid in self._children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            pid = ended.si_pid
+            if pid in self._children:
+                # What it had started must not live on; its number is still its own.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            if pid in self._children:
+                self._children.discard(pid)
+                self._tell(wire.EXITED, (pid, os.waitstatus_to_exitcode(status)))
+
+    def _tell(self, kind: int, body: Any) -> None:
+        try:
+            self._driver.sendall(wire.frame(kind, body))
+        except OSError:
+            self._end()
+
+    def _end(self) -> NoReturn:
+        """The driver is gone or has no work: take the workers along."""
+        for pid in self._children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        os._exit(0)

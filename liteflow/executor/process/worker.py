@@ -1,0 +1,258 @@
+"""The worker's side of the pool: read calls, run them, send what came of them.
+
+    main thread     data socket -> pending -> one call after the other -> outbox -> data socket
+    control thread  control socket: give back what has not started; its end: die with the driver
+                    pipes: what a long call prints
+
+A worker is started by exec in a session of its own.  It has two sockets to the driver and
+shares nothing else with anybody but its page, so its death can't hurt another.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from typing import Any, NoReturn
+
+from liteflow import pickling
+from liteflow.executor import attempt
+from liteflow.executor.payload import Large, Payload
+from liteflow.executor.process import wire
+from liteflow.executor.process.capture import Capture
+from liteflow.executor.process.page import Page
+from liteflow.system import end_with_parent
+from liteflow.xcom import LARGE
+
+# Outcomes of short calls are sent together, but none waits longer than this.
+_HOLD_NS = 5_000_000
+# While a call prints, its lines are sent this often.
+_LINES_EVERY_S = 0.02
+
+_WireCall = tuple[int, int, int, tuple[Any, ...], dict[str, Any] | None]
+
+
+def main(data: int, control: int, page: int, pipes: tuple[int, int], parent: int) -> NoReturn:
+    """Run calls until the driver is done, or gone.
+
+    Args:
+        data: Descriptor of the socket for calls and outcomes.
+        control: Descriptor of the socket whose end means that the driver is gone.
+        page: Descriptor of the shared page.
+        pipes: The reading ends of the pipes that stdout and stderr lead to.
+        parent: The driver's process id.
+    """
+    # Ctrl-C is the driver's matter.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(parent)
+    worker = _Worker(socket.socket(fileno=data), socket.socket(fileno=control), Page(page), Capture(pipes))
+    worker.run()
+
+
+class _Worker:
+    def __init__(self, data: socket.socket, control: socket.socket, page: Page, capture: Capture) -> None:
+        self._data = data
+        self._control = control
+        self._page = page
+        self._capture = capture
+        self._reader = wire.Reader(data)
+        self._sending = threading.Lock()
+        self._taking = threading.Lock()
+        self._pid = os.getpid()
+        self._epoch_ns = 0
+        # Calls that have come and not started; whoever pops one has it (popping is atomic).
+        self._pending: deque[tuple[dict[int, Any], _WireCall]] = deque()
+        self._last_read = 0
+        self._recalled = 0
+        self._functions: dict[int, bytes | attempt.Function] = {}
+        self._large: dict[int, Payload] = {}
+        self._small: dict[int, Any] = {}
+        self._outbox: deque[tuple[bool, tuple[Any, ...], Large | None]] = deque()
+
+    def run(self) -> NoReturn:
+        """Serve until the driver is gone, or a task has closed our descriptors: then nobody can be served."""
+        threading.Thread(target=self._control_thread, name="liteflow-control", daemon=True).start()
+        try:
+            self._serve()
+        except OSError:
+            os._exit(1)
+
+    def _serve(self) -> NoReturn:
+        self._send(wire.frame(wire.HELLO, (self._pid,)))
+        sent_ns = time.monotonic_ns()
+        while True:
+            try:
+                values, call = self._pending.popleft()
+            except IndexError:
+                self._page.idle()
+                self._flush()
+                self._receive()
+                sent_ns = time.monotonic_ns()
+                continue
+            self._small = values
+            ended_ns = self._attempt(call)
+            if os.getpid() != self._pid:
+                # The task has forked and its copy has come back: the result is the parent's.
+                os._exit(0)
+            if ended_ns - sent_ns > _HOLD_NS and self._pending:
+                self._flush()
+                sent_ns = ended_ns
+
+    # --- the main thread -------------------------------------------------------------------
+
+    def _attempt(self, call: _WireCall) -> int:
+        node, number, function_number, args, kwargs = call
+        started_ns = time.monotonic_ns()
+        self._page.running(node, number, started_ns)
+        self._capture.begin(node, number)
+        function: attempt.Function | None = None
+        try:
+            function = self._function(function_number)
+            encoded = attempt.perform(function, args, kwargs, self._value)
+        except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
+            failure = attempt.failure_of(error, function)
+            del error
+            self._capture.end()
+            ended_ns = time.monotonic_ns()
+            times = ((started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000)
+            outcome = (node, number, *times, "failed", *failure)
+            self._outbox.append((False, outcome, None))
+            return ended_ns
+        self._capture.end()
+        ended_ns = time.monotonic_ns()
+        times = ((started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000)
+        if encoded.size <= LARGE:
+            data = encoded.parts[0] if len(encoded.parts) == 1 else b"".join(encoded.parts)
+            self._outbox.append((True, (node, number, *times, *encoded[:-1], data), None))
+        else:
+            large = Large.written(encoded.parts, encoded.size)
+            self._outbox.append((True, (node, number, *times, *encoded[:-1], None), large))
+            self._flush()
+        return ended_ns
+
+    def _function(self, number: int) -> attempt.Function:
+        function = self._functions[number]
+        if isinstance(function, bytes):
+            function = self._functions[number] = attempt.Function(*pickling.loads(function))
+        return function
+
+    def _value(self, source: int) -> Any:
+        small = self._small.get(source)
+        if small is None:
+            return self._large[source].value()
+        if type(small) is bytes:
+            return pickling.loads(small)
+        return Payload(*small).value()
+
+    def _receive(self) -> None:
+        if not self._reader.receive():
+            os._exit(0)
+        for kind, body, descriptors in self._reader.frames():
+            if kind == wire.CALLS:
+                sequence, values, forget, calls = body
+                for source in forget:
+                    self._large.pop(source, None)
+                with self._taking:
+                    self._last_read = sequence
+                    if sequence > self._recalled:
+                        self._pending.extend((values, call) for call in calls)
+            elif kind == wire.FUNCTION:
+                self._functions[body[0]] = body[1]
+            elif kind == wire.VALUE:
+                source, codec, size = body
+                self._large[source] = Payload(codec, Large(descriptors[0], size))
+            elif kind == wire.DEFINITIONS:
+                pickling.learn(pickling.Bundle(*bundle) for bundle in body)
+            elif kind == wire.SETUP:
+                self._epoch_ns = body["epoch_ns"]
+                sys.path[:] = body["path"]
+                sys.argv[:] = body["argv"]
+                sys.modules[pickling.SCRIPT_MODULE] = sys.modules["__main__"]
+
+    # --- both threads ----------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Send all outcomes and lines so far."""
+        finished, failed, kept = [], [], []
+        while self._outbox:
+            try:
+                good, outcome, large = self._outbox.popleft()
+            except IndexError:
+                break
+            (finished if good else failed).append(outcome)
+            if large is not None:
+                kept.append(large)
+                if len(kept) == wire.MAX_DESCRIPTORS:
+                    break
+        lines = self._capture.taken()
+        if finished or failed or lines:
+            data = wire.frame(wire.NEWS, (finished, failed, lines), len(kept))
+            self._send(data, [large.descriptor for large in kept])
+
+    def _send(self, data: bytes, descriptors: list[int] | None = None) -> None:
+        with self._sending:
+            try:
+                if descriptors:
+                    sent = socket.send_fds(self._data, [data], descriptors)
+                    data = data[sent:]
+                self._data.sendall(data)
+            except OSError:
+                # The driver is gone; nobody wants to know.
+                os._exit(0)
+
+    # --- the control thread ----------------------------------------------------------------
+
+    def _control_thread(self) -> NoReturn:
+        try:
+            self._obey()
+        except OSError:
+            os._exit(1)
+
+    def _obey(self) -> NoReturn:
+        poll = select.poll()
+        control = self._control.fileno()
+        poll.register(control, select.POLLIN)
+        for pipe in self._capture.pipes:
+            poll.register(pipe, select.POLLIN)
+        reader = wire.Reader(self._control)
+        quiet = select.poll()
+        quiet.register(control, select.POLLIN)
+        much = False
+        while True:
+            ready = dict(poll.poll())
+            if control not in ready:
+                # Something prints.  Let it print on for a moment, so that a line costs no
+                # switch of threads; the driver is still listened to.
+                ready = {} if much else dict(quiet.poll(_LINES_EVERY_S * 1000))
+                much = self._capture.drain()
+                self._flush()
+            if control in ready:
+                if not reader.receive():
+                    self._die()
+                for _kind, body, _descriptors in reader.frames():
+                    self._give_back(body)
+
+    def _give_back(self, through: int) -> None:
+        """Give back what has come in messages up to number `through` and has not started."""
+        nodes = []
+        with self._taking:
+            self._recalled = through
+            while self._pending:
+                try:
+                    nodes.append(self._pending.popleft()[1][0])
+                except IndexError:
+                    break
+            last_read = self._last_read
+        self._capture.drain()
+        self._flush()
+        self._control.sendall(wire.frame(wire.RETURNED, (last_read, nodes)))
+
+    def _die(self) -> NoReturn:
+        """The driver is gone: end, and take along what the tasks have started."""
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(1)

@@ -1,0 +1,146 @@
+"""Runs calls in threads of the driver's process: for waiting, and for what can't be pickled.
+
+Threads can't be killed.  A call that is over its time is marked as timed out, and its thread
+is left alone: a new one takes its place, and its late result is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from queue import SimpleQueue
+
+from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
+from liteflow.executor.local import Hearing, attempt_here
+
+
+class _Thread:
+    """One thread: what it is doing, and its own queue."""
+
+    def __init__(self, executor: ThreadExecutor, number: int) -> None:
+        self.name = f"thread-{number}"
+        self.queue: SimpleQueue[Call | None] = SimpleQueue()
+        self.call: Call | None = None
+        self.started = 0.0
+        self.abandoned = False
+        # A daemon: a call that hangs must not keep the interpreter from ending.
+        threading.Thread(target=executor.serve, args=(self,), name=f"liteflow-{self.name}", daemon=True).start()
+
+
+class ThreadExecutor:
+    """Calls run in up to `max_workers` threads, which are started when there is work for them."""
+
+    def __init__(self, work: Work, max_workers: int) -> None:
+        self._work = work
+        self._max_workers = max_workers
+        self._threads: list[_Thread] = []
+        self._made = 0
+        self._done: deque[tuple[_Thread, Call, Finished | Failed, list[Line]]] = deque()
+        self._wake, self._waker = socket.socketpair()
+        self._wake.setblocking(False)
+        self._waker.setblocking(False)
+        # A thread that was left alone may come back when all is closed, and the number of
+        # the descriptor is another file's by then.
+        self._waking = threading.Lock()
+        self._open = True
+
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """Threads write a byte when they have done something."""
+        selector.register(self._wake, selectors.EVENT_READ, self._on_wake)
+        Hearing.start()
+
+    def serve(self, thread: _Thread) -> None:
+        """The loop of one thread."""
+        while (call := thread.queue.get()) is not None:
+            outcome, lines = attempt_here(self._work, call, ())
+            self._done.append((thread, call, outcome, lines))
+            # A full socket is full of wake-ups: then one more is not needed.
+            with self._waking, contextlib.suppress(BlockingIOError):
+                if not self._open:
+                    return
+                self._waker.send(b"!")
+
+    def fill(self, lane: Lane) -> None:
+        """Give each idle thread a call."""
+        while len(lane):
+            thread = next((t for t in self._threads if t.call is None), None)
+            if thread is None:
+                if len(self._threads) >= self._max_workers:
+                    return
+                self._made += 1
+                thread = _Thread(self, self._made)
+                self._threads.append(thread)
+            (thread.call,) = lane.take(1)
+            thread.started = time.monotonic()
+            thread.queue.put(thread.call)
+
+    def _on_wake(self, mask: int) -> list[News]:
+        try:
+            self._wake.recv(4096)
+        except BlockingIOError:
+            return []
+        news = []
+        while self._done:
+            thread, call, outcome, lines = self._done.popleft()
+            if thread.abandoned:
+                continue
+            thread.call = None
+            if isinstance(outcome, Finished):
+                news.append(News(thread.name, [outcome], (), lines, shown=True))
+            else:
+                news.append(News(thread.name, (), [outcome], lines, shown=True))
+        return news
+
+    def look_at(self) -> float | None:
+        """The next timeout."""
+        times = [t.started + t.call.timeout for t in self._threads if t.call and t.call.timeout is not None]
+        return min(times, default=None)
+
+    def look(self, now: float) -> list[News]:
+        """Abandon what is over its time."""
+        news = []
+        for thread in list(self._threads):
+            call = thread.call
+            if call is None or call.timeout is None or now < thread.started + call.timeout:
+                continue
+            thread.abandoned = True
+            thread.queue.put(None)
+            self._threads.remove(thread)
+            retry_on = self._work.functions[call.function].retry_on
+            failed = Failed(
+                call.node,
+                call.attempt,
+                round(thread.started * 1e6) - self._work.epoch_ns // 1000,
+                round((now - thread.started) * 1e6),
+                "timed_out",
+                f"TimeoutError: ran for over {call.timeout:g} s; its thread can't be ended and was left alone",
+                "",
+                None,
+                Exception in retry_on or TimeoutError in retry_on,
+            )
+            news.append(News(thread.name, (), [failed]))
+        return news
+
+    def release(self, source: int) -> None:
+        """Values are the driver's: nothing to let go of."""
+
+    def running(self) -> list[tuple[int, int, int, str]]:
+        """What runs now."""
+        epoch = self._work.epoch_ns // 1000
+        return [
+            (t.call.node, t.call.attempt, round(t.started * 1e6) - epoch, t.name) for t in self._threads if t.call
+        ]
+
+    def close(self) -> None:
+        """Let the threads end; those in the middle of a call end after it."""
+        for thread in self._threads:
+            thread.queue.put(None)
+        Hearing.stop()
+        with self._waking:
+            self._open = False
+            self._waker.close()
+        self._wake.close()

@@ -1,0 +1,275 @@
+"""Flows: a named recipe with parameters, which compiles to a Dag.
+
+    @flow                                   Flow("etl", extract() >> load())
+    def etl(path: str): ...
+
+A flow made of a function calls it with the parameters to get its expression.  A flow made
+of an expression has the arguments that are still free in it as its parameters.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, overload
+
+from attrs import field, frozen
+
+from liteflow.dag import Dag
+from liteflow.errors import ArgumentError, FlowError, shown
+from liteflow.lazy import Joint, Lazy
+from liteflow.names import checked_name
+from liteflow.options import DEFAULT, check_names
+from liteflow.parameters import Parameter
+from liteflow.pickling import importable
+from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
+from liteflow.task import check_function, name_of, named_object
+
+if TYPE_CHECKING:
+    from typing import Protocol, Unpack
+
+    from liteflow.engine.driver import Observer
+    from liteflow.options import FlowOptions, StorePath
+    from liteflow.run import Run
+
+    class Decorator(Protocol):
+        """What `flow(name="etl")` gives."""
+
+        def __call__(self, fn: Callable[P, R], /) -> Flow[P, R]: ...
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@frozen(slots=False, eq=False, repr=False, init=False)
+class Flow(Generic[P, R]):
+    """A named recipe with parameters that yields a DAG; what a user runs.
+
+    Attributes:
+        name: Its name.
+        options: Defaults for the options of its runs.
+
+    >>> from liteflow import task
+    >>> @task
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> twice = Flow("twice", double() >> double())
+    >>> list(twice.parameters)
+    ['x']
+    >>> twice.compile(x=4).node("double").args
+    (4,)
+    """
+
+    _is_flow: ClassVar[bool] = True
+
+    name: str
+    options: Mapping[str, Any]
+    _recipe: FunctionRecipe | ExpressionRecipe = field(alias="recipe")
+
+    @overload
+    def __init__(self: Flow[..., R], name: str, recipe: Joint[R], **options: Unpack[FlowOptions]) -> None: ...
+    @overload
+    def __init__(self, name: str, recipe: Callable[P, R], **options: Unpack[FlowOptions]) -> None: ...
+    @overload
+    def __init__(self: Flow[..., Any], name: str, recipe: object, **options: Unpack[FlowOptions]) -> None: ...
+    def __init__(self, name: str, recipe: Any, **options: Any) -> None:
+        """Make a flow.
+
+        Args:
+            name: 1 to 200 characters without "/", control or direction characters.
+            recipe: A lazy value or a container of some, a bare task, or a function that
+                returns such.
+            options: Defaults for its runs: `db`, `executor`, `max_workers`, ...
+
+        Raises:
+            DefinitionError: The recipe can't be one, or there is no such option.
+        """
+        name = checked_name(name, "a flow")
+        check_names(name, options)
+        made = recipe_of(name, recipe)
+        self.__attrs_init__(name=name, options=dict(options), recipe=made)
+        if isinstance(made, FunctionRecipe):
+            for attribute in ("__doc__", "__name__", "__qualname__", "__module__"):
+                if isinstance(getattr(recipe, attribute, None), str):
+                    vars(self)[attribute] = getattr(recipe, attribute)
+            vars(self)["__wrapped__"] = recipe
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The flow's parameters, by name."""
+        return self._recipe.parameters()
+
+    def compile(self, /, inputs: Mapping[str, object] | None = None, **parameters: Any) -> Dag:
+        """Build the flow's calls, check them, and return them as a Dag; nothing runs.
+
+        Args:
+            inputs: Values by the name of a parameter, or by `key.parameter` for any argument
+                of a call that no edge feeds.
+            parameters: Values of the flow's parameters.
+
+        Raises:
+            DefinitionError: What is wrong, where, and what to do.
+        """
+        values, overrides = self._sorted(inputs or {}, parameters)
+        return self._recipe.compile(values, overrides)
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Lazy[R]:
+        """Return the flow's expression with these arguments, as a part of another flow.
+
+        Each time its calls are new ones, so a flow may stand in another one twice.
+
+        Raises:
+            DefinitionError: An argument is missing, unknown, doubled or ill-typed.
+        """
+        expression: Lazy[R] = self._recipe.expression(args, kwargs)
+        return expression
+
+    def run(
+        self,
+        /,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        db: StorePath | None = DEFAULT,
+        executor: str = DEFAULT,
+        max_workers: int | None = DEFAULT,
+        check: bool = DEFAULT,
+        run_id: str | None = None,
+        fail_fast: bool = DEFAULT,
+        durability: str = DEFAULT,
+        grace: float = DEFAULT,
+        observer: Observer | None = None,
+        **parameters: Any,
+    ) -> Run[R]:
+        """Run the flow, and return when it has ended.
+
+        What is not given here is as the flow's options say, else as said below.
+
+        Args:
+            inputs: Values by the name of a parameter, or by `key.parameter` for any argument
+                of a call that no edge feeds.
+            db: The store file; `LITEFLOW_DB`, else `liteflow.db` here.  None keeps nothing.
+            executor: Where tasks run that name no executor: "process", "thread" or "inline".
+            max_workers: How many at a time; for processes one for each processor.
+            check: Whether a run that failed raises RunFailed; True.
+            run_id: The id of the new run; a random one.
+            fail_fast: Whether the first failure ends the run; else whatever does not depend on
+                it goes on.
+            durability: "normal", or "full": results survive a power cut too, and nothing
+                starts before what it needs is on disk.
+            grace: Seconds between SIGTERM and SIGKILL for an attempt over its time; 2.
+            observer: Is told what happens while it happens; without one, what tasks print is
+                printed here.
+            parameters: Values of the flow's parameters.
+
+        Raises:
+            DefinitionError: What is wrong with the flow or its arguments; nothing has run.
+            RunFailed: A task failed; its own exception is the cause.
+            StoreError: The store can't be used; what had been committed is in it.
+
+        >>> from liteflow import task
+        >>> @task
+        ... def double(x: int) -> int:
+        ...     return 2 * x
+        >>> Flow("twice", double() >> double()).run(x=4, db=None).result
+        16
+        """
+        # Lazy: a program that defines flows, and does not run them now, starts in half the time.
+        from liteflow.launch import launch  # noqa: PLC0415
+        from liteflow.settings import RunSettings  # noqa: PLC0415
+
+        given = {
+            "db": db,
+            "executor": executor,
+            "max_workers": max_workers,
+            "check": check,
+            "fail_fast": fail_fast,
+            "durability": durability,
+            "grace": grace,
+        }
+        settings = RunSettings(**{**self.options, **{k: v for k, v in given.items() if v is not DEFAULT}})
+        dag = self.compile(inputs, **parameters)
+        run: Run[R] = launch(dag, settings, run_id=run_id, observer=observer, script=_script_of(self))
+        if settings.check and run.failure is not None:
+            raise run.failure
+        return run
+
+    def __repr__(self) -> str:
+        return f"<flow {self.name}>"
+
+    def __reduce__(self) -> Any:
+        # A task may run another flow, and takes it along to its worker.
+        if importable(self):
+            return named_object, (self.__module__, vars(self)["__qualname__"])
+        if isinstance(self._recipe, ExpressionRecipe):
+            problem = "is made of lazy values, which can't go to a worker; make it of a function, with @flow"
+            raise FlowError(self.name, problem)
+        return partial(Flow, **self.options), (self.name, self._recipe.function)
+
+    def _sorted(
+        self, inputs: Mapping[str, object], parameters: Mapping[str, object]
+    ) -> tuple[dict[str, object], dict[str, object]]:
+        """Return values of the flow's parameters, and overrides by `key.parameter`."""
+        owner, names = f"flow {self.name}", self.parameters if inputs else {}
+        values, overrides = dict(parameters), dict[str, object]()
+        for name, value in inputs.items():
+            if not isinstance(name, str):
+                raise ArgumentError(owner, None, f"has inputs by name (text), not by {shown(name)}")
+            if name in parameters:
+                raise ArgumentError(owner, name, "is given twice, by name and in inputs")
+            (values if name in names else overrides)[name] = value
+        for name, value in values.items():
+            if isinstance(value, Lazy):
+                problem = f"is given {value!r}, but this takes plain values"
+                raise ArgumentError(owner, name, f"{problem}; in another flow, call {self.name}(...)")
+        return values, overrides
+
+
+def _script_of(flow: Flow[Any, Any]) -> str | None:
+    """The file that the flow is written in, for the record."""
+    code = getattr(getattr(flow, "__wrapped__", None), "__code__", None)
+    name = code.co_filename if code is not None else getattr(sys.modules["__main__"], "__file__", None)
+    return name if name and not name.startswith("<") else None
+
+
+_NOTHING: Any = object()
+
+
+@overload
+def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
+@overload
+def flow(*, name: str = ..., **options: Unpack[FlowOptions]) -> Decorator: ...
+def flow(fn: Any = _NOTHING, /, **settings: Any) -> Any:
+    """Make a function a flow: bare, `@flow`, or with settings, `@flow(name="nightly", db="n.db")`.
+
+    Args:
+        fn: A function that calls tasks and returns a lazy value, or a container of some.
+        settings: `name`, and defaults for the options of its runs: `db`, `executor`,
+            `max_workers`, ...
+
+    Raises:
+        DefinitionError: It is no such function, or there is no such option.
+
+    >>> from liteflow import task
+    >>> @task
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> @flow
+    ... def quadruple(x: int = 1):
+    ...     return double(x) >> double()
+    >>> quadruple.compile(x=3).leaves
+    ('double-2',)
+    """
+    if fn is _NOTHING:
+        check_names("flow", {k: v for k, v in settings.items() if k != "name"})
+        return partial(_decorated, settings=settings)
+    return _decorated(fn, settings)
+
+
+def _decorated(fn: Any, settings: Mapping[str, Any]) -> Flow[Any, Any]:
+    if isinstance(fn, Flow) and not settings:
+        return fn
+    check_function(fn, "flow")
+    options = dict(settings)
+    return Flow(options.pop("name", name_of(fn)), fn, **options)

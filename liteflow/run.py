@@ -1,0 +1,135 @@
+"""A run as its user sees it: what came of it, and where to look further.
+
+    run = etl.run()
+    run["load"], run.result, run.state, run.tasks["transform"].attempts, run.logs("load")
+
+Values are read (unpickled) when they are asked for, and not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from attrs import field, frozen
+
+from liteflow import pickling
+from liteflow.errors import NoOutputError, RunFailed, TaskFailedError, TaskTraceback
+from liteflow.executor.payload import Payload
+from liteflow.pickling import Packed
+
+if TYPE_CHECKING:
+    from liteflow.store.history import History, LogRow, TaskRow
+
+R = TypeVar("R")
+
+
+@frozen(eq=False, repr=False, kw_only=True)
+class Run(Mapping[str, Any], Generic[R]):
+    """One execution of a flow, which has ended.
+
+    It is a mapping from the keys of the final tasks to their outputs.
+
+    Attributes:
+        id: The run's id, as in the store and on the command line.
+        flow: The flow's name.
+        state: "succeeded", "failed" or "cancelled".
+        db: The path of the store file; None if nothing was kept.
+        failure: What `RunFailed` would be raised with; None if nothing failed.
+    """
+
+    id: str
+    flow: str
+    state: str
+    db: str | None
+    failure: RunFailed | None
+    _leaves: Mapping[str, int]
+    _result: Packed
+    _payload_of: Callable[[int], Payload | None]
+    _open_history: Callable[[], History]
+    _index_of: Callable[[str], int | None]
+    _cache: dict[int, Any] = field(factory=dict, init=False)
+
+    @property
+    def result(self) -> R:
+        """What the flow returned, in its shape, with the outputs in place.
+
+        Raises:
+            RunFailed: The run did not succeed.
+        """
+        if self.failure is not None:
+            raise self.failure
+        values = []
+        for source, path in self._result.holes:
+            value = self._value(source, "?")
+            for key in path:
+                value = value[key]
+            values.append(value)
+        return pickling.unpack(self._result.data, values)  # type: ignore[no-any-return]
+
+    def output(self, key: str) -> Any:
+        """Return the output of any task instance, a final one or not.
+
+        Raises:
+            NoOutputError: There is no such task instance, or it has given no output.
+        """
+        index = self._index_of(key)
+        if index is None:
+            known = ", ".join(sorted(self._leaves)[:5])
+            raise NoOutputError(self.id, key, f"there is no such task instance; the final ones are: {known}")
+        return self._value(index, key)
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._leaves:
+            known = ", ".join(list(self._leaves)[:5])
+            raise NoOutputError(
+                self.id, key, f"it is no final task (those are: {known}); for others use run.output(key)"
+            )
+        return self._value(self._leaves[key], key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._leaves)
+
+    def __len__(self) -> int:
+        return len(self._leaves)
+
+    @property
+    def tasks(self) -> dict[str, TaskRow]:
+        """All task instances, with state, attempts, times, worker and error, by key."""
+        with self._open_history() as history:
+            return {row.key: row for row in history.tasks(self.id)}
+
+    def logs(self, key: str | None = None) -> list[LogRow]:
+        """Return what a task instance (None: any) has printed and logged, line by line."""
+        with self._open_history() as history:
+            return list(history.logs(self.id, key))
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self.flow}: {self.state}>"
+
+    def _value(self, index: int, key: str) -> Any:
+        if index not in self._cache:
+            payload = self._payload_of(index)
+            if payload is None:
+                raise NoOutputError(self.id, key, "it did not succeed")
+            self._cache[index] = payload.value()
+        return self._cache[index]
+
+
+def cause_of(error: str, traceback: str, exception: bytes | None) -> BaseException:
+    """Rebuild a task's exception, with its traceback from where it ran as its cause.
+
+    Args:
+        error: The exception in one line.
+        traceback: Its traceback, as text; empty if there is none (a lost worker).
+        exception: Its pickle, if it survived one.
+    """
+    cause: BaseException = TaskFailedError(error)
+    if exception is not None:
+        try:
+            cause = pickling.loads(exception)
+        except Exception:  # noqa: BLE001  a class that is not here any more: the text must do
+            cause = TaskFailedError(error)
+    if traceback and cause.__cause__ is None:
+        cause.__cause__ = TaskTraceback(traceback)
+    return cause

@@ -1,0 +1,104 @@
+"""How a run is run: where, with how many workers, how safely.
+
+    Flow(..., executor="thread")     settings of the flow
+    flow.run(executor="process")     settings of one run, which win
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from liteflow.errors import SettingError
+from liteflow.options import DEFAULT
+from liteflow.system import cores
+from liteflow.task import EXECUTORS
+
+MOST_WORKERS = 512
+MOST_THREADS = 32
+DEFAULT_DB = "liteflow.db"
+
+
+def _max_workers(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_WORKERS:
+        raise SettingError("a run", "max_workers", value, f"a whole number from 1 to {MOST_WORKERS}, or None")
+    return value
+
+
+def _yes_or_no(setting: str) -> Callable[[Any], bool]:
+    def convert(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise SettingError("a run", setting, value, "True or False")
+        return value
+
+    return convert
+
+
+def _executor(value: Any) -> str:
+    if value not in EXECUTORS:
+        raise SettingError("a run", "executor", value, f"one of {', '.join(EXECUTORS)}")
+    return str(value)
+
+
+def _durability(value: Any) -> str:
+    if value not in ("normal", "full"):
+        raise SettingError("a run", "durability", value, '"normal" or "full"')
+    return str(value)
+
+
+def _grace(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 3600:
+        raise SettingError("a run", "grace", value, "a number of seconds from 0 to 3600")
+    return float(value)
+
+
+def _db(value: Any) -> Path | None:
+    if value is DEFAULT:
+        return Path(os.environ.get("LITEFLOW_DB") or DEFAULT_DB)
+    if value is None or value == ":memory:":
+        return None
+    if isinstance(value, bytes):
+        value = os.fsdecode(value)
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in os.fspath(value):
+        raise SettingError("a run", "db", value, "a path, or None to keep nothing")
+    return Path(value)
+
+
+@frozen(kw_only=True)
+class RunSettings:
+    """The settings of one run.
+
+    Attributes:
+        executor: Where tasks run that name no executor: "process", "thread" or "inline".
+        max_workers: Processes at most; None: one for each processor.  Threads: four times
+            as many, unless told.
+        db: The store file; None keeps nothing beyond the run.
+        check: Whether a run that failed raises.
+        fail_fast: Whether the first failure ends the run at once.
+        durability: "normal": a killed process loses nothing that was committed; "full": nor
+            does a power cut, and nothing starts before its inputs are on disk.
+        grace: Seconds between SIGTERM and SIGKILL for an attempt that is over its time.
+
+    Raises:
+        SettingError: A value is out of its range.
+    """
+
+    executor: str = field(default="process", converter=_executor)
+    max_workers: int | None = field(default=None, converter=_max_workers)
+    db: Path | None = field(default=DEFAULT, converter=_db)
+    check: bool = field(default=True, converter=_yes_or_no("check"))
+    fail_fast: bool = field(default=False, converter=_yes_or_no("fail_fast"))
+    durability: str = field(default="normal", converter=_durability)
+    grace: float = field(default=2.0, converter=_grace)
+
+    def workers(self, executor: str) -> int:
+        """How many workers an executor may have."""
+        if self.max_workers is not None:
+            return self.max_workers
+        return min(MOST_THREADS, 4 * cores()) if executor == "thread" else cores()

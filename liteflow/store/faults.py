@@ -1,0 +1,69 @@
+"""What does an error of SQLite mean for its user?
+
+    sqlite3.Error --explain--> StoreError: what happened, where, what to do
+
+The error of SQLite stays its cause.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from liteflow.errors import (
+    NotAStoreError,
+    RecordRefusedError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreFileError,
+    StoreFullError,
+    StoreGoneError,
+    StoreReadOnlyError,
+    StoreSlowError,
+    StoreUnreadableError,
+    ValueTooLargeError,
+)
+
+# By the beginning of SQLite's name of the error, the most specific ones first.
+# Source: https://www.sqlite.org/rescode.html
+_MEANINGS: tuple[tuple[str, type[StoreFileError]], ...] = (
+    ("SQLITE_FULL", StoreFullError),
+    # A disk too small for the shared index of the log reports nothing else than this.
+    ("SQLITE_IOERR_SHMSIZE", StoreFullError),
+    ("SQLITE_READONLY_DBMOVED", StoreGoneError),
+    ("SQLITE_READONLY", StoreReadOnlyError),
+    ("SQLITE_PERM", StoreReadOnlyError),
+    ("SQLITE_BUSY", StoreBusyError),
+    ("SQLITE_LOCKED", StoreBusyError),
+    ("SQLITE_NOTADB", NotAStoreError),
+    ("SQLITE_CORRUPT", StoreDamagedError),
+    ("SQLITE_CANTOPEN", StoreUnreadableError),
+    ("SQLITE_INTERRUPT", StoreSlowError),
+    ("SQLITE_TOOBIG", ValueTooLargeError),
+    ("SQLITE_CONSTRAINT", RecordRefusedError),
+    ("SQLITE_MISMATCH", RecordRefusedError),
+)
+
+
+def explain(error: sqlite3.Error, path: str) -> StoreFileError:
+    """Return the error to raise for one of SQLite's; chain it: `raise explain(...) from error`.
+
+    >>> explain(sqlite3.DatabaseError("malformed"), "a.db")
+    StoreFileError(path='a.db', detail='malformed')
+    """
+    name: str = getattr(error, "sqlite_errorname", "")
+    detail = f"{error} [{name}]" if name else str(error)
+    for beginning, meaning in _MEANINGS:
+        if name.startswith(beginning):
+            return meaning(path, detail)
+    return StoreFileError(path, detail)
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Inside, SQLite's errors become ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(error, path) from error

@@ -1,0 +1,383 @@
+"""Reading what a store holds: runs, task instances, edges, attempts, XComs, logs, values as bytes.
+
+Nothing here unpickles anything, and nothing may: who only looks must not run what someone
+planted.  Values are bytes in and bytes out, checked against their digest.
+
+Times are unix seconds (UTC).  Each method reads for itself, briefly: a run that goes on is not
+held up, and two calls may see it at two moments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from os import fspath
+from types import NoneType, TracebackType
+from typing import Any, Final, TypeVar
+
+from attrs import fields
+
+from liteflow.errors import NoSuchRunError, StoreDamagedError
+from liteflow.store.db import StoreConnection
+from liteflow.store.place import StorePath
+from liteflow.store.reader import Reader, open_reader
+from liteflow.store.rows import (
+    AttemptRow,
+    DeclaredRow,
+    EdgeRow,
+    LogRow,
+    NodeRow,
+    Recipe,
+    RunRow,
+    Standing,
+    StoredPayload,
+    TaskRow,
+    XComRow,
+)
+
+__all__ = [
+    "AttemptRow",
+    "DeclaredRow",
+    "EdgeRow",
+    "History",
+    "LogRow",
+    "NodeRow",
+    "Recipe",
+    "RunRow",
+    "Standing",
+    "StoredPayload",
+    "TaskRow",
+    "XComRow",
+]
+
+R = TypeVar("R")
+
+# How many task instances, or lines, are read at a time.
+BATCH: Final = 5000
+# How many runs an error offers.
+_OFFERED = 5
+
+
+class History:
+    """A look into a store; close it, or use it in a `with`.
+
+    Args:
+        source: The path of the file; or an open connection, which is left open then.
+
+    Raises:
+        StoreError: There is no such file, or it is none of ours, or damaged.  So do all methods.
+    """
+
+    def __init__(self, source: StorePath | StoreConnection) -> None:
+        self._reader = Reader(source) if isinstance(source, StoreConnection) else open_reader(fspath(source))
+        self.path = self._reader.path
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+    # --- runs ------------------------------------------------------------------------------
+
+    def runs(self, limit: int | None = None) -> list[RunRow]:
+        """Return the runs, the newest first, at most `limit`."""
+        return self._runs("ORDER BY number DESC LIMIT ?", -1 if limit is None else limit)
+
+    def latest(self, flow: str | None = None) -> RunRow | None:
+        """Return the newest run (of a flow), None if there is none."""
+        found = self._runs("WHERE ?1 IS NULL OR flow = ?1 ORDER BY number DESC LIMIT 1", flow)
+        return found[0] if found else None
+
+    def finds(self, ref: str) -> list[RunRow]:
+        """Return the runs that `ref` can mean, the newest first; none, one, or a few to choose from.
+
+        The first of these that is anything: the run of this id; `latest`; the latest of the
+        flow of this name; those whose ids begin so.
+        """
+        if exact := self._runs("WHERE id = ?", ref):
+            return exact
+        if named := self.latest() if ref == "latest" else self.latest(ref):
+            return [named]
+        if not ref:
+            return []
+        return self._runs("WHERE substr(id, 1, length(?1)) = ?1 ORDER BY number DESC LIMIT ?2", ref, _OFFERED)
+
+    def find_run(self, ref: str) -> RunRow:
+        """Return the run that a user means.
+
+        Args:
+            ref: An id, the beginning of one that no other has, a flow's name (its latest
+                run), or `latest`.
+
+        Raises:
+            NoSuchRunError: None is meant, or several; it lists which there are.
+        """
+        found = self.finds(ref)
+        if len(found) == 1:
+            return found[0]
+        offered = found or self.runs(_OFFERED)
+        lines = tuple(f"{run.id} ({run.flow}, {run.state})" for run in offered)
+        raise NoSuchRunError(ref, self.path, lines, bool(found))
+
+    # --- what is in a run ------------------------------------------------------------------
+
+    def tasks(self, run_id: str) -> list[TaskRow]:
+        """Return the task instances of a run, in the order of the graph."""
+        return self._of_run(
+            TaskRow,
+            run_id,
+            "SELECT ?3, key, task, state, attempts, started_at / 1e6, ended_at / 1e6, worker, error "
+            "FROM every_task WHERE id >= ?1 AND id < ?2 ORDER BY id",
+        )
+
+    def edges(self, run_id: str) -> list[EdgeRow]:
+        """Return the edges of a run, those into the first task instance first."""
+        return self._of_run(
+            EdgeRow,
+            run_id,
+            "SELECT ?3, source, target, parameter FROM every_edge WHERE id >= ?1 AND id < ?2 ORDER BY id",
+        )
+
+    def attempts(self, run_id: str, key: str | None = None) -> list[AttemptRow]:
+        """Return the attempts at a task instance (None: at any), in order."""
+        if key is not None:
+            index = self.index_of(run_id, key)
+            return [] if index is None else self._of_run(AttemptRow, run_id, _ATTEMPTS, index)
+        return self._of_run(AttemptRow, run_id, _ATTEMPTS)
+
+    def xcoms(self, run_id: str) -> list[XComRow]:
+        """Return what is known of the values of a run, without reading them."""
+        return self._of_run(
+            XComRow,
+            run_id,
+            "SELECT ?3, key, type, codec, size, sha256, preview, exact, by_value "
+            "FROM every_xcom WHERE id >= ?1 AND id < ?2 ORDER BY id",
+        )
+
+    def logs(self, run_id: str, key: str | None = None, after: int = 0) -> Iterator[LogRow]:
+        """Yield what attempts wrote, in the order in which it came.
+
+        Args:
+            run_id: The run.
+            key: Of one task instance only.
+            after: Only lines whose `seq` is higher: what has come since the last look.
+        """
+        first, end = _span(self._number(run_id))
+        if key is not None:
+            index = self.index_of(run_id, key)
+            if index is None:
+                return
+            first, end = first + index, first + index + 1
+        while True:
+            found = self._reader.rows(_LOGS, (first, end, after, BATCH))
+            for row in found:
+                yield self._made(LogRow, (run_id, *row))
+            if len(found) < BATCH:
+                return
+            after = found[-1][-1]
+
+    # --- values, as bytes ------------------------------------------------------------------
+
+    def index_of(self, run_id: str, key: str) -> int | None:
+        """Return the index of a task instance in its run; None if there is none of this key."""
+        query = "SELECT id FROM instance WHERE id >= ? AND id < ? AND key = ?"
+        found = self._reader.rows(query, (*_span(self._number(run_id)), key))
+        return found[0][0] & 0xFFFFFFFF if found else None
+
+    def payload(self, run_id: str, index: int) -> StoredPayload | None:
+        """Return the bytes of a task instance's value; None if it has none.
+
+        Raises:
+            StoreDamagedError: They are not those that were written.
+        """
+        return self.node_payload(self._number(run_id), index)
+
+    def node_payload(self, run_number: int, index: int) -> StoredPayload | None:
+        """The same, by the run's number."""
+        row_id = (run_number << 32) + index
+        query = "SELECT codec FROM outcome WHERE id = ? AND state IN ('succeeded', 'cached')"
+        if not (found := self._reader.rows(query, (row_id,))):
+            return None
+        return StoredPayload(str(found[0][0]), b"".join(self.node_pieces(run_number, index)))
+
+    def node_pieces(self, run_number: int, index: int) -> Iterator[bytes]:
+        """Yield the bytes of a value in pieces, so that a large one need not be held twice.
+
+        Raises:
+            StoreDamagedError: They are not those that were written; known after the last piece.
+        """
+        row_id = (run_number << 32) + index
+        found = self._reader.rows(
+            "SELECT size, sha256, payload IS NULL FROM outcome "
+            "WHERE id = ? AND state IN ('succeeded', 'cached')",
+            (row_id,),
+        )
+        for size, sha256, chunked in found:
+            digest, length = hashlib.sha256(), 0
+            for piece in self._chunks(row_id) if chunked else self._whole(row_id):
+                digest.update(piece)
+                length += len(piece)
+                yield piece
+            if length != size or digest.digest() != sha256:
+                where = f"task instance {index} of run number {run_number}"
+                raise StoreDamagedError(self.path, f"the value of {where} is not what was stored")
+
+    # --- what a graph or a resume is made of -----------------------------------------------
+
+    def nodes(self, run_id: str) -> list[NodeRow]:
+        """Return the task instances as the graph has them, by index."""
+        query = (
+            "SELECT id & 4294967295, key, task, inputs FROM instance WHERE id >= ?1 AND id < ?2 ORDER BY id"
+        )
+        return self._of_run(NodeRow, run_id, query, named=False)
+
+    def declared(self, run_id: str) -> list[DeclaredRow]:
+        """Return the tasks that a run uses, by number."""
+        query = "SELECT number, name, returns, policy FROM task WHERE run = ? ORDER BY number"
+        return [self._made(DeclaredRow, row) for row in self._reader.rows(query, (self._number(run_id),))]
+
+    def definitions(self, run_id: str) -> list[tuple[tuple[str, ...], bytes]]:
+        """Return the definitions of the script's classes: (qualified names, pickle)."""
+        number, found = self._number(run_id), []
+        for (names,) in self._reader.rows("SELECT names FROM definition WHERE run = ?", (number,)):
+            query = "SELECT payload FROM definition WHERE run = ? AND names = ?"
+            data = self._reader.bytes_of(query, (number, names))
+            found.append((self._names(names), data or b""))
+        return found
+
+    def recipe(self, run_id: str) -> Recipe:
+        """Return what the run was made of."""
+        number = self._number(run_id)
+        ((holes,),) = self._reader.rows("SELECT holes FROM run WHERE number = ?", (number,))
+        return Recipe(
+            arguments=self._reader.bytes_of("SELECT arguments FROM run WHERE number = ?", (number,)),
+            result=self._reader.bytes_of("SELECT result FROM run WHERE number = ?", (number,)),
+            holes=holes,
+            definitions=tuple(self.definitions(run_id)),
+        )
+
+    def standing(self, run_id: str) -> Standing:
+        """Return how far a run has come."""
+        number = self._number(run_id)
+        succeeded = (
+            "SELECT id & 4294967295, size FROM outcome "
+            "WHERE id >= ?1 AND id < ?2 AND state IN ('succeeded', 'cached')"
+        )
+        attempts = "SELECT id & 4294967295, max(attempt) FROM attempt WHERE id >= ?1 AND id < ?2 GROUP BY id"
+        return Standing(dict(self._batches(number, succeeded)), dict(self._batches(number, attempts)))
+
+    # --- how -------------------------------------------------------------------------------
+
+    def _runs(self, clause: str, *values: object) -> list[RunRow]:
+        query = (
+            "SELECT id, flow, state, created_at / 1e6, started_at / 1e6, ended_at / 1e6, error, number, "
+            f"arguments_text, script, python, settings FROM run {clause}"
+        )
+        return [self._made(RunRow, row) for row in self._reader.rows(query, values)]
+
+    def _number(self, run_id: str) -> int:
+        found = self._reader.rows("SELECT number FROM run WHERE id = ?", (run_id,))
+        return int(found[0][0]) if found else self.find_run(run_id).number
+
+    def _of_run(
+        self, row: type[R], run_id: str, query: str, index: int | None = None, named: bool = True
+    ) -> list[R]:
+        """Rows of all task instances of a run, or of one."""
+        number = self._number(run_id)
+        name = (run_id,) if named else ()
+        if index is not None:
+            first = _span(number)[0] + index
+            return [self._made(row, found) for found in self._reader.rows(query, (first, first + 1, *name))]
+        return [self._made(row, found) for found in self._batches(number, query, *name)]
+
+    def _batches(self, number: int, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        first, end = _span(number)
+        ((last,),) = self._reader.rows("SELECT max(id) FROM instance WHERE id >= ? AND id < ?", (first, end))
+        for start in range(first, (first if last is None else last + 1), BATCH):
+            yield from self._reader.rows(query, (start, min(start + BATCH, end), *values))
+
+    def _whole(self, row_id: int) -> Iterator[bytes]:
+        yield self._reader.bytes_of("SELECT payload FROM outcome WHERE id = ?", (row_id,)) or b""
+
+    def _chunks(self, row_id: int) -> Iterator[bytes]:
+        for (seq,) in self._reader.rows("SELECT seq FROM chunk WHERE id = ? ORDER BY seq", (row_id,)):
+            query = "SELECT data FROM chunk WHERE id = ? AND seq = ?"
+            yield self._reader.bytes_of(query, (row_id, seq)) or b""
+
+    def _names(self, text: str) -> tuple[str, ...]:
+        try:
+            names = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise StoreDamagedError(self.path, f"a definition's names are no JSON: {text[:100]!r}") from error
+        return tuple(map(str, names if isinstance(names, list) else [names]))
+
+    def _made(self, row: type[R], values: tuple[Any, ...]) -> R:
+        """A row as its class has it; SQLite's types are promises that a planted file may break."""
+        types = tuple(map(type, values))
+        known = _SEEN_TYPES.setdefault(row, set())
+        if types not in known:
+            for name, wanted, given in zip(_names_of(row), _wanted(row), types, strict=True):
+                if given not in wanted:
+                    raise StoreDamagedError(self.path, f"{row.__name__}.{name} is a {given.__name__}")
+            known.add(types)
+        return row(*values)
+
+
+_ATTEMPTS = """
+SELECT ?3, i.key, a.attempt, a.outcome,
+    (r.started_at + a.started) / 1e6, (r.started_at + a.started + a.took) / 1e6,
+    a.worker, a.error, a.traceback
+FROM (
+    SELECT id, attempt, outcome, started, took, worker, error, traceback
+    FROM attempt WHERE id >= ?1 AND id < ?2
+    UNION ALL
+    SELECT id, attempt, state, started, took, worker, NULL, NULL
+    FROM outcome WHERE id >= ?1 AND id < ?2 AND state = 'succeeded'
+) AS a
+JOIN instance AS i ON i.id = a.id
+JOIN run AS r ON r.number = a.id >> 32
+ORDER BY a.id, a.attempt"""
+
+# First which lines, by the index alone; then the lines, in their order.
+_LOGS = """
+SELECT i.key, l.attempt, l.at / 1e6, l.stream, l.line, l.seq
+FROM (
+    SELECT seq FROM log INDEXED BY log_id WHERE id >= ?1 AND id < ?2 AND seq > ?3 ORDER BY seq LIMIT ?4
+) AS n
+CROSS JOIN log AS l ON l.seq = n.seq
+CROSS JOIN instance AS i ON i.id = l.id
+ORDER BY l.seq"""
+
+_KINDS: dict[str, frozenset[type]] = {
+    "str": frozenset({str}),
+    "int": frozenset({int}),
+    "bool": frozenset({int}),
+    "float": frozenset({int, float}),
+}
+_SEEN_TYPES: dict[type, set[tuple[type, ...]]] = {}
+
+
+def _span(number: int) -> tuple[int, int]:
+    """The row ids of a run's task instances: the first, and the one behind the last."""
+    return number << 32, (number + 1) << 32
+
+
+def _names_of(row: type) -> list[str]:
+    return [one.name for one in fields(row)]
+
+
+def _wanted(row: type) -> list[frozenset[type]]:
+    """The types that each field may have, from how it is annotated: `str`, `float | None`."""
+    kinds = []
+    for one in fields(row):
+        kind, _, optional = str(one.type).partition(" | ")
+        kinds.append(_KINDS[kind] | {NoneType} if optional else _KINDS[kind])
+    return kinds

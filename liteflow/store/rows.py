@@ -1,0 +1,153 @@
+"""What a look into a store gives: one frozen class for each kind of row.
+
+Times are unix seconds (UTC).  Each field is annotated as plainly as `str` or `float | None`:
+history.py reads that, to see that a file holds what it should.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+
+@frozen
+class RunRow:
+    """One run.
+
+    `arguments_text` is JSON (parameter -> preview), `settings` too; `number` is what the
+    tables use in place of the id.
+    """
+
+    id: str
+    flow: str
+    state: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    error: str | None
+    number: int
+    arguments_text: str | None
+    script: str | None
+    python: str | None
+    settings: str | None
+
+
+@frozen
+class TaskRow:
+    """One task instance; `attempts` is how many were made, the times are those of the last."""
+
+    run_id: str
+    key: str
+    task: str
+    state: str
+    attempts: int
+    started_at: float | None
+    ended_at: float | None
+    worker: str | None
+    error: str | None
+
+
+@frozen
+class EdgeRow:
+    """`target` waits for `source`, whose output goes into `parameter` (None: only the order counts)."""
+
+    run_id: str
+    source: str
+    target: str
+    parameter: str | None
+
+
+@frozen
+class AttemptRow:
+    """One try of a task instance, which has ended; `attempt` counts from 1."""
+
+    run_id: str
+    key: str
+    attempt: int
+    outcome: str
+    started_at: float | None
+    ended_at: float | None
+    worker: str | None
+    error: str | None
+    traceback: str | None
+
+
+@frozen
+class XComRow:
+    """What is known of a value without reading it.
+
+    `size` is that of its bytes; `exact` says that the preview is its JSON, whole; `by_value`
+    that it holds code, which only the same Python minor version can read.
+    """
+
+    run_id: str
+    key: str
+    type: str
+    codec: str
+    size: int
+    sha256: str
+    preview: str
+    exact: bool = field(converter=bool)
+    by_value: bool = field(converter=bool)
+
+
+@frozen
+class LogRow:
+    """One line that an attempt wrote or logged; `seq` grows from line to line."""
+
+    run_id: str
+    key: str
+    attempt: int
+    at: float
+    stream: str
+    line: str
+    seq: int
+
+
+@frozen
+class NodeRow:
+    """A task instance as the graph has it: `task` is a number in the run's tasks, `inputs` JSON."""
+
+    index: int
+    key: str
+    task: int
+    inputs: str | None
+
+
+@frozen
+class DeclaredRow:
+    """A task as a run uses it; `policy` is JSON."""
+
+    number: int
+    name: str
+    returns: str | None
+    policy: str | None
+
+
+@frozen
+class StoredPayload:
+    """The bytes of a value, and how to read them."""
+
+    codec: str
+    data: bytes
+
+
+@frozen
+class Recipe:
+    """What a run was made of, as bytes: its arguments, and the expression that makes its result."""
+
+    arguments: bytes | None
+    result: bytes | None
+    holes: str | None
+    definitions: tuple[tuple[tuple[str, ...], bytes], ...]
+
+
+@frozen
+class Standing:
+    """How far a run has come: what a resume has to know.
+
+    `succeeded` maps the index of each task instance that has a value to that value's size in
+    bytes, `attempts` those that have been tried in vain to the number of the last attempt.
+    """
+
+    succeeded: dict[int, int]
+    attempts: dict[int, int]

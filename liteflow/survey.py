@@ -1,0 +1,174 @@
+"""Which calls does an expression need?  Found backwards over data and order.
+
+Lazy values may stand anywhere in an argument, so an argument that is no atom and no lazy
+value is pickled here already: that finds them all, and the pickle is what a worker will get.
+The same object given to many calls is pickled once.
+
+Nothing recurses over the graph: a chain of a million calls is as good as any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from liteflow.dag import ATOMS
+from liteflow.errors import ArgumentError, FlowError, NotPicklableError
+from liteflow.lazy import Build, Call, Item, Lazy, place, repr_of
+from liteflow.parameters import Parameter
+from liteflow.pickling import Definitions, Packed, pack
+from liteflow.task import Task
+
+
+class Survey:
+    """The calls that an expression needs, and what was found on the way.
+
+    Attributes:
+        flow: The flow's name.
+        expression: The expression, pickled; its holes are lazy values.
+        calls: In the order in which they were made.
+        ascending: Whether every call was made after all that it waits for.
+        definitions: Classes of the main script that the pickles need.
+        given: Arguments from outside, which win over the calls' own.
+
+    Raises:
+        ArgumentError: A task stands where its call was meant, or a value can't be pickled.
+        FlowError: A call belongs to another flow.
+    """
+
+    def __init__(self, flow: str, expression: object, build: Build | None = None) -> None:
+        self.flow = flow
+        self.definitions = Definitions()
+        self.given: dict[Call[Any], dict[str, object]] = {}
+        # By id, beside the values themselves: so no id can come to mean another value.
+        self._packed: dict[int, Packed] = {}
+        self._values: list[object] = [expression]
+        self.expression = self._pack(expression, f"flow {flow}", "what it returns", None)
+        self.ascending = True
+        self.calls = self._reach(build)
+
+    def arguments(self, call: Call[Any]) -> Mapping[str, Any]:
+        """Return a call's arguments by parameter name, those from outside included."""
+        given = self.given.get(call)
+        return call._arguments if given is None else {**call._arguments, **given}
+
+    def packed(self, value: object, call: Call[Any], parameter: str) -> Packed:
+        """Return the pickle of an argument that is no atom and no lazy value."""
+        known = self._packed.get(id(value))
+        if known is None:
+            known = self._pack(value, f"{call._task.name}()", parameter, call)
+            self._packed[id(value)] = known
+            self._values.append(value)
+        return known
+
+    def sources(self, call: Call[Any]) -> list[Call[Any]]:
+        """Return the calls that a call waits for, for data or for order."""
+        sources = [lazy._call() for lazy in call._after]
+        for parameter, value in single(call):
+            kind = type(value)
+            if kind in ATOMS:
+                continue
+            if kind is Call:
+                sources.append(value)
+            elif kind is Item:
+                sources.append(value._call())
+            else:
+                holes = self.packed(value, call, parameter).holes
+                if holes:
+                    sources += [lazy._call() for lazy in holes]
+        return sources
+
+    def free(self) -> dict[str, list[tuple[Call[Any], Parameter]]]:
+        """Return, by name, the required parameters that the calls leave free, and where."""
+        found: dict[str, list[tuple[Call[Any], Parameter]]] = {}
+        for call in self.calls:
+            for name in self.missing(call):
+                parameter = next(p for p in call._task.signature.parameters if p.name == name)
+                found.setdefault(name, []).append((call, parameter))
+        return found
+
+    def missing(self, call: Call[Any]) -> list[str]:
+        """Return the required parameters that a call leaves free."""
+        signature = call._task.signature
+        if len(call._args) >= signature.enough:
+            return []
+        arguments = self.arguments(call)
+        return [name for name in signature.required if name not in arguments]
+
+    def _reach(self, build: Build | None) -> tuple[Call[Any], ...]:
+        stack = [lazy._call() for lazy in self.expression.holes]
+        seen = set(stack)
+        while stack:
+            call = stack.pop()
+            if call._build is not None and call._build is not build:
+                where = f"{repr_of(call)} (at {place(call)})"
+                problem = f"uses {where}, which belongs to another building of flow {call._build.flow}"
+                raise FlowError(self.flow, f"{problem}; make the call inside the flow that uses it")
+            serial = call._serial
+            for source in self.sources(call):
+                if source._serial >= serial:
+                    self.ascending = False
+                if source not in seen:
+                    seen.add(source)
+                    stack.append(source)
+        return tuple(sorted(seen, key=_serial))
+
+    def _pack(self, value: object, owner: str, parameter: str, call: Call[Any] | None) -> Packed:
+        item = _uncalled(value)
+        if item is not None:
+            problem = f"is or holds {item!r} itself; did you mean {item.name}()?"
+            raise ArgumentError(owner, parameter, problem, None if call is None else place(call))
+        try:
+            return pack(value, _is_lazy, self.definitions)
+        except NotPicklableError as error:
+            raise ArgumentError(
+                owner, parameter, str(error), None if call is None else place(call)
+            ) from error
+
+
+def single(call: Call[Any], given: Mapping[str, Any] | None = None) -> Iterable[tuple[str, Any]]:
+    """Return (name, value) for each single argument: `*rest` item by item, `**extra` key by key.
+
+    `given` are arguments from outside, which win over the call's own.
+    """
+    signature = call._task.signature
+    if call._named is None and given is None:
+        return zip(signature.positional, call._args, strict=False)
+    arguments = {**call._arguments, **(given or {})}
+    if signature.rest is None and signature.extra is None:
+        return arguments.items()
+    pairs: list[tuple[str, Any]] = []
+    for name, value in arguments.items():
+        if name == signature.rest:
+            pairs += [(name, item) for item in value]
+        elif name == signature.extra:
+            pairs += value.items()
+        else:
+            pairs.append((name, value))
+    return pairs
+
+
+def is_uncalled(kind: type) -> bool:
+    """Whether objects of this type give a lazy value only when they are called."""
+    return issubclass(kind, Task) or getattr(kind, "_is_flow", False) is True
+
+
+def _uncalled(value: Any) -> Any:
+    """Return a task or flow that stands as a value, or as an item of a plain container."""
+    if is_uncalled(type(value)):
+        return value
+    if type(value) is dict:
+        value = value.values()
+    elif type(value) not in (list, tuple, set, frozenset):
+        return None
+    if any(is_uncalled(kind) for kind in set(map(type, value))):
+        return next(item for item in value if is_uncalled(type(item)))
+    return None
+
+
+def _is_lazy(value: object) -> bool:
+    return isinstance(value, Lazy)
+
+
+def _serial(call: Call[Any]) -> int:
+    return call._serial

@@ -1,0 +1,1 @@
+"""Pure functions from a DAG or a run's history to what people look at."""

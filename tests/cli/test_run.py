@@ -1,0 +1,337 @@
+"""`liteflow run FILE`: what it runs, what it says, how it ends."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import pytest
+from cli_program import environment
+
+
+def one_line(text):
+    lines = text.splitlines()
+    assert len(lines) == 1, text
+    assert lines[0].startswith("liteflow: ")
+    return lines[0]
+
+
+# --- what it runs ----------------------------------------------------------------------------
+
+
+def test_the_only_flow_of_a_script_is_run_and_its_output_shown(liteflow):
+    done = liteflow("run", "etl.py")
+
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stdout.splitlines()[0]
+    assert 'load = "sales: 12.0"' in done.stdout
+    assert "extract: succeeded" in done.stderr
+    assert "extract | extracting 4" in done.stderr
+
+
+def test_arguments_go_to_the_flow_and_to_its_tasks(liteflow):
+    done = liteflow("run", "etl.py", "n=3", "table=7", "double.factor=10", "--json", "--quiet")
+
+    assert done.stderr == ""
+    run = json.loads(done.stdout)
+    assert run["outputs"]["load"]["value"] == "7: 30.0"
+    assert run["state"] == "succeeded"
+    assert run["states"] == {"succeeded": 3}
+
+
+def test_the_store_is_where_the_option_says_else_the_environment_else_here(liteflow, folder):
+    liteflow("run", "etl.py", "--db", "a.db", env={"LITEFLOW_DB": "b.db"})
+    liteflow("run", "etl.py", env={"LITEFLOW_DB": "b.db"})
+    liteflow("run", "etl.py")
+
+    assert {path.name for path in folder.glob("*.db")} == {"a.db", "b.db", "liteflow.db"}
+
+
+def test_a_flow_is_named_after_a_colon_when_there_are_several(liteflow, folder):
+    (folder / "two.py").write_text(
+        (folder / "etl.py").read_text() + "\nother = etl\nshort = type(etl)('short', extract(2))\n"
+    )
+
+    wrong = liteflow("run", "two.py")
+    assert wrong.returncode == 2
+    assert "2 flows: etl, short; say which one: two.py:etl" in one_line(wrong.stderr)
+
+    assert liteflow("run", "two.py:short").returncode == 0
+    assert liteflow("run", "two.py:other").returncode == 0
+
+
+def test_modules_beside_the_script_can_be_imported_here_and_in_workers(liteflow, folder):
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "helper.py").write_text("def double(x):\n    return 2 * x\n")
+    (folder / "elsewhere" / "flows.py").write_text(
+        "import helper\nfrom liteflow import flow, task\n"
+        "@task\ndef t(x: int) -> int:\n    import helper as h\n    return h.double(helper.double(x))\n"
+        "@flow\ndef f(x: int = 5):\n    return t(x)\n"
+    )
+    done = liteflow("run", "elsewhere/flows.py", "--json", "-q")
+    assert json.loads(done.stdout)["outputs"]["t"]["value"] == 20
+
+
+def test_classes_of_the_script_are_the_same_in_every_task(liteflow, folder):
+    (folder / "kinds.py").write_text(
+        "import enum\nfrom dataclasses import dataclass\nfrom liteflow import flow, task\n"
+        "class Colour(enum.Enum):\n    RED = 1\n"
+        "@dataclass\nclass Row:\n    colour: Colour\n"
+        "@task\ndef make() -> Row:\n    return Row(Colour.RED)\n"
+        "@task\ndef same(row: Row) -> bool:\n    return row.colour is Colour.RED and isinstance(row, Row)\n"
+        "@flow\ndef f():\n    return make() >> same()\n"
+    )
+    run = json.loads(liteflow("run", "kinds.py", "--json", "-q").stdout)
+    assert run["outputs"]["same"]["value"] is True
+
+
+@pytest.mark.parametrize("executor", ["process", "thread", "inline"])
+def test_any_executor_can_be_asked_for(liteflow, executor):
+    assert liteflow("run", "etl.py", "--executor", executor, "--max-workers", "1").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["etl.v2.py", "my-flow.py", "json.py", "flow with space.py"])
+def test_a_script_may_have_any_name(liteflow, folder, name):
+    (folder / "etl.py").rename(folder / name)
+    assert liteflow("run", name, "-q").returncode == 0
+
+
+def test_nothing_is_written_beside_the_script(liteflow, folder):
+    liteflow("run", "etl.py", "--db", "x.db")
+    assert sorted(path.name for path in folder.iterdir()) == ["etl.py", "failing.py", "x.db"]
+
+
+# --- what it says of a run that fails --------------------------------------------------------
+
+
+def test_a_failed_run_ends_with_1_and_shows_the_tasks_own_traceback(liteflow, folder):
+    done = liteflow("run", "failing.py")
+
+    assert done.returncode == 1
+    assert "failing.py" in done.stderr
+    assert 'raise ValueError("no such' in done.stderr
+    assert r"ValueError: no such \x1b[31mthing\u202e" in done.stderr
+    assert "liteflow/executor" not in done.stderr
+    assert "1 failed, 1 upstream_failed, 1 succeeded" in done.stdout
+
+
+def test_a_failed_run_as_json_names_what_failed(liteflow):
+    done = liteflow("run", "failing.py", "--json", "--quiet")
+
+    assert done.returncode == 1
+    run = json.loads(done.stdout)
+    assert run["state"] == "failed"
+    assert list(run["failures"]) == ["broken"]
+
+
+# --- bad input: status 2, one line, nothing created ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run"], "missing"),
+        (["run", "nothing.py"], "no such file: nothing.py"),
+        (["run", "."], "is a directory"),
+        (["run", "etl.py:daily"], "has no flow 'daily'; it has: etl"),
+        (["run", "etl.py", "verbose"], "write name=value"),
+        (["run", "etl.py", "m=3"], "m"),
+        (["run", "etl.py", "n=3", "n=4"], "given twice"),
+        (["run", "etl.py", "n=many"], "n"),
+        (["run", "etl.py", "doubl.factor=3"], "doubl"),
+        (["run", "etl.py", "double.nope=3"], "nope"),
+        (["run", "etl.py", "--executor", "nope"], "nope"),
+        (["run", "etl.py", "--max-workers", "0"], "max-workers"),
+        (["run", "etl.py", "--max-workers", "x"], "max-workers"),
+        (["run", "etl.py", "--workers", "3"], "--workers"),
+        (["run", "etl.py", "--db", "."], "directory"),
+        (["run", "etl.py", "--db", "missing/x.db"], "missing"),
+        (["run", "etl.py", "--db", "etl.py"], "etl.py"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(liteflow, folder, words, says):
+    done = liteflow(*words)
+
+    assert done.returncode == 2
+    assert says in one_line(done.stderr)
+    assert done.stdout == ""
+    assert not list(folder.glob("*.db*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = (\n", "SyntaxError"),
+        ("import no_such_module\n", "ModuleNotFoundError"),
+        ("def f():\n    return 1 / 0\nf()\n", "ZeroDivisionError"),
+        ("x = 'a\x00b'\n", "null"),
+        ("# -*- coding: nonsense -*-\n", "nonsense"),
+        ("raise KeyError('\x1b[31m')\n", r"\x1b[31m"),
+    ],
+)
+def test_a_script_that_fails_to_load_shows_its_own_traceback_and_not_ours(liteflow, folder, text, says):
+    (folder / "bad.py").write_text(text)
+
+    done = liteflow("run", "bad.py")
+
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "liteflow/cli" not in done.stderr
+    assert "frozen importlib" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("liteflow: bad.py failed while it was loaded")
+
+
+@pytest.mark.parametrize("text", ["import sys; sys.exit(0)", "raise SystemExit('stop')"])
+def test_a_script_that_ends_itself_is_told_so(liteflow, folder, text):
+    (folder / "bad.py").write_text(text)
+    done = liteflow("run", "bad.py")
+    assert done.returncode == 2
+    assert "ended itself while it was loaded" in one_line(done.stderr)
+
+
+def test_a_script_without_a_flow_says_how_to_make_one(liteflow, folder):
+    (folder / "none.py").write_text("x = 1\n")
+    done = liteflow("run", "none.py")
+    assert done.returncode == 2
+    assert "has no flow; decorate a function with @flow" in one_line(done.stderr)
+
+
+def test_a_device_or_a_pipe_is_not_read(liteflow, folder):
+    os.mkfifo(folder / "pipe.py")
+    for name in ("pipe.py", "/dev/zero"):
+        done = liteflow("run", name)
+        assert done.returncode == 2
+        assert "not a regular file" in one_line(done.stderr)
+
+
+def test_a_flow_whose_function_raises_shows_its_own_traceback(liteflow, folder):
+    (folder / "bad.py").write_text(
+        "from liteflow import flow, task\n@task\ndef t():\n    return 1\n"
+        "@flow\ndef f():\n    t()\n    raise ValueError('while building')\n"
+    )
+    done = liteflow("run", "bad.py")
+    assert done.returncode == 2
+    assert "ValueError" in done.stderr
+    assert "while building" in done.stderr
+    assert "liteflow/flow.py" not in done.stderr
+
+
+def test_bytes_that_are_no_text_are_told_as_bad_input(folder):
+    done = subprocess.run(
+        [sys.executable.encode(), b"-m", b"liteflow", b"run", b"etl.py", b"table=a\xff", b"n\xff=3"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+
+
+# --- signals ---------------------------------------------------------------------------------
+
+WAITING = """
+import os, sys, time
+from liteflow import flow, task
+
+@task
+def quick() -> int:
+    return 1
+
+@task
+def wait(x: int) -> int:
+    print("waiting", flush=True)
+    time.sleep(60)
+    return x
+
+@flow
+def waiting():
+    return quick() >> wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_the_run_keeps_what_is_finished_and_is_the_exit_status(liteflow, folder, number):
+    (folder / "waiting.py").write_text(WAITING)
+    with subprocess.Popen(
+        [sys.executable, "-m", "liteflow", "run", "waiting.py", "--run-id", "w"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as running:
+        for line in running.stderr:
+            if "wait | waiting" in line:
+                break
+        os.killpg(running.pid, number)
+        rest = running.stderr.read()
+
+    assert running.returncode == 128 + number
+    assert "Traceback" not in rest
+    assert "run w is cancelled" in rest
+    states = {row["key"]: row["state"] for row in json.loads(liteflow("show", "w", "--json").stdout)["tasks"]}
+    assert states == {"quick": "succeeded", "wait": "cancelled"}
+
+
+# --- terminals -------------------------------------------------------------------------------
+
+
+def on_terminal(folder, *words, wide=80, **env):
+    """Call the program with standard error on a terminal, and return what it drew there."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "liteflow", *words],
+        cwd=folder,
+        env=environment(**{"TERM": "xterm", "COLUMNS": str(wide), "LINES": "24", **env}),
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    ) as running:
+        os.close(follower)
+        drawn = b""
+        while True:
+            try:
+                piece = os.read(leader, 65536)
+            except OSError:
+                # Linux says so when the last holder of the other end is gone.
+                break
+            if not piece:
+                break
+            drawn += piece
+    os.close(leader)
+    return running.returncode, drawn.decode("utf-8", "replace")
+
+
+def test_a_terminal_gets_a_display_that_is_gone_at_the_end(folder):
+    status, drawn = on_terminal(folder, "run", "etl.py")
+
+    assert status == 0
+    assert "etl · run" in drawn
+    assert "\x1b[" in drawn
+    assert "load = " in drawn.rpartition("\x1b[2K")[2]
+
+
+def test_a_simple_terminal_gets_lines(folder):
+    status, drawn = on_terminal(folder, "run", "etl.py", TERM="dumb")
+
+    assert status == 0
+    assert "\x1b" not in drawn
+    assert "extract: succeeded" in drawn
+
+
+def test_a_terminal_that_wants_no_colour_gets_none(folder):
+    status, drawn = on_terminal(folder, "run", "etl.py", NO_COLOR="1")
+
+    assert status == 0
+    assert "\x1b[32m" not in drawn
+    assert "\x1b[1;34m" not in drawn
+
+
+def test_twenty_columns_are_enough(folder):
+    assert on_terminal(folder, "run", "etl.py", wide=20)[0] == 0

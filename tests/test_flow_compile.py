@@ -1,0 +1,613 @@
+"""Flows: what can be one, what its parameters take, and flows inside flows.  Nothing runs here."""
+
+import functools
+import pickle
+import threading
+import warnings
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from liteflow import Call, DefinitionError, Flow, Lazy, flow, pickling, task
+from liteflow.errors import (
+    ArgumentError,
+    ArrowError,
+    DecoratedError,
+    DuplicateKeyError,
+    EdgeTypeError,
+    FlowError,
+    LookedInsideError,
+    SettingError,
+    UnknownNameError,
+)
+from liteflow.options import RUN_OPTIONS
+from liteflow.recipe import MOST_NESTED
+
+
+@task
+def extract(path: str) -> list[int]: ...
+@task
+def transform(rows: list[int], scale: float = 1.0) -> list[float]: ...
+@task
+def load(values: list[float], table: str) -> int: ...
+@task
+def number(n: int = 0) -> int: ...
+@task
+def identity(x): ...
+@task
+def pair(n: int) -> tuple[int, str]: ...
+@task
+def measure(path: str, scale: int) -> int: ...
+
+
+@flow
+def etl(path: str = "data.csv", table: str = "sales") -> int:
+    """Loads a table."""
+    return extract(path) >> transform(scale=2.0) >> load(table=table)
+
+
+def arguments(dag: Any) -> dict[str, Any]:
+    """All atoms among the arguments of a Dag, by `key.parameter`."""
+    return {
+        f"{node.key}.{name}": value
+        for node in dag.nodes
+        for name, value in node.arguments()
+        if not isinstance(value, tuple)
+    }
+
+
+# --- what can be a flow (A21) -----------------------------------------------------------------
+
+
+def test_a_flow_has_the_name_and_face_of_its_function():
+    assert (etl.name, etl.__doc__, etl.__name__) == ("etl", "Loads a table.", "etl")
+    assert repr(etl) == "<flow etl>"
+
+
+def test_a_flow_may_have_another_name_and_options_for_its_runs():
+    @flow(name="nightly run", max_workers=2, db="n.db")
+    def f():
+        return number()
+
+    assert f.name == "nightly run"
+    assert dict(f.options) == {"max_workers": 2, "db": "n.db"}
+
+
+def test_a_flow_is_made_of_a_function_a_call_a_task_or_a_container():
+    assert Flow("f", lambda: number()).compile().leaves == ("number",)  # noqa: PLW0108
+    assert Flow("f", number()).compile().leaves == ("number",)
+    assert Flow("f", number).compile().leaves == ("number",)
+    assert Flow("f", {"a": [number(), number()]}).compile().leaves == ("number", "number-2")
+    assert flow(lambda: number()).name == "lambda"  # noqa: PLW0108
+
+
+async def coroutine():
+    return number()
+
+
+def generator():
+    yield number()
+
+
+def with_rest(*paths):
+    return number()
+
+
+def with_extra(**paths):
+    return number()
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        (None, "a function is needed"),
+        (5, "a function is needed"),
+        ("etl", "@flow(name='etl')"),
+        (dict, "it is a class"),
+        (number, "write a function that calls the task"),
+        (number(), "the result of calling a task"),
+        (generator, "list(...)"),
+        (coroutine, "use def"),
+        (staticmethod(lambda: number()), "@staticmethod above @flow"),  # noqa: PLW0108
+        (with_rest, "name each one"),
+        (with_extra, "name each one"),
+    ],
+)
+def test_what_can_be_no_flow_is_refused_when_it_is_decorated(given, remedy):
+    with pytest.raises(DecoratedError) as caught:
+        flow(given)
+    assert isinstance(caught.value, TypeError)
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize("expression", [None, 5, "text", 2.5, b"x", True])
+def test_a_plain_value_is_no_expression(expression):
+    with pytest.raises(FlowError, match=r"flow f is made of .*needs the lazy value"):
+        Flow("f", expression)
+
+
+def test_an_expression_that_is_a_task_in_a_container_is_refused():
+    with pytest.raises(ArgumentError, match=r"did you mean number\(\)\?"):
+        Flow("f", [number]).compile()
+
+
+def test_flow_twice_is_the_same_flow():
+    assert flow(etl) is etl
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a\nb", 5, None])
+def test_a_flow_with_a_bad_name_is_refused(name):
+    with pytest.raises(SettingError, match="a flow: name must be"):
+        Flow(name, number())
+
+
+@pytest.mark.parametrize("make", [flow, lambda **o: Flow("f", number(), **o)])
+def test_an_unknown_option_is_refused_with_the_nearest_name(make):
+    with pytest.raises(UnknownNameError, match="did you mean 'max_workers'"):
+        make(max_worker=2)
+    with pytest.raises(UnknownNameError, match="has no option 'run_id'"):
+        make(run_id="x")
+
+
+def test_a_lazy_value_can_be_no_default_of_a_flow():
+    with pytest.raises(DecoratedError, match="every call would share it"):
+
+        @flow
+        def f(x=number()):  # noqa: B008  that it is done is what is tested
+            return identity(x)
+
+
+# --- what its function returns (A21) ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "flow f returns None; return the lazy value"),
+        (5, "flow f returns 5, a plain value"),
+        ("text", "flow f returns 'text', a plain value"),
+        (number, "did you mean number()?"),
+        ([1, number], "did you mean number()?"),
+        (etl, "did you mean etl()?"),
+        (np.arange(2), "flow f returns array([0, 1]), a plain value"),
+    ],
+)
+def test_a_function_that_returns_no_lazy_value_is_refused_with_the_flows_name(returned, message):
+    with pytest.raises(DefinitionError) as caught:
+        Flow("f", lambda: returned).compile()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("empty", [[], {}, (), {"a": []}])
+def test_a_flow_over_nothing_is_empty(empty):
+    dag = Flow("f", lambda: empty).compile()
+
+    assert (dag.nodes, dag.leaves, dag.edges) == ((), (), ())
+
+
+def test_an_error_in_the_function_says_which_flow_was_being_built():
+    @flow
+    def broken():
+        raise KeyError("x")
+
+    with pytest.raises(KeyError) as caught:
+        broken.compile()
+    assert caught.value.__notes__ == ["(raised while flow broken was being built)"]
+
+
+def test_a_lazy_value_used_in_the_function_is_an_error_without_further_ado():
+    @flow
+    def choosing():
+        return number() if number() else number(1)
+
+    with pytest.raises(LookedInsideError, match="decide inside a task"):
+        choosing.compile()
+
+
+@pytest.mark.parametrize(
+    ("returns", "expression", "problem"),
+    [
+        (str, lambda: number(), "returns str, but what it returns gives int, not str"),  # noqa: PLW0108
+        (list[str], lambda: [number()], "returns list[str], but what it returns"),
+        (dict[str, int], lambda: {"a": number(), "b": pair(1)[1]}, "gives str, not int"),
+        (None, lambda: number(), "gives int, not None"),  # noqa: PLW0108
+    ],
+)
+def test_what_a_flow_says_that_it_returns_is_checked(returns, expression, problem):
+    expression.__annotations__["return"] = returns
+    with pytest.raises(FlowError) as caught:
+        Flow("f", expression).compile()
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "returns",
+    [int, float, int | None, Any, Lazy[str], Call[int], list[Lazy[Any]] | Lazy[Any], "Missing", object],
+)
+def test_what_fits_or_speaks_of_lazy_values_is_accepted(returns):
+    def f():
+        return number()
+
+    f.__annotations__["return"] = returns
+    assert Flow("f", f).compile().leaves == ("number",)
+
+
+# --- parameters and inputs (B12, B14) ---------------------------------------------------------
+
+
+def test_parameters_are_those_of_the_function():
+    assert [(p.name, p.default, p.annotation) for p in etl.parameters.values()] == [
+        ("path", "data.csv", str),
+        ("table", "sales", str),
+    ]
+
+
+def test_parameters_go_by_name_or_in_inputs_and_else_by_default():
+    assert arguments(etl.compile()) == {
+        "extract.path": "data.csv",
+        "transform.scale": 2.0,
+        "load.table": "sales",
+    }
+    dag = etl.compile(path="a", inputs={"table": "b", "transform.scale": 3.0})
+
+    assert arguments(dag) == {"extract.path": "a", "transform.scale": 3.0, "load.table": "b"}
+    assert dag.parameters == {"path": "a", "table": "b"}
+
+
+def test_an_override_wins_over_a_parameter():
+    assert arguments(etl.compile(path="a", inputs={"extract.path": "b"}))["extract.path"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "parameters", "message"),
+    [
+        ({}, {"pth": 1}, "flow etl has no parameter 'pth'; did you mean 'path'? it has: path, table"),
+        ({"pth": 1}, {}, "flow etl has no input 'pth'; did you mean"),
+        ({"path": "x"}, {"path": "y"}, "flow etl: 'path' is given twice, by name and in inputs"),
+        ({}, {"path": 5}, "flow etl: 'path' is 5 (int), not str"),
+        ({"path": None}, {}, "flow etl: 'path' is None, not str"),
+        ({5: 1}, {}, "flow etl has inputs by name (text), not by 5"),
+        ({"transform.scale": "x"}, {}, "transform(): 'scale' is 'x' (str), not float"),
+        ({"transform.rows": []}, {}, "transform(): 'rows' is fed by extract()"),
+        ({"nope.x": 1}, {}, "it has: path, table, extract.path, transform.scale, load.table"),
+        ({"load": 1}, {}, "did you mean 'load.table'?"),
+        ({}, {"path": number()}, "'path' is given <lazy number()>, but this takes plain values"),
+        ({"path": number()}, {}, "'path' is given <lazy number()>"),
+    ],
+)
+def test_inputs_that_are_wrong_are_refused_with_what_there_is(inputs, parameters, message):
+    with pytest.raises(DefinitionError) as caught:
+        etl.compile(inputs, **parameters)
+    assert message in str(caught.value)
+
+
+def test_a_missing_parameter_is_refused():
+    @flow
+    def f(path: str, n: int = 1):
+        return extract(path)
+
+    with pytest.raises(ArgumentError, match="flow f: 'path' is missing; give it by name, or in inputs"):
+        f.compile(n=2)
+
+
+def test_an_input_that_cannot_be_pickled_is_refused_with_the_argument_and_the_part():
+    @flow
+    def f(x):
+        return identity(x)
+
+    with pytest.raises(ArgumentError, match=r"identity\(\): 'x' can't be stored .* \['lock'\]"):
+        f.compile(x={"lock": threading.Lock()})
+
+
+def test_a_mutable_default_is_new_for_every_build():
+    @flow
+    def f(paths=[]):  # noqa: B006
+        paths.append(number(len(paths)))
+        return paths
+
+    assert f.compile() == f.compile()
+    assert len(f.compile().nodes) == 1
+
+
+def test_parameters_of_every_kind_but_collecting_ones_are_allowed():
+    @flow
+    def f(a, /, self, *, name=3):
+        return [identity(a), identity(self), identity(name)]
+
+    assert arguments(f.compile(a=1, self=2)) == {"identity.x": 1, "identity-2.x": 2, "identity-3.x": 3}
+
+
+def test_any_value_may_be_a_parameter():
+    @flow
+    def f(x):
+        return identity(x)
+
+    array = np.arange(3)
+    assert f.compile(x=array).parameters["x"] is array
+    assert f.compile(x=array) == f.compile(x=array)
+
+
+# --- options of run() as parameter names (A11) -------------------------------------------------
+
+
+@pytest.mark.parametrize("option", RUN_OPTIONS)
+def test_a_parameter_named_like_an_option_of_run_warns_when_the_flow_is_made(option):
+    namespace: dict[str, Any] = {"identity": identity}
+    exec(f"def f({option}): return identity({option})", namespace)
+
+    with pytest.warns(UserWarning, match=f"flow f: run.* has options named {option}, .* in inputs") as caught:
+        made = flow(namespace["f"])
+    assert caught[0].filename == __file__
+    assert arguments(made.compile(inputs={option: 5})) == {"identity.x": 5}
+
+
+def test_a_free_argument_named_like_an_option_warns_when_it_is_compiled():
+    @task
+    def f(db): ...
+
+    with pytest.warns(UserWarning, match="options named db"):
+        Flow("f", f()).compile(inputs={"db": 5})
+
+
+def test_other_parameters_do_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flow(etl._recipe.function).compile()
+
+
+# --- flows of expressions ---------------------------------------------------------------------
+
+
+def test_the_free_arguments_of_an_expression_are_the_parameters():
+    made = Flow("made", extract() >> transform() >> load())
+
+    assert [(p.name, p.annotation, p.required) for p in made.parameters.values()] == [
+        ("path", str, True),
+        ("table", str, True),
+    ]
+    assert arguments(made.compile(path="a", table="b")) == {"extract.path": "a", "load.table": "b"}
+
+
+def test_one_value_goes_to_all_free_arguments_of_its_name():
+    made = Flow("made", [extract(), measure(scale=2), measure()])
+
+    assert list(made.parameters) == ["path", "scale"]
+    assert arguments(made.compile(path="a", scale=1)) == {
+        "extract.path": "a",
+        "measure.path": "a",
+        "measure.scale": 2,
+        "measure-2.path": "a",
+        "measure-2.scale": 1,
+    }
+
+
+def test_a_value_must_fit_all_of_them():
+    @task
+    def other(path: int): ...
+
+    with pytest.raises(ArgumentError, match=r"flow made: 'path' is 'a' \(str\), not int"):
+        Flow("made", [extract(), other()]).compile(path="a")
+
+
+def test_an_expression_compiles_again_with_other_values():
+    made = Flow("made", extract() >> transform())
+
+    assert arguments(made.compile(path="a")) == {"extract.path": "a"}
+    assert arguments(made.compile(path="b")) == {"extract.path": "b"}
+    assert made.compile(path="a") == made.compile(path="a")
+    assert list(made.parameters) == ["path"]
+
+
+def test_inputs_reach_every_argument_of_an_expression():
+    made = Flow("made", extract() >> transform())
+    dag = made.compile(inputs={"path": "a", "transform.scale": 3.0})
+
+    assert arguments(dag) == {"extract.path": "a", "transform.scale": 3.0}
+    assert arguments(made.compile(inputs={"extract.path": "b"})) == {"extract.path": "b"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "extract(): 'path' is missing"),
+        ({"path": 5}, "flow made: 'path' is 5 (int), not str"),
+        ({"pth": "a"}, "flow made has no parameter 'pth'; did you mean 'path'? it has: path"),
+        ({"path": "a", "scale": 1.0}, "flow made has no parameter 'scale'"),
+    ],
+)
+def test_parameters_of_an_expression_that_are_wrong_are_refused(parameters, message):
+    with pytest.raises(DefinitionError) as caught:
+        Flow("made", extract() >> transform()).compile(**parameters)
+    assert message in str(caught.value)
+
+
+# --- flows inside flows (A22) -----------------------------------------------------------------
+
+
+def test_a_flow_called_inside_another_gives_its_expression():
+    @flow
+    def outer(path: str = "x"):
+        return [etl(path), etl(table="other"), etl(path=path, table="third") >> identity()]
+
+    dag = outer.compile()
+
+    assert len(dag.nodes) == 10
+    assert arguments(dag)["load-2.table"] == "other"
+    assert arguments(dag)["extract-3.path"] == "x"
+
+
+def test_lazy_values_may_be_arguments_of_a_flow_inside_another():
+    @task
+    def name() -> str: ...
+
+    @flow
+    def outer():
+        return etl(path=name())
+
+    @flow
+    def ill_typed():
+        return etl(path=number())
+
+    assert ("name", "extract") in {(e.source, e.target) for e in outer.compile().edges}
+    with pytest.raises(ArgumentError, match="flow etl: 'path' gives int, not str"):
+        ill_typed.compile()
+
+
+def test_a_flow_of_an_expression_inside_another_has_calls_of_its_own_each_time():
+    shared = number(1)
+    made = Flow("made", {"a": [identity(shared), extract()], "b": shared, "c": pair(2)[1]})
+    before = number(7)
+    before >> shared
+
+    @flow
+    def outer(path: str = "x"):
+        first, second = made(path=path), made(path=pair(3)[1])
+        return [first, second["a"], second["b"], second["c"]]
+
+    dag = outer.compile()
+    counts = Counter(node.task.name for node in dag.nodes)
+
+    assert counts == {"number": 4, "identity": 2, "extract": 2, "pair": 3}
+    assert [hole.path for hole in dag.result.holes].count((1,)) == 2
+    assert len(made.compile(path="z").nodes) == 5
+    assert arguments(dag)["extract.path"] == "x"
+
+
+def test_a_flow_of_an_expression_called_wrongly_is_refused():
+    made = Flow("made", extract())
+
+    with pytest.raises(ArgumentError, match="flow made: 'path' is missing"):
+        made()
+    with pytest.raises(ArgumentError, match="by name only"):
+        made("x")
+    with pytest.raises(UnknownNameError, match="did you mean 'path'"):
+        made(pth="x")
+
+
+def test_the_keys_of_a_flow_inside_another_twice_must_differ():
+    made = Flow("made", number(1).named("one"))
+
+    with pytest.raises(DuplicateKeyError):
+        Flow("outer", lambda: [made(), made()]).compile()
+
+
+def test_a_flow_may_be_called_on_its_own_for_its_expression():
+    assert isinstance(etl("x"), Call)
+    assert Flow("again", etl("x")).compile() != etl.compile(path="x")
+    assert arguments(Flow("again", etl("x")).compile()) == arguments(etl.compile(path="x"))
+
+
+@pytest.mark.parametrize("use", [lambda f: f.compile(), lambda f: f()])
+def test_a_flow_that_calls_itself_without_end_is_refused(use):
+    @flow
+    def endless():
+        return endless()
+
+    with pytest.raises(FlowError, match=f"flow endless is called {MOST_NESTED} flows deep.*MOST_NESTED"):
+        use(endless)
+
+
+def test_a_flow_may_call_itself_if_it_ends():
+    @flow
+    def countdown(n: int = 50):
+        return number(n) if n == 0 else [number(n), countdown(n - 1)]
+
+    assert len(countdown.compile().nodes) == 51
+
+
+# --- calls belong to one building (B7) --------------------------------------------------------
+
+
+def test_a_call_that_leaks_out_of_a_flow_is_refused_in_another():
+    leaked = []
+
+    @flow
+    def leaking():
+        leaked.append(number(1))
+        return identity(leaked[0])
+
+    @flow
+    def using():
+        return identity(leaked[0])
+
+    leaking.compile()
+    for other in (using, leaking, Flow("made", identity(leaked[0]))):
+        with pytest.raises(FlowError, match=r"uses number\(\) \(at .*\), which belongs to .* flow leaking"):
+            other.compile()
+
+
+def test_a_cached_function_of_calls_is_refused_the_second_time():
+    @functools.cache
+    def cached():
+        return number(1)
+
+    made = Flow("f", lambda: identity(cached()))
+    made.compile()
+
+    with pytest.raises(FlowError, match="belongs to another building of flow f"):
+        made.compile()
+
+
+def test_a_call_made_outside_may_be_used_in_every_flow_but_not_fed_there():
+    shared = number(1)
+    waiting = identity()
+
+    assert len(Flow("a", lambda: identity(shared)).compile().nodes) == 2
+    assert len(Flow("b", identity(shared)).compile().nodes) == 2
+    with pytest.raises(ArrowError, match=r"identity\(\) was made outside of the flow"):
+        Flow("c", lambda: shared >> waiting).compile()
+
+
+def test_flows_may_be_built_in_several_threads_at_once():
+    dags: list[Any] = []
+    threads = [threading.Thread(target=lambda: dags.append(etl.compile())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert dags == [etl.compile()] * 8
+
+
+def test_a_lazy_value_cannot_be_sent_to_another_process():
+    with pytest.raises(LookedInsideError, match=r"can't be pickled; .* number.fn"):
+        pickle.dumps({"a": number()})
+
+
+# --- flows in other processes -----------------------------------------------------------------
+
+
+def test_a_flow_goes_to_a_worker_by_name_or_with_its_function():
+    @flow(db="x.db")
+    def local(n: int = 4):
+        return number(n)
+
+    again = pickling.loads(pickling.dumps(local).data)
+
+    assert pickling.loads(pickling.dumps(etl).data) is etl
+    assert (again.name, dict(again.options)) == ("local", {"db": "x.db"})
+    assert arguments(again.compile()) == {"number.n": 4}
+
+
+def test_a_flow_of_an_expression_cannot_go_to_a_worker():
+    with pytest.raises(FlowError, match=r"flow made .* make it of a function"):
+        pickle.dumps(Flow("made", number()))
+
+
+# --- types along edges ------------------------------------------------------------------------
+
+
+def test_an_ill_typed_edge_is_found_when_the_flow_is_compiled():
+    @flow
+    def ill_typed():
+        return number() >> extract()
+
+    with pytest.raises(EdgeTypeError, match=r"number\(\) gives int, but extract\(\) takes path: str"):
+        ill_typed.compile()
+
+
+def test_equal_builds_of_a_flow_are_equal():
+    assert etl.compile() == etl.compile()
+    assert etl.compile(path="a") != etl.compile()
