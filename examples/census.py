@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import os
 import platform
 import sys
 import sysconfig
@@ -92,17 +93,16 @@ class Section:
 @task
 def find_sources() -> list[Source]:
     """List the files of the standard library that this interpreter came with."""
+    sources = []
     root = Path(sysconfig.get_path("stdlib"))
-    paths = (
-        path
-        for path in root.rglob("*.py")
-        if NOT_THE_LIBRARY.isdisjoint(path.relative_to(root).parts)
-        and not path.name.startswith("_sysconfigdata")
-    )
-    sources = (Source(module_name(path.relative_to(root)), str(path), path.stat().st_size) for path in paths)
-    # lib2to3 and turtledemo hold scripts whose names are no module names.
-    importable = (source for source in sources if all(map(str.isidentifier, source.module.split("."))))
-    return sorted(importable, key=lambda source: source.module)
+    for folder, folders, files in os.walk(root):
+        folders[:] = set(folders) - NOT_THE_LIBRARY  # what is taken out here is not walked into
+        for path in (Path(folder, file) for file in files if file.endswith(".py")):
+            name = module_name(path.relative_to(root))
+            # Scripts for Windows and the like lie there too, whose names are no module names.
+            if all(map(str.isidentifier, name.split("."))) and not name.startswith("_sysconfigdata"):
+                sources.append(Source(name, str(path), path.stat().st_size))
+    return sorted(sources, key=lambda source: source.module)
 
 
 def module_name(path: Path) -> str:

@@ -149,4 +149,6 @@ def penguins(path: str = str(DATA), out: str = ".") -> str:
 if __name__ == "__main__":
     run = penguins.run(out=sys.argv[1] if len(sys.argv) > 1 else ".")
     print(run.result)
-    print(f"fetch took {run.tasks['fetch'].attempts} attempts; see them all with: python -m liteflow show latest")
+    print(
+        f"fetch took {run.tasks['fetch'].attempts} attempts; look at the run with: python -m liteflow show penguins"
+    )

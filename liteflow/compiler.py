@@ -240,9 +240,10 @@ class _Encoder:
 
     def _arguments(self, call: Call[Any]) -> tuple[tuple[Argument, ...], Mapping[str, Argument]]:
         given = self._survey.given.get(call)
-        if call._named is None and given is None:
+        signature = call._task.signature
+        if call._named is None and given is None and not signature.fresh:
             return tuple([self._argument(value, call, name) for name, value in single(call)]), _NO_KWARGS
-        signature, arguments = call._task.signature, self._survey.arguments(call)
+        arguments = self._survey.arguments(call)
         args: list[Argument] = []
         for name in signature.positional:
             if name in arguments:
@@ -254,11 +255,14 @@ class _Encoder:
                 break
         done = signature.positional[: len(args)]
         kwargs: dict[str, Argument] = {}
-        for name, value in single(call, given):
+        for name, value in single(call, arguments):
             if name == signature.rest:
                 args.append(self._argument(value, call, name))
             elif name not in done:
                 kwargs[name] = self._argument(value, call, name)
+        for name in signature.fresh:
+            if name not in arguments and name not in done:
+                kwargs[name] = self._argument(signature.defaults[name], call, name)
         return tuple(args), kwargs or _NO_KWARGS
 
     def _argument(self, value: Any, call: Call[Any], parameter: str) -> Argument:

@@ -11,6 +11,7 @@ are read when somebody asks for them: a forward reference may name what is defin
 from __future__ import annotations
 
 import inspect
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -33,6 +34,9 @@ REQUIRED: Any = inspect.Parameter.empty
 
 Bound = tuple[tuple[Any, ...], dict[str, Any] | None]
 """Arguments: the first by position, the others by name, None if there are none."""
+
+# Other objects may be what they are by identity, as a sentinel is; these never are.
+_CHANGEABLE = (list, dict, set, bytearray, deque)
 
 _ANYTHING = (
     inspect.Parameter("args", VAR_POSITIONAL),
@@ -69,6 +73,7 @@ class Signature:
         enough: So many values by position give all that is required.
         rest, extra: The names of the `*` and the `**` parameter, None if there is none.
         defaults: The default values.
+        fresh: Those of them that a call could change, so that each call needs its own copy.
     """
 
     function: Callable[..., Any]
@@ -82,6 +87,7 @@ class Signature:
     rest: str | None
     extra: str | None
     defaults: Mapping[str, Any]
+    fresh: Mapping[str, Any]
 
     @classmethod
     def of(cls, function: Callable[..., Any], owner: str) -> Signature:
@@ -112,12 +118,21 @@ class Signature:
             rest=next((p.name for p in raw if p.kind is VAR_POSITIONAL), None),
             extra=next((p.name for p in raw if p.kind is VAR_KEYWORD), None),
             defaults={p.name: p.default for p in single if p.default is not REQUIRED},
+            fresh={p.name: p.default for p in single if isinstance(p.default, _CHANGEABLE)},
         )
 
     @cached_property
     def annotations(self) -> Mapping[str, Any]:
         """Annotations by parameter name, and "return"; what can't be resolved is Any."""
         return hints.resolve(self.function)
+
+    @cached_property
+    def fresh(self) -> tuple[str, ...]:
+        """Names whose defaults a function could change: each attempt is to get a copy of its own."""
+        changeable = (list, dict, set, bytearray)
+        return tuple(
+            n for n, value in self.defaults.items() if isinstance(value, changeable) and n in self.keywords
+        )
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:

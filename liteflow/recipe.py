@@ -20,7 +20,7 @@ from attrs import frozen
 
 from liteflow import hints
 from liteflow.checking import problem_of
-from liteflow.compiler import assemble, compile_dag, copied, fill
+from liteflow.compiler import assemble, compile_dag, copied, fill, refuse_lazy
 from liteflow.dag import ATOMS, Dag
 from liteflow.errors import ArgumentError, DecoratedError, DefinitionError, FlowError, UnknownNameError, shown
 from liteflow.lazy import Build, Joint, building
@@ -116,8 +116,8 @@ class FunctionRecipe:
                 raise ArgumentError(self.signature.owner, name, "is missing; give it by name, or in inputs")
             else:
                 # Else a flow that appends to a default would see it grow from build to build.
-                plain = type(parameter.default) in (list, dict, set)
-                arguments[name] = deepcopy(parameter.default) if plain else parameter.default
+                own = name in self.signature.fresh
+                arguments[name] = deepcopy(parameter.default) if own else parameter.default
         return arguments
 
     def _call(self, arguments: Mapping[str, Any]) -> Any:
@@ -149,7 +149,11 @@ class ExpressionRecipe:
 
     def compile(self, values: Mapping[str, object], overrides: Mapping[str, object]) -> Dag:
         """Compile the expression with values for its free arguments."""
-        dag = assemble(self._filled(values), values, overrides)
+        survey = self._filled(values)
+        for call, given in survey.given.items():
+            for name, value in given.items():
+                refuse_lazy(survey, call, name, value)
+        dag = assemble(survey, values, overrides)
         if not dag.nodes:
             _refuse_plain(self.flow, self.value, "is made of")
         return dag

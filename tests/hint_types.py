@@ -183,5 +183,6 @@ Ids = NewType("Ids", list[int])
 Numeric = TypeVar("Numeric", int, str)
 Beast = TypeVar("Beast", bound=Animal)
 Json = typing_extensions.TypeAliasType("Json", "dict[str, Json] | list[Json] | int | str | None")
+Pairs = typing_extensions.TypeAliasType("Pairs", "tuple[Pairs, int] | tuple[Pairs, str] | int")
 ListOf = typing_extensions.TypeAliasType("ListOf", list[T], type_params=(T,))
 Anything = typing_extensions.TypeAliasType("Anything", "Missing")  # noqa: F821

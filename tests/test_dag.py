@@ -338,6 +338,29 @@ def test_each_evaluation_gets_its_own_copy_of_an_argument():
     assert evaluate(dag) == evaluate(dag) == [1]
 
 
+def test_each_call_gets_its_own_copy_of_a_default_that_it_could_change():
+    @task
+    def collect(item, /, seen=[], *, by={}, n=1):  # noqa: B006  that is what is tested
+        seen.append(item)
+        by[item] = n
+        return seen, by
+
+    dag = dag_of([collect(1), collect(2), collect(3, [0], n=2)])
+
+    assert evaluate(dag) == [([1], {1: 1}), ([2], {2: 1}), ([0, 3], {3: 2})]
+    assert collect.fn(9) == ([9], {9: 1})
+
+
+def test_a_default_that_is_known_by_identity_stays_what_it_is():
+    missing = object()
+
+    @task
+    def f(x=missing):
+        return x is missing
+
+    assert evaluate(dag_of(f())) is True
+
+
 # --- order ----------------------------------------------------------------------------------
 
 

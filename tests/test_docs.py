@@ -22,6 +22,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def check(page: Path, block: Block, what: str, got: str, wanted: str | None) -> 
 def test_a_page_shows_what_happens(page, folder):
     text = page.read_text(encoding="utf-8")
     found = blocks(text)
-    for block, following in zip(found, [*found[1:], None], strict=True):
+    for block, following in zip_longest(found, found[1:]):
         match block.language:
             case "python":
                 wanted = output_after(text, block, following)

@@ -423,6 +423,11 @@ def test_parameters_of_an_expression_that_are_wrong_are_refused(parameters, mess
     assert message in str(caught.value)
 
 
+def test_parameters_of_an_expression_hold_no_lazy_values():
+    with pytest.raises(ArgumentError, match=r"identity\(\): 'x' is given <lazy number.*; inputs are plain"):
+        Flow("made", identity()).compile(x=[number()])
+
+
 # --- flows inside flows (A22) -----------------------------------------------------------------
 
 

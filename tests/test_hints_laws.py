@@ -186,12 +186,14 @@ class Alien:
 
 
 @st.composite
-def with_an_alien(draw):
+def with_an_alien(draw, kinds=("leaf", "leaf", "list", "tuple", "dict", "record")):
     """A type, a value of it but for one part, and that part's path as Python would write it."""
-    kind = draw(st.sampled_from(["leaf", "leaf", "list", "tuple", "dict", "record"]))
+    kind = draw(st.sampled_from(kinds))
     if kind == "leaf":
         return draw(LEAVES), Alien(), ""
-    hint, bad, path = draw(with_an_alien())
+    hint, bad, path = draw(with_an_alien(kinds))
+    if kind == "union":
+        return hint | draw(LEAVES), bad, path
     good = [draw(st.from_type(hint)) for _ in range(draw(st.integers(0, 3)))]
     if kind == "list":
         return list[hint], [*good, bad], f"[{len(good)}]{path}"
@@ -210,6 +212,16 @@ def test_the_path_leads_to_the_part_that_is_wrong(case):
 
     assert phrase is not None and phrase.startswith(f"{path} is an Alien, not ".lstrip())
     assert isinstance(eval(f"value{path}", {"value": value}), Alien)
+
+
+@law(with_an_alien(("leaf", "list", "tuple", "dict", "record", "union")))
+def test_a_part_that_is_wrong_is_not_overlooked_among_many(case):
+    hint, value, _ = case
+
+    assert problem(value, hint) is not None
+    assert problem([value, value], list[hint]) is not None
+    assert problem({1: value}, dict[int, hint]) is not None
+    assert problem((value, 1), tuple[hint, int]) is not None
 
 
 MIXED = st.lists(

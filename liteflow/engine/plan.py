@@ -47,7 +47,7 @@ class Plan:
         self.lane_of = bytearray()
         self._constant_numbers: dict[int, int] = {}
         self._pickled: dict[int, bytes] = {}
-        # What waits for what, and how many calls will still ask for each value.
+        # What waits for what, and how many calls still wait for each.
         self._offsets = array("q", [0])
         self._sources = array("i")
         self._inputs: list[str | None] = []
@@ -75,11 +75,11 @@ class Plan:
         elif others or node.kwargs or node.after:
             feeds = node.feeds()
             before = dict.fromkeys(s for sources in feeds.values() for s in sources)
-            for source in before:
-                self.uses[source] += 1
             if node.after:
                 before |= dict.fromkeys(node.after)
                 feeds[""] = node.after
+            for source in before:
+                self.uses[source] += 1
             self._inputs.append(_as_json(feeds) if feeds else None)
             self._sources.extend(before)
         else:
