@@ -74,31 +74,60 @@ if __name__ == "__main__":
 Sample = dict[str, Any]
 
 
-def both_ways(shape: str, size: int, repeat: int) -> tuple[list[Sample], list[Sample]]:
-    """Samples of one shape, liteflow's and the plain pool's, taken in turn.
+@frozen
+class Both:
+    """Samples of some work, liteflow's and the plain pool's, and of one call both ways; taken in turn."""
 
-    Raises:
-        SystemExit: the two did not do the same: their results differ.
+    kept: list[Sample]
+    plain: list[Sample]
+    kept_one: list[Sample]
+    plain_one: list[Sample]
+
+    @classmethod
+    def of(cls, shape: str, size: int, repeat: int) -> Both:
+        """Take them.
+
+        Raises:
+            SystemExit: the two did not do the same: their results differ.
+        """
+        ways = {way: partial(sample, way, shape, size) for way in ("kept", "plain")}
+        ones = {f"{way}_one": partial(sample, way, "chain", 1) for way in ways}
+        taken = in_turn({**ways, **ones}, repeat)
+        results = {repr(one["value"]) for way in ways for one in taken[way]}
+        if len(results) > 1:
+            raise SystemExit(f"{shape}: the results differ: {', '.join(sorted(results))}")
+        return cls(**taken)
+
+
+def figures(work: str, calls: int, target: Target, both: Both) -> Iterator[Figure]:
+    """Compare the times of the whole, and, without a target, of what comes on top of a first call.
+
+    A target that is to be reached at least is one of the calls a second, else of the time.
     """
-    taken = in_turn({way: partial(sample, way, shape, size) for way in ("kept", "plain")}, repeat)
-    results = {repr(one["value"]) for samples in taken.values() for one in samples}
-    if len(results) > 1:
-        raise SystemExit(f"{shape}: the results differ: {', '.join(sorted(results))}")
-    return taken["kept"], taken["plain"]
+    ours, theirs = of(both.kept, "seconds"), of(both.plain, "seconds")
+    as_rate = target.relation == "at least"
+    yield figure(work, calls, ours, theirs, target=target, as_rate=as_rate)
+    our_first, their_first = of(both.kept_one, "seconds"), of(both.plain_one, "seconds")
+    yield figure(
+        "- without the start of the pool",
+        calls,
+        [max(whole - median(our_first), 1e-9) for whole in ours],
+        [max(whole - median(their_first), 1e-9) for whole in theirs],
+        target=None,
+        as_rate=as_rate,
+    )
 
 
-def rate(work: str, calls: int, target: Target, kept: list[Sample], plain: list[Sample]) -> Figure:
-    """How many times the calls a second of the plain pool liteflow does."""
-    ours, theirs = of(kept, "seconds"), of(plain, "seconds")
-    compared = Compared.of(ours, theirs, lambda our, their: their / our)
-    return Figure(work, a_call(ours, calls), a_call(theirs, calls), compared, "x the calls a second", target)
+def figure(
+    work: str, calls: int, ours: list[float], theirs: list[float], *, target: Target | None, as_rate: bool
+) -> Figure:
+    def by(our: float, their: float) -> float:
+        return their / our if as_rate else our / their
 
-
-def time(work: str, calls: int, target: Target, kept: list[Sample], plain: list[Sample]) -> Figure:
-    """How many times the time of the plain pool liteflow takes."""
-    ours, theirs = of(kept, "seconds"), of(plain, "seconds")
-    compared = Compared.of(ours, theirs, lambda our, their: our / their)
-    return Figure(work, a_call(ours, calls), a_call(theirs, calls), compared, "x the time", target)
+    unit = "x the calls a second" if as_rate else "x the time"
+    return Figure(
+        work, a_call(ours, calls), a_call(theirs, calls), Compared.of(ours, theirs, by), unit, target
+    )
 
 
 def of(samples: list[Sample], name: str) -> list[float]:
@@ -111,9 +140,9 @@ def a_call(seconds: list[float], calls: int) -> str:
 
 def fan_out(sizes: Sizes) -> Iterator[Figure]:
     calls = sizes.fan_out + 2
-    kept, plain = both_ways("fan_out", sizes.fan_out, sizes.repeat)
-    yield rate(f"fan-out of {sizes.fan_out:,}", calls, Target("at least", 4), kept, plain)
-    stored = [one / calls for one in of(kept, "stored")]
+    both = Both.of("fan_out", sizes.fan_out, sizes.repeat)
+    yield from figures(f"fan-out of {sizes.fan_out:,}", calls, Target("at least", 4), both)
+    stored = [one / calls for one in of(both.kept, "stored")]
     yield Figure(
         f"store of that, {calls:,} tasks",
         f"{median(stored) * calls / 1e6:.2f} MB",
@@ -125,30 +154,18 @@ def fan_out(sizes: Sizes) -> Iterator[Figure]:
 
 
 def chain(sizes: Sizes) -> Iterator[Figure]:
-    yield time(
-        f"chain of {sizes.chain:,}",
-        sizes.chain,
-        Target("at most", 0.8),
-        *both_ways("chain", sizes.chain, sizes.repeat),
-    )
+    both = Both.of("chain", sizes.chain, sizes.repeat)
+    return figures(f"chain of {sizes.chain:,}", sizes.chain, Target("at most", 0.8), both)
 
 
 def layered(sizes: Sizes) -> Iterator[Figure]:
-    yield rate(
-        f"layered, 10 x {sizes.width}",
-        10 * sizes.width + 1,
-        Target("at least", 3),
-        *both_ways("layered", sizes.width, sizes.repeat),
-    )
+    both = Both.of("layered", sizes.width, sizes.repeat)
+    return figures(f"layered, 10 x {sizes.width}", 10 * sizes.width + 1, Target("at least", 3), both)
 
 
 def large(sizes: Sizes) -> Iterator[Figure]:
-    yield time(
-        f"{sizes.megabytes} MB to three consumers",
-        4,
-        Target("at most", 1),
-        *both_ways("large", sizes.megabytes, sizes.repeat),
-    )
+    both = Both.of("large", sizes.megabytes, sizes.repeat)
+    return figures(f"{sizes.megabytes} MB to three consumers", 4, Target("at most", 1), both)
 
 
 def memory(sizes: Sizes) -> Iterator[Figure]:

@@ -149,6 +149,5 @@ def penguins(path: str = str(DATA), out: str = ".") -> str:
 if __name__ == "__main__":
     run = penguins.run(out=sys.argv[1] if len(sys.argv) > 1 else ".")
     print(run.result)
-    print(
-        f"fetch took {run.tasks['fetch'].attempts} attempts; look at the run with: python -m liteflow show penguins"
-    )
+    attempts = run.tasks["fetch"].attempts
+    print(f"fetch took {attempts} attempts; look at the run with: python -m liteflow show penguins")

@@ -239,11 +239,11 @@ class _Encoder:
         return Node(self._indexes[call], key, call._task, args, kwargs, after)
 
     def _arguments(self, call: Call[Any]) -> tuple[tuple[Argument, ...], Mapping[str, Argument]]:
-        given = self._survey.given.get(call)
-        signature = call._task.signature
+        signature, given = call._task.signature, self._survey.given.get(call)
         if call._named is None and given is None and not signature.fresh:
             return tuple([self._argument(value, call, name) for name, value in single(call)]), _NO_KWARGS
-        arguments = self._survey.arguments(call)
+        # A default that a call could change goes along as an argument, so each attempt has its own.
+        arguments = {**signature.fresh, **self._survey.arguments(call)}
         args: list[Argument] = []
         for name in signature.positional:
             if name in arguments:
@@ -260,9 +260,6 @@ class _Encoder:
                 args.append(self._argument(value, call, name))
             elif name not in done:
                 kwargs[name] = self._argument(value, call, name)
-        for name in signature.fresh:
-            if name not in arguments and name not in done:
-                kwargs[name] = self._argument(signature.defaults[name], call, name)
         return tuple(args), kwargs or _NO_KWARGS
 
     def _argument(self, value: Any, call: Call[Any], parameter: str) -> Argument:

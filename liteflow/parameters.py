@@ -127,14 +127,6 @@ class Signature:
         return hints.resolve(self.function)
 
     @cached_property
-    def fresh(self) -> tuple[str, ...]:
-        """Names whose defaults a function could change: each attempt is to get a copy of its own."""
-        changeable = (list, dict, set, bytearray)
-        return tuple(
-            n for n, value in self.defaults.items() if isinstance(value, changeable) and n in self.keywords
-        )
-
-    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """All parameters, in order, with their annotations."""
         known = self.annotations

@@ -7,9 +7,9 @@ Each page is read from top to bottom in a new folder, in which the examples lie 
 - ```console   lines after `$ ` are commands of the shell, the others are what they print.
 - ```sql       a query of the folder's liteflow.db; a ```text straight after it is what it gives.
 
-In an output `...` stands for what differs from run to run.  A block marked `sample` (```console sample) is
-run too, but what it prints differs from machine to machine, and is not compared.  ```bash blocks install
-things: .ci/run runs those of the README.
+Ids, times, durations and folders may differ; `...` stands for whatever else may.  A block marked `sample`
+(```console sample) is run too, but what it prints differs from machine to machine, and is not compared.
+```bash blocks install things: .ci/run runs those of the README.
 """
 
 from __future__ import annotations
@@ -66,7 +66,18 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
         yield command, output
 
 
+# What differs from run to run: ids, points in time, durations, and in which folder it all happens.
+DIFFERS = [
+    (r"\brun [a-z0-9]{8}\b", "run ID"),
+    (r"\b(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d(\.\d+)?\b", "TIME"),
+    (r"\b\d+(\.\d+)? (ms|s)\b", "DURATION"),
+    (r"(/[\w.-]+)+/([\w-]+\.py)\b", r"\2"),
+]
+
+
 def same(got: str, wanted: str) -> bool:
+    for pattern, word in DIFFERS:
+        got, wanted = re.sub(pattern, word, got), re.sub(pattern, word, wanted)
     return doctest.OutputChecker().check_output(
         wanted.strip() + "\n", got.strip() + "\n", doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     )

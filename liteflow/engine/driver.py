@@ -117,7 +117,7 @@ class Driver:
         self._next_long = time.monotonic() + _LONG_S
         self._schedule = Schedule(plan.predecessors())
         heights = self._schedule.heights()
-        self._lanes = [ReadyLane(heights, self._begin) for _ in plan.lanes]
+        self._lanes = [ReadyLane(heights, self._begin, self._behind) for _ in plan.lanes]
         work = Work(
             plan.functions, plan.function_bytes, plan.dag.definitions, self._payload_of, epoch_ns
         )
@@ -198,6 +198,16 @@ class Driver:
             self._changes[self._plan.dag.nodes[node].key] = ("running", attempt)
         return self._plan.call(node, attempt)
 
+    def _behind(self, call: Call) -> Call | None:
+        if self._full:
+            # Its input has to be on disk first.
+            return None
+        node = self._schedule.next_in_line(call.node)
+        if node is None or self._plan.lane_of[node] != self._plan.lane_of[call.node]:
+            return None
+        self._schedule.run_behind(node)
+        return self._plan.call(node, self._attempts.get(node, 1), call.node)
+
     def _payload_of(self, source: int) -> Payload:
         payload = self._payloads.get(source)
         if payload is None:
@@ -210,37 +220,42 @@ class Driver:
 
     def _learn(self, news: News) -> None:
         """Take in what a worker said."""
+        for node in news.returned:
+            if self._schedule.is_running(node) and self._schedule.give_back(node):
+                self._lanes[self._plan.lane_of[node]].push(node)
         if news.finished:
             self._learn_finished(news)
         for failed in news.failed:
             if self._is_current(failed.node, failed.attempt):
                 self._learn_failed(failed, news.worker)
-        for node in news.returned:
-            if self._schedule.state(node) is State.RUNNING:
-                self._schedule.give_back(node)
-                self._lanes[self._plan.lane_of[node]].push(node)
         if news.lines:
             self._learn_lines(news)
 
     def _learn_finished(self, news: News) -> None:
-        schedule, plan, uses, payloads = self._schedule, self._plan, self._uses, self._payloads
-        base, lanes, lane_of, keep = self._journal.base, self._lanes, plan.lane_of, self._keep
-        worker = news.worker
-        rows = []
+        # The hot path: everything here is done once for each task instance.
+        plan, uses, payloads, keep = self._plan, self._uses, self._payloads, self._keep
+        succeed, lanes, lane_of = self._schedule.succeed, self._lanes, plan.lane_of
+        base, worker, rows = self._journal.base, news.worker, []
         for done in news.finished:
-            node, attempt = done[0], done[1]
-            if not self._is_current(node, attempt):
+            node = done[0]
+            if not self._is_current(node, done[1]):
                 continue
             payload = done[11]
             if uses[node] or node in keep:
                 payloads[node] = Payload(done[5], payload)
-            stored = payload if type(payload) is bytes else self._stored(base + node, payload)
-            rows.append((base + node, "succeeded", *done[1:4], worker, None, *done[4:11], stored))
-            for ready in schedule.succeed(node).ready:
+            if type(payload) is bytes:
+                rows.append((base + node, "succeeded", *done[1:4], worker, None, *done[4:]))
+            else:
+                stored = self._stored(base + node, payload)
+                rows.append((base + node, "succeeded", *done[1:4], worker, None, *done[4:11], stored))
+            for ready in succeed(node):
                 lanes[lane_of[ready]].push(ready)
-            self._done_with(node)
+            for source in plan.before(node):
+                uses[source] -= 1
+                if not uses[source]:
+                    self._release(source)
             if self._observer is not None:
-                self._changes[plan.dag.nodes[node].key] = ("succeeded", attempt)
+                self._changes[plan.dag.nodes[node].key] = ("succeeded", done[1])
         self._journal.outcomes(rows)
         self._touch()
 
@@ -265,7 +280,7 @@ class Driver:
             self._changes[key] = ("retrying", failed.attempt)
             return
         self._failures[node] = failed
-        blocked = schedule.fail(node).blocked
+        blocked = schedule.fail(node)
         self._changes[key] = ("failed", failed.attempt)
         times = (failed.attempt, failed.started, failed.took, worker, failed.error)
         rows = [(row, "failed", *times, *_NO_VALUE)]
@@ -275,7 +290,10 @@ class Driver:
             self._changes[self._plan.dag.nodes[other].key] = ("upstream_failed", 0)
         journal.outcomes(rows)
         for ended in (node, *blocked):
-            self._done_with(ended)
+            for source in self._plan.before(ended):
+                self._uses[source] -= 1
+                if not self._uses[source]:
+                    self._release(source)
         if self._fail_fast:
             for other in schedule.cancel_all():
                 self._changes[self._plan.dag.nodes[other].key] = ("cancelled", 0)
@@ -290,16 +308,13 @@ class Driver:
 
     def _is_current(self, node: int, attempt: int) -> bool:
         """Whether an outcome is the one we wait for, not a late word of an attempt written off."""
-        return self._schedule.state(node) is State.RUNNING and self._attempts.get(node, 1) == attempt
+        return self._schedule.is_running(node) and self._attempts.get(node, 1) == attempt
 
-    def _done_with(self, node: int) -> None:
-        """A node needs its inputs no more."""
-        for source in self._plan.before(node):
-            uses = self._uses[source] = self._uses[source] - 1
-            if uses <= 0 and source not in self._keep and source in self._payloads:
-                del self._payloads[source]
-                for executor in self._executors:
-                    executor.release(source)
+    def _release(self, source: int) -> None:
+        """No call waits for this value any more."""
+        if source not in self._keep and self._payloads.pop(source, None) is not None:
+            for executor in self._executors:
+                executor.release(source)
 
     def _tell_changes(self) -> None:
         if self._observer is not None:

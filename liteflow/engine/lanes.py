@@ -18,15 +18,20 @@ class ReadyLane:
     Args:
         heights: For each node the length of the longest path from it to an end.
         begin: Makes the call of a node that an executor takes now.
+        behind: Makes the call that may run right behind one that has been taken, if there is
+            such a one.
 
     Among nodes of one height the first in the order of the graph comes first.
     """
 
-    __slots__ = ("_begin", "_heap", "_heights")
+    __slots__ = ("_begin", "_heap", "_heights", "follow")
 
-    def __init__(self, heights: array[int], begin: Callable[[int], Call]) -> None:
+    def __init__(
+        self, heights: array[int], begin: Callable[[int], Call], behind: Callable[[Call], Call | None]
+    ) -> None:
         self._heights = heights
         self._begin = begin
+        self.follow = behind
         self._heap: list[int] = []
 
     def __len__(self) -> int:

@@ -139,8 +139,8 @@ class Plan:
         for task in {t for t, n in zip(self.task_of, self.lane_of, strict=True) if n == number}:
             self.function_bytes(task)
 
-    def call(self, number: int, attempt: int) -> Call:
-        """An attempt at a node, as an executor takes it."""
+    def call(self, number: int, attempt: int, behind: int = -1) -> Call:
+        """An attempt at a node, as an executor takes it; `behind` as there."""
         node = self.dag.nodes[number]
         args = tuple([a if type(a) in ATOMS else self._wire(a) for a in node.args])
         kwargs = None
@@ -150,7 +150,8 @@ class Plan:
         if self.constants:
             sources = (*sources, *self._constants_in(node))
         function = self.task_of[number]
-        return Call(number, attempt, function, args, kwargs, sources, self.tasks[function].policy.timeout)
+        timeout = self.tasks[function].policy.timeout
+        return Call(number, attempt, function, args, kwargs, behind, sources, timeout)
 
     def _wire(self, argument: Any) -> WireArgument:
         if type(argument) is Hole:

@@ -17,7 +17,6 @@ import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
 
 
 class State(IntEnum):
@@ -43,13 +42,6 @@ class State(IntEnum):
         return self.name.lower()
 
 
-class Step(NamedTuple):
-    """What follows from an event: nodes that are ready now, and nodes that can never run."""
-
-    ready: Sequence[int] = ()
-    blocked: Sequence[int] = ()
-
-
 class IllegalEventError(Exception):
     """An event that cannot have happened: a bug of the caller."""
 
@@ -73,7 +65,7 @@ class Schedule:
     >>> schedule.start()
     [0]
     >>> schedule.run(0)
-    >>> schedule.succeed(0).ready
+    >>> schedule.succeed(0)
     [1, 2]
     """
 
@@ -105,6 +97,10 @@ class Schedule:
     def unended(self) -> int:
         """How many nodes have not ended."""
         return self._unended
+
+    def is_running(self, node: int) -> bool:
+        """Whether an attempt at a node is under way."""
+        return self._states[node] == 2  # State.RUNNING, quickly
 
     def state(self, node: int) -> State:
         """The state of a node."""
@@ -144,9 +140,24 @@ class Schedule:
         """An attempt at a ready node is under way."""
         self._move(node, State.READY, State.RUNNING, "start")
 
-    def give_back(self, node: int) -> None:
-        """It has not been started after all."""
-        self._move(node, State.RUNNING, State.READY, "be given back")
+    def next_in_line(self, node: int) -> int | None:
+        """The node that waits for this one alone, if it is the only one that waits for it."""
+        first = self._offsets[node]
+        if self._offsets[node + 1] - first != 1:
+            return None
+        successor = self._targets[first]
+        waits_for_it_alone = self._waiting[successor] == 1 and self._states[successor] == State.PENDING
+        return successor if waits_for_it_alone else None
+
+    def run_behind(self, node: int) -> None:
+        """A pending node was given out behind the running one that it waits for alone."""
+        self._move(node, State.PENDING, State.RUNNING, "be run behind another")
+
+    def give_back(self, node: int) -> bool:
+        """It has not been started after all; whether it is ready (one that was given out behind another is not)."""
+        ready = self._waiting[node] == 0
+        self._move(node, State.RUNNING, State.READY if ready else State.PENDING, "be given back")
+        return ready
 
     def retry_later(self, node: int) -> None:
         """An attempt failed and there will be another."""
@@ -156,25 +167,25 @@ class Schedule:
         """The time for the next attempt has come."""
         self._move(node, State.RETRYING, State.READY, "be tried again")
 
-    def succeed(self, node: int) -> Step:
-        """A running node has given its value."""
+    def succeed(self, node: int) -> list[int]:
+        """A running node has given its value; return the nodes that are ready because of it."""
         states = self._states
         if states[node] != State.RUNNING:
             raise IllegalEventError(node, State(states[node]), "succeed")
         states[node] = State.SUCCEEDED
         self._unended -= 1
-        return Step(self._release(node))
+        return self._release(node)
 
-    def take_over(self, node: int) -> Step:
-        """A pending or ready node has its value already, from a cache or an earlier driver."""
+    def take_over(self, node: int) -> list[int]:
+        """A pending or ready node has its value already, from a cache or an earlier driver; as succeed."""
         if self._states[node] not in (State.PENDING, State.READY):
             raise IllegalEventError(node, self.state(node), "be taken over")
         self._states[node] = State.CACHED
         self._unended -= 1
-        return Step(self._release(node))
+        return self._release(node)
 
-    def fail(self, node: int) -> Step:
-        """A running node has failed for good: what depends on it can never run."""
+    def fail(self, node: int) -> list[int]:
+        """A running node has failed for good; return the nodes that depend on it and so can never run."""
         self._move(node, State.RUNNING, State.FAILED, "fail")
         self._unended -= 1
         return Step((), self._block(node))
@@ -250,7 +261,9 @@ class Schedule:
         stack = [node]
         while stack:
             for successor in self.successors(stack.pop()):
-                if self._states[successor] == State.PENDING:
+                state = self._states[successor]
+                # One that runs behind another has not been started either.
+                if state == State.PENDING or (state == State.RUNNING and self._waiting[successor]):
                     self._states[successor] = State.UPSTREAM_FAILED
                     self._unended -= 1
                     blocked.append(successor)

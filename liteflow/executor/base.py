@@ -22,7 +22,8 @@ class Call(NamedTuple):
 
     `node` is the number of the task instance in its run, `attempt` counts from 1,
     `function` is a number in the run's table, `sources` are the nodes whose values the
-    arguments need (below 0: large constants), `timeout` is in seconds.
+    arguments need (below 0: large constants), `timeout` is in seconds.  `behind` is the node
+    that must have succeeded just before, in the same worker; -1 for none.
     """
 
     node: int
@@ -30,6 +31,7 @@ class Call(NamedTuple):
     function: int
     args: tuple[WireArgument, ...]
     kwargs: dict[str, WireArgument] | None
+    behind: int
     sources: tuple[int, ...]
     timeout: float | None
 
@@ -112,6 +114,10 @@ class Lane(Protocol):
 
     def take(self, count: int) -> list[Call]:
         """Up to `count` calls, which now are the executor's."""
+        ...
+
+    def follow(self, call: Call, /) -> Call | None:
+        """The call that waits for this one alone, and now is the executor's too: to be run behind it."""
         ...
 
 

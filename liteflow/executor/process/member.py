@@ -101,7 +101,7 @@ class Member:
                 body = call.function, self._work.function_bytes(call.function)
                 self.writer.send(wire.frame(wire.FUNCTION, body))
             for source in call.sources:
-                if source in values or source in self._large:
+                if source in values or source in self._large or source == call.behind:
                     continue
                 codec, data = self._work.payload_of(source)
                 if isinstance(data, Large):
@@ -111,8 +111,8 @@ class Member:
                 else:
                     values[source] = data if codec == "pickle" else (codec, data)
         self.sequence += 1
-        tuples = [(c.node, c.attempt, c.function, c.args, c.kwargs) for c in calls]
-        self.writer.send(wire.frame(wire.CALLS, (self.sequence, values, self._forget, tuples)))
+        # All of a call but what only the driver needs.
+        self.writer.send(wire.frame(wire.CALLS, (self.sequence, values, self._forget, [c[:6] for c in calls])))
         self._forget = []
         for call in calls:
             self.calls[call.node] = call

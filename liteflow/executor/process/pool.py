@@ -26,6 +26,10 @@ from liteflow.executor.process.member import Member, cause_of_death
 # A message holds about this much work, in seconds, and at most so many calls.
 _MESSAGE_S = 0.004
 _MESSAGE_CALLS = 256
+# No call costs less, all told.
+_LEAST_S = 1e-5
+# A chain of calls of which nothing is known yet goes out in pieces of so many.
+_UNKNOWN_CALLS = 8
 # Calls expected to take longer than this never wait behind another.
 _ALONE_S = 0.02
 # Unheard of for this long while others are idle: recall what has not started.
@@ -94,6 +98,7 @@ class ProcessExecutor:
             count = min(_MESSAGE_CALLS, int(_MESSAGE_S / expected), share)
             if count > 1:
                 calls += lane.take(count - 1)
+        calls = self._with_followers(calls, lane)
         now = time.monotonic()
         member.send(calls)
         timeouts = [c.timeout for c in calls if c.timeout is not None]
@@ -103,6 +108,20 @@ class ProcessExecutor:
         if not member.heard or len(member.calls) == len(calls):
             member.heard = now
         self._mind(member)
+
+    def _with_followers(self, calls: list[Call], lane: Lane) -> list[Call]:
+        """The calls, and behind each those that wait for it alone: a worker runs on through a chain."""
+        found: list[Call] = []
+        for call in calls:
+            found.append(call)
+            expected = self._expected.get(call.function)
+            limit = _UNKNOWN_CALLS if expected is None else int(_MESSAGE_S / expected)
+            follower: Call | None = call
+            while follower is not None and len(found) < min(limit, _MESSAGE_CALLS):
+                follower = lane.follow(found[-1])
+                if follower is not None:
+                    found.append(follower)
+        return found
 
     def _has_room(self, member: Member) -> bool:
         """Whether a further message may wait behind what it is doing."""
@@ -179,47 +198,47 @@ class ProcessExecutor:
         finished: list[Finished] = []
         failed: list[Failed] = []
         lines: list[Line] = []
+        returned: list[int] = []
         for kind, body, descriptors in member.reader.frames():
             if kind == wire.HELLO:
                 member.ready = True
                 self._false_starts = 0
             elif kind == wire.NEWS:
-                self._take(member, body, descriptors, finished, failed)
-                lines += [Line(*line) for line in body[2]]
+                good, bad, written, unmet = body
+                finished += self._finished(member, good, descriptors)
+                failed += [Failed._make(o) for o in bad if member.calls.pop(o[0], None) is not None]
+                lines += [Line._make(line) for line in written]
+                returned += [node for node in unmet if member.calls.pop(node, None) is not None]
         member.heard = time.monotonic()
-        if not (finished or failed or lines):
+        if not (finished or failed or lines or returned):
             return []
-        return [News(member.name, finished, failed, lines)]
+        return [News(member.name, finished, failed, lines, returned)]
 
-    def _take(
-        self,
-        member: Member,
-        body: tuple[list[tuple[object, ...]], list[tuple[object, ...]], object],
-        descriptors: Sequence[int],
-        finished: list[Finished],
-        failed: list[Failed],
-    ) -> None:
+    def _finished(self, member: Member, outcomes: list[Finished], descriptors: Sequence[int]) -> list[Finished]:
+        """The outcomes that are news, with large payloads in place; learn how long calls take."""
         waiting = iter(descriptors)
         calls = member.calls
+        finished: list[Finished] = []
         took: dict[int, list[int]] = {}
-        for outcome in body[0]:
-            done = Finished._make(outcome)
-            if done.payload is None:
-                done = done._replace(payload=Large(next(waiting), done.size))
-            call = calls.pop(done.node, None)
+        for outcome in outcomes:
+            done = outcome
+            if done[11] is None:
+                done = Finished._make(outcome)._replace(payload=Large(next(waiting), outcome[6]))
+            call = calls.pop(done[0], None)
             if call is not None:
-                took.setdefault(call.function, []).append(done.took)
                 finished.append(done)
-        for outcome in body[1]:
-            call = calls.pop(outcome[0], None)  # type: ignore[call-overload]
-            if call is not None:
-                failed.append(Failed(*outcome))  # type: ignore[arg-type]
+                function = call.function
+                if function in took:
+                    took[function].append(done[3])
+                else:
+                    took[function] = [done[3]]
         for function, times in took.items():
-            mean = max(sum(times) / len(times) / 1e6, 5e-6)
+            mean = max(sum(times) / len(times) / 1e6, _LEAST_S)
             known = self._expected.get(function)
             # Longer is believed at once, shorter slowly: a long call in a batch costs more
             # than a batch that could have been larger.
             self._expected[function] = mean if known is None or mean > known else 0.7 * known + 0.3 * mean
+        return finished
 
     def _on_control(self, member: Member, _mask: int) -> list[News]:
         try:

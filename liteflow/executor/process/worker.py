@@ -34,7 +34,7 @@ _HOLD_NS = 5_000_000
 # While a call prints, its lines are sent this often.
 _LINES_EVERY_S = 0.02
 
-_WireCall = tuple[int, int, int, tuple[Any, ...], dict[str, Any] | None]
+_WireCall = tuple[int, int, int, tuple[Any, ...], dict[str, Any] | None, int]
 
 
 def main(data: int, control: int, page: int, pipes: tuple[int, int], parent: int) -> NoReturn:
@@ -73,6 +73,10 @@ class _Worker:
         self._large: dict[int, Payload] = {}
         self._small: dict[int, Any] = {}
         self._outbox: deque[tuple[bool, tuple[Any, ...], Large | None]] = deque()
+        # The last call that succeeded, and its value: the next one may run behind it.
+        self._last = -1
+        self._last_payload: Payload | None = None
+        self._unmet: deque[int] = deque()
 
     def run(self) -> NoReturn:
         """Serve until the driver is gone, or a task has closed our descriptors: then nobody can be served."""
@@ -94,6 +98,10 @@ class _Worker:
                 self._receive()
                 sent_ns = time.monotonic_ns()
                 continue
+            if call[5] >= 0 and call[5] != self._last:
+                # What it was to run behind has failed.
+                self._unmet.append(call[0])
+                continue
             self._small = values
             ended_ns = self._attempt(call)
             if os.getpid() != self._pid:
@@ -106,7 +114,7 @@ class _Worker:
     # --- the main thread -------------------------------------------------------------------
 
     def _attempt(self, call: _WireCall) -> int:
-        node, number, function_number, args, kwargs = call
+        node, number, function_number, args, kwargs, _behind = call
         started_ns = time.monotonic_ns()
         self._page.running(node, number, started_ns)
         self._capture.begin(node, number)
@@ -121,16 +129,20 @@ class _Worker:
             ended_ns = time.monotonic_ns()
             times = ((started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000)
             outcome = (node, number, *times, "failed", *failure)
+            self._last = -1
             self._outbox.append((False, outcome, None))
             return ended_ns
         self._capture.end()
         ended_ns = time.monotonic_ns()
         times = ((started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000)
+        self._last = node
         if encoded.size <= LARGE:
             data = encoded.parts[0] if len(encoded.parts) == 1 else b"".join(encoded.parts)
+            self._last_payload = Payload(encoded.codec, data)  # type: ignore[arg-type]
             self._outbox.append((True, (node, number, *times, *encoded[:-1], data), None))
         else:
             large = Large.written(encoded.parts, encoded.size)
+            self._last_payload = Payload(encoded.codec, large)
             self._outbox.append((True, (node, number, *times, *encoded[:-1], None), large))
             self._flush()
         return ended_ns
@@ -144,6 +156,8 @@ class _Worker:
     def _value(self, source: int) -> Any:
         small = self._small.get(source)
         if small is None:
+            if source == self._last and self._last_payload is not None:
+                return self._last_payload.value()
             return self._large[source].value()
         if type(small) is bytes:
             return pickling.loads(small)
@@ -189,9 +203,12 @@ class _Worker:
                 kept.append(large)
                 if len(kept) == wire.MAX_DESCRIPTORS:
                     break
+        unmet = []
+        while self._unmet:
+            unmet.append(self._unmet.popleft())
         lines = self._capture.taken()
-        if finished or failed or lines:
-            data = wire.frame(wire.NEWS, (finished, failed, lines), len(kept))
+        if finished or failed or lines or unmet:
+            data = wire.frame(wire.NEWS, (finished, failed, lines, unmet), len(kept))
             self._send(data, [large.descriptor for large in kept])
 
     def _send(self, data: bytes, descriptors: list[int] | None = None) -> None:

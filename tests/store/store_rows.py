@@ -1,0 +1,85 @@
+"""Rows as the driver hands them over, and a store to put them in."""
+
+import hashlib
+import os
+import stat
+import sys
+
+import pytest
+
+from liteflow.store.db import open_store
+from liteflow.store.journal import Journal, NewRun
+
+START = 1_763_696_000_000_000  # 2025-11-21T03:33:20Z
+
+
+def begun(path, keys=("load", "double", "total"), *, run_id="run-1", flow="etl", inputs=(), **more):
+    """A journal of a run that has begun, with one task instance for each key."""
+    journal = Journal(open_store(path))
+    try:
+        begin(journal, keys, run_id=run_id, flow=flow, inputs=inputs, **more)
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
+def begin(journal, keys=("load", "double", "total"), *, run_id="run-1", flow="etl", inputs=(), **more):
+    run = NewRun(run_id, flow, START, START, **{"tasks": [(0, "step", "int", "{}")], **more})
+    fed = [*inputs, *[None] * (len(keys) - len(inputs))]
+    journal.begin(run, [(index, key, 0, fed[index]) for index, key in enumerate(keys)])
+
+
+def succeeded(row_id, payload=b"12345", preview="42", attempt=1, started=10, took=20):
+    """The outcome of a task instance that gave a value; None as payload: it lies in pieces."""
+    size, digest = len(payload), hashlib.sha256(payload).digest()
+    value = ("int", "pickle", size, digest, preview, 1, 0, payload)
+    return (row_id, "succeeded", attempt, started, took, "process-1", None, *value)
+
+
+def in_pieces(row_id, payload):
+    """The outcome of a task instance whose value has been written as pieces."""
+    return (*succeeded(row_id, payload)[:-1], None)
+
+
+def failed(row_id, state="failed", attempt=1, error="ValueError: no", started=10, took=20):
+    return (row_id, state, attempt, started, took, "process-1", error, *[None] * 8)
+
+
+def tried(row_id, attempt=1, outcome="failed", error="ValueError: no", started=10, took=20):
+    """An attempt that gave no value."""
+    times = (started, took)
+    return (row_id, attempt, outcome, *times, "process-1", error, "Traceback ...", b"exception")
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def unprivileged(action):
+    """Do something as a user who is not allowed everything, and return what it gives, a text.
+
+    Root may write everywhere, so a test that runs as root does it in a child as nobody.
+    """
+    if os.geteuid() != 0:
+        return action()
+    if sys.platform != "linux":
+        pytest.skip("as root, all files can be written")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = "?"
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            said = action()
+        except BaseException as error:
+            said = repr(error)
+        finally:
+            os.write(writing, said.encode())
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(child, 0)
+    return said

@@ -1,0 +1,497 @@
+"""What is put is committed together or not at all, and an outcome is for good."""
+
+import os
+import sqlite3
+import threading
+
+import pytest
+from store_rows import START, begin, begun, failed, in_pieces, succeeded, tried
+
+from liteflow.errors import (
+    RecordRefusedError,
+    RunExistsError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreForkedError,
+    StoreFullError,
+    StoreGoneError,
+    StoreReadOnlyError,
+)
+from liteflow.store.db import open_store
+from liteflow.store.history import History
+from liteflow.store.journal import LOOK_EVERY_S, Journal
+
+
+@pytest.fixture
+def journal(db):
+    journal = begun(db)
+    yield journal
+    journal.close()
+
+
+def states(db, run_id="run-1"):
+    with History(db) as history:
+        return {row.key: row.state for row in history.tasks(run_id)}
+
+
+def value(db, index, run_id="run-1"):
+    with History(db) as history:
+        found = history.payload(run_id, index)
+        return found and found.data
+
+
+# --- what is put, and committed ------------------------------------------------------------
+
+
+def test_what_is_put_is_there_after_the_commit_and_not_before(db, journal):
+    journal.outcomes([succeeded(journal.base)])
+    journal.attempts([tried(journal.base + 1)])
+    journal.logs([(journal.base, 1, START, "stdout", "hello")])
+    assert journal.waiting == 3
+    assert states(db) == dict.fromkeys(["load", "double", "total"], "pending")
+
+    journal.commit()
+
+    assert journal.waiting == 0
+    assert states(db) == {"load": "succeeded", "double": "retrying", "total": "pending"}
+    with History(db) as history:
+        assert [row.line for row in history.logs("run-1")] == ["hello"]
+
+
+def test_what_has_not_been_committed_is_gone_when_the_store_is_closed(db):
+    journal = begun(db)
+    journal.outcomes([succeeded(journal.base)])
+    journal.close()
+
+    assert states(db)["load"] == "pending"
+
+
+def test_a_commit_with_nothing_put_does_nothing(journal):
+    changes = journal.connection.total_changes
+    journal.outcomes([])
+    journal.commit()
+
+    assert journal.connection.total_changes == changes
+
+
+def test_lists_handed_over_stay_their_owners(db, journal):
+    rows = [succeeded(journal.base)]
+    journal.outcomes(rows)
+    journal.outcomes([succeeded(journal.base + 1)])
+    rows.clear()
+    journal.commit()
+
+    assert list(states(db).values()) == ["succeeded", "succeeded", "pending"]
+
+
+def test_task_instances_may_come_later(db, journal):
+    journal.instances([(3, "late", 0, '{"x":[0]}')])
+    journal.outcomes([succeeded(journal.base + 3)])
+    journal.commit()
+
+    assert states(db)["late"] == "succeeded"
+
+
+def test_runs_have_numbers_and_rows_of_their_own(db, journal):
+    begin(journal, ["a"], run_id="run-2")
+    journal.outcomes([succeeded(journal.base)])
+    journal.commit()
+
+    assert journal.base == 2 << 32
+    assert states(db, "run-1")["load"] == "pending"
+    assert states(db, "run-2") == {"a": "succeeded"}
+
+
+def test_a_second_run_of_one_id_is_refused_and_leaves_no_trace(db, journal):
+    with pytest.raises(RunExistsError, match="run-1"):
+        begin(journal, ["a"], flow="other")
+
+    with History(db) as history:
+        assert [run.flow for run in history.runs()] == ["etl"]
+    assert journal.number == 1
+
+
+def test_a_run_whose_beginning_is_interrupted_has_not_begun(db, journal):
+    def interrupted():
+        yield (0, "a", 0, None)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        journal.begin(_new("run-2"), interrupted())
+
+    with History(db) as history:
+        assert [run.id for run in history.runs()] == ["run-1"]
+    begin(journal, ["a"], run_id="run-2")
+
+
+def _new(run_id):
+    from liteflow.store.journal import NewRun
+
+    return NewRun(run_id, "etl", START, START)
+
+
+def test_definitions_may_come_again(db, journal):
+    journal.definitions([('["A"]', b"1")])
+    journal.definitions([('["A"]', b"2"), ('["B", "C"]', b"3")])
+    journal.commit()
+
+    with History(db) as history:
+        assert history.definitions("run-1") == [(("A",), b"1"), (("B", "C"), b"3")]
+
+
+# --- an outcome is for good ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("second", [succeeded, failed])
+def test_a_second_outcome_is_refused_by_name_and_its_batch_leaves_no_trace(db, journal, second):
+    journal.outcomes([succeeded(journal.base)])
+    journal.commit()
+    journal.outcomes([succeeded(journal.base + 1), second(journal.base)])
+
+    with pytest.raises(RecordRefusedError, match="second outcome of task instance 0 of run number 1"):
+        journal.commit()
+
+    assert list(states(db).values()) == ["succeeded", "pending", "pending"]
+    assert value(db, 0) == b"12345"
+
+
+def test_two_outcomes_in_one_batch_are_refused_too(db, journal):
+    journal.outcomes([succeeded(journal.base + 2), succeeded(journal.base + 2)])
+
+    with pytest.raises(RecordRefusedError, match="task instance 2"):
+        journal.commit()
+
+    assert states(db)["total"] == "pending"
+
+
+def test_an_outcome_of_nothing_is_refused(db, journal):
+    journal.outcomes([succeeded(journal.base + 99)])
+
+    with pytest.raises(RecordRefusedError, match="FOREIGN KEY"):
+        journal.commit()
+
+
+@pytest.mark.parametrize("state", ["failed", "upstream_failed", "cancelled"])
+def test_what_gave_no_value_can_be_forgotten_and_replaced(db, journal, state):
+    journal.outcomes([failed(journal.base, state)])
+    journal.commit()
+
+    journal.forget([journal.base])
+    journal.outcomes([succeeded(journal.base, attempt=2)])
+    assert states(db)["load"] == state
+    journal.commit()
+
+    assert states(db)["load"] == "succeeded"
+
+
+def test_what_succeeded_is_never_forgotten(db, journal):
+    journal.outcomes([succeeded(journal.base, b"precious")])
+    journal.commit()
+    journal.forget([journal.base])
+    journal.commit()
+
+    assert value(db, 0) == b"precious"
+
+
+# --- large payloads ------------------------------------------------------------------------
+
+LARGE = [bytes([n]) * 700_000 for n in range(5)]
+
+
+def put_pieces(journal, row_id, pieces):
+    for seq, piece in enumerate(pieces):
+        journal.piece(row_id, seq, memoryview(piece))
+
+
+def test_pieces_are_read_as_one_value(db, journal):
+    put_pieces(journal, journal.base, LARGE)
+    journal.outcomes([in_pieces(journal.base, b"".join(LARGE))])
+    journal.commit()
+
+    assert value(db, 0) == b"".join(LARGE)
+    with History(db) as history:
+        assert list(history.node_pieces(1, 0)) == LARGE
+
+
+def test_a_piece_commits_nothing_else(db, journal):
+    journal.outcomes([succeeded(journal.base)])
+    journal.piece(journal.base + 1, 0, b"piece")
+
+    assert journal.waiting == 1
+    assert set(states(db).values()) == {"pending"}
+
+
+def test_pieces_without_an_outcome_are_no_value(db):
+    journal = begun(db)
+    put_pieces(journal, journal.base, LARGE)
+    journal.close()
+
+    assert value(db, 0) is None
+    assert states(db)["load"] == "pending"
+
+
+def test_pieces_of_an_attempt_that_was_cut_off_are_not_mixed_with_those_of_the_next(db, journal):
+    put_pieces(journal, journal.base, LARGE)
+    put_pieces(journal, journal.base, LARGE[3:])
+    journal.outcomes([in_pieces(journal.base, b"".join(LARGE[3:]))])
+    journal.commit()
+
+    assert value(db, 0) == b"".join(LARGE[3:])
+
+
+def test_a_small_value_after_pieces_that_were_cut_off_is_read_alone(db, journal):
+    put_pieces(journal, journal.base, LARGE)
+    journal.outcomes([succeeded(journal.base, b"small")])
+    journal.commit()
+
+    assert value(db, 0) == b"small"
+
+
+@pytest.mark.parametrize("seq", [0, 2])
+def test_a_piece_for_what_has_a_value_is_refused(db, journal, seq):
+    put_pieces(journal, journal.base, LARGE[:2])
+    journal.outcomes([in_pieces(journal.base, b"".join(LARGE[:2]))])
+    journal.commit()
+
+    with pytest.raises(RecordRefusedError, match="task instance 0 of run number 1, which has a value"):
+        journal.piece(journal.base, seq, b"other")
+
+    assert value(db, 0) == b"".join(LARGE[:2])
+
+
+def test_the_end_of_a_run_takes_away_pieces_that_nothing_needs(db, journal):
+    for index in range(3):
+        put_pieces(journal, journal.base + index, LARGE[:2])
+    journal.outcomes([in_pieces(journal.base, b"".join(LARGE[:2])), succeeded(journal.base + 1)])
+    journal.end("failed", START + 1, "why")
+
+    query = "SELECT id & 4294967295, seq FROM chunk"
+    assert journal.connection.execute(query).fetchall() == [(0, 0), (0, 1)]
+    assert value(db, 0) == b"".join(LARGE[:2])
+
+
+# --- what runs -----------------------------------------------------------------------------
+
+
+def test_what_runs_for_long_is_seen_until_it_ends(db, journal):
+    journal.running([(journal.base, 1, 5, "process-1"), (journal.base + 1, 2, 6, "process-2")])
+    journal.commit()
+    assert states(db) == {"load": "running", "double": "running", "total": "pending"}
+    with History(db) as history:
+        assert [(row.attempts, row.worker) for row in history.tasks("run-1")][1] == (2, "process-2")
+
+    journal.attempts([tried(journal.base)])
+    journal.outcomes([succeeded(journal.base + 1)])
+    journal.commit()
+
+    assert states(db) == {"load": "retrying", "double": "succeeded", "total": "pending"}
+
+
+def test_the_end_of_a_run_is_the_end_of_all_that_ran(db, journal):
+    journal.running([(journal.base, 1, 5, "process-1")])
+    journal.attempts([tried(journal.base + 1)])
+    journal.end("cancelled", START + 1_500_000, "Ctrl-C")
+
+    assert set(states(db).values()) == {"cancelled"}
+    with History(db) as history:
+        run = history.find_run("run-1")
+    assert (run.state, run.ended_at, run.error) == ("cancelled", START / 1e6 + 1.5, "Ctrl-C")
+
+
+def test_a_run_that_has_ended_lies_in_one_file(db, journal):
+    journal.outcomes([succeeded(journal.base)])
+    journal.end("succeeded", START + 1, None)
+    copy = db.with_name("copy.db")
+    copy.write_bytes(db.read_bytes())
+
+    assert states(copy)["load"] == "succeeded"
+    journal.close()
+    assert sorted(path.name for path in db.parent.iterdir()) == ["copy.db", "liteflow.db"]
+
+
+def test_a_run_that_is_gone_on_with_is_running_again(db, journal):
+    journal.running([(journal.base, 1, 5, "process-1")])
+    journal.outcomes([succeeded(journal.base + 1), failed(journal.base + 2)])
+    journal.end("failed", START + 1, "why")
+    journal.close()
+
+    journal = Journal(open_store(db))
+    journal.resume(1)
+    journal.forget([journal.base + 2])
+    journal.commit()
+
+    assert states(db) == {"load": "pending", "double": "succeeded", "total": "pending"}
+    with History(db) as history:
+        run = history.find_run("run-1")
+    assert (run.state, run.ended_at, run.error) == ("running", None, None)
+    journal.close()
+
+
+# --- text that SQLite can't hold -----------------------------------------------------------
+
+
+def test_half_characters_are_kept_escaped(db, journal):
+    journal.logs([(journal.base, 1, START, "stdout", "a\udcffb")])
+    journal.outcomes([failed(journal.base, error="\ud800"), succeeded(journal.base + 1, b"\xed\xa0\x80")])
+    journal.commit()
+
+    with History(db) as history:
+        assert [row.line for row in history.logs("run-1")] == ["a\\udcffb"]
+        assert history.tasks("run-1")[0].error == "\\ud800"
+    assert value(db, 1) == b"\xed\xa0\x80"
+
+
+def test_a_number_that_is_too_large_is_refused_and_leaves_no_trace(db, journal):
+    journal.outcomes([succeeded(journal.base), succeeded(journal.base + 1, started=2**63)])
+
+    with pytest.raises(RecordRefusedError, match="too large"):
+        journal.commit()
+
+    assert states(db)["load"] == "pending"
+
+
+# --- the world -----------------------------------------------------------------------------
+
+
+def limit_pages(journal, more):
+    (pages,) = journal.connection.execute("PRAGMA page_count").fetchone()
+    journal.connection.execute(f"PRAGMA max_page_count = {pages + more}")
+
+
+def test_a_full_disk_keeps_what_was_committed_and_what_waits(db, journal):
+    journal.outcomes([succeeded(journal.base)])
+    journal.commit()
+    limit_pages(journal, 3)
+    journal.outcomes([succeeded(journal.base + 1, b"x" * 100_000)])
+
+    with pytest.raises(StoreFullError, match="make space") as caught:
+        journal.commit()
+    assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
+    assert str(db) in str(caught.value)
+    assert list(states(db).values()) == ["succeeded", "pending", "pending"]
+    assert journal.waiting == 1
+
+    limit_pages(journal, 1000)
+    journal.commit()
+    assert value(db, 1) == b"x" * 100_000
+
+
+def test_a_piece_that_does_not_fit_leaves_no_trace(db, journal):
+    limit_pages(journal, 3)
+    with pytest.raises(StoreFullError):
+        journal.piece(journal.base, 0, b"x" * 100_000)
+    limit_pages(journal, 1000)
+    journal.outcomes([succeeded(journal.base)])
+    journal.commit()
+
+    assert states(db)["load"] == "succeeded"
+
+
+def test_a_store_that_may_only_be_read_is_named(journal):
+    journal.connection.execute("PRAGMA query_only = ON")
+    journal.outcomes([succeeded(journal.base)])
+
+    with pytest.raises(StoreReadOnlyError, match="name another file"):
+        journal.commit()
+
+
+def locked(db):
+    other = sqlite3.connect(db, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_a_lock_that_is_given_back_is_waited_for(db, journal):
+    other = locked(db)
+    journal.outcomes([succeeded(journal.base)])
+    giver = threading.Timer(0.3, other.execute, ["COMMIT"])
+    giver.start()
+    journal.commit()
+    giver.join()
+    other.close()
+
+    assert states(db)["load"] == "succeeded"
+
+
+def test_a_lock_that_is_kept_is_given_up_and_nothing_is_lost(db, journal):
+    other = locked(db)
+    journal.connection.patience = 0.3
+    journal.outcomes([succeeded(journal.base)])
+
+    with pytest.raises(StoreBusyError, match="another program"):
+        journal.commit()
+    other.close()
+    journal.commit()
+
+    assert states(db)["load"] == "succeeded"
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def moved_away(db):
+    db.rename(db.with_name("elsewhere.db"))
+
+
+def replaced(db):
+    moved_away(db)
+    db.write_bytes(db.with_name("elsewhere.db").read_bytes())
+
+
+@pytest.mark.parametrize(("happens", "word"), [(moved_away, "removed"), (replaced, "replaced")])
+def test_a_file_that_is_gone_is_noticed_within_a_second_and_not_written(db, happens, word):
+    clock = Clock()
+    journal = Journal(open_store(db), clock=clock)
+    begin(journal)
+    happens(db)
+    before = db.with_name("elsewhere.db").read_bytes()
+    clock.now = LOOK_EVERY_S
+    journal.outcomes([succeeded(journal.base)])
+
+    with pytest.raises(StoreGoneError, match=word):
+        journal.commit()
+    with pytest.raises(StoreGoneError, match=word):
+        clock.now += LOOK_EVERY_S
+        journal.piece(journal.base, 0, b"x")
+
+    assert db.with_name("elsewhere.db").read_bytes() == before
+    journal.close()
+
+
+def test_a_damaged_store_is_named(db):
+    journal = begun(db, [f"step-{n}" for n in range(2000)])
+    (root,) = journal.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'outcome'").fetchone()
+    journal.end("succeeded", START, None)
+    journal.close()
+    with db.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+    journal = Journal(open_store(db))
+    journal.resume(1)
+    journal.outcomes([succeeded(journal.base)])
+    with pytest.raises(StoreDamagedError, match=r"\.recover"):
+        journal.commit()
+    journal.close()
+
+
+def test_a_forked_child_can_write_nothing(db, journal):
+    journal.outcomes([succeeded(journal.base)])
+    child = os.fork()
+    if child == 0:
+        try:
+            journal.commit()
+        except StoreForkedError:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    journal.commit()
+
+    assert os.waitstatus_to_exitcode(status) == 7
+    assert states(db)["load"] == "succeeded"

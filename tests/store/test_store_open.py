@@ -1,0 +1,475 @@
+"""A store is made, recognised, brought up to date, or refused unharmed."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from store_rows import begun, mode_of, succeeded, unprivileged
+
+from liteflow.errors import (
+    NewerStoreError,
+    NotAStoreError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreError,
+    StorePlaceError,
+)
+from liteflow.store import db as store_db
+from liteflow.store import place
+from liteflow.store.db import migrate, open_store, plain, schema_text, statements
+from liteflow.store.history import History
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+def rows(path, query):
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def folder_bytes(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_new_store_is_for_its_owner_only(db):
+    before = os.umask(0)
+    try:
+        connection = open_store(db)
+    finally:
+        os.umask(before)
+    connection.execute("BEGIN IMMEDIATE")
+
+    assert [mode_of(path) for path in db.parent.iterdir()] == [0o600] * 3
+    connection.close()
+
+
+def test_a_store_says_what_it_is(db):
+    open_store(db).close()
+
+    assert rows(db, "PRAGMA application_id") == [(0x6C69666C,)]
+    assert rows(db, "PRAGMA user_version") == [(1,)]
+    assert rows(db, "PRAGMA journal_mode") == [("wal",)]
+    assert rows(db, "PRAGMA integrity_check") == [("ok",)]
+    tables = "SELECT strict FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    assert set(rows(db, tables)) == {(1,)}
+
+
+def test_each_store_has_an_id_of_its_own(db):
+    open_store(db).close()
+    open_store(db.with_name("other.db")).close()
+    query = "SELECT value FROM meta WHERE name = 'store_id'"
+
+    (mine,), (other,) = rows(db, query), rows(db.with_name("other.db"), query)
+    assert mine != other
+    assert len(mine[0]) == 32
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("normal", 1), ("full", 2)])
+def test_durability_says_when_sqlite_waits_for_the_disk(db, durability, synchronous):
+    connection = open_store(db, durability)
+
+    assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "wanted"),
+    [("foreign_keys", 1), ("trusted_schema", 0), ("cell_size_check", 1), ("mmap_size", 0)]
+    + [("journal_size_limit", 64 * 1024 * 1024)],
+)
+def test_a_writing_connection_is_set_as_the_rules_say(db, pragma, wanted):
+    connection = open_store(db)
+
+    assert connection.execute(f"PRAGMA {pragma}").fetchone() == (wanted,)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.db", "100%.db", "what?.db", "a#b.db", "%2e.db", "ünï.db", "'.db", ":x", "-wal", "a\nb"]
+)
+def test_any_name_will_do(tmp_path, name):
+    path = tmp_path / name
+    begun(path).close()
+
+    assert path.exists()
+    with History(path) as history:
+        assert [run.id for run in history.runs()] == ["run-1"]
+
+
+@pytest.mark.parametrize("kind", [str, Path, os.fsencode])
+def test_a_path_may_be_text_a_path_or_bytes(db, kind):
+    open_store(kind(db)).close()
+
+    assert db.exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names are Unicode there")
+def test_a_name_that_is_no_text_will_do(tmp_path):
+    path = os.fsencode(tmp_path) + b"/\xff.db"
+    begun(path).close()
+
+    with History(path) as history:
+        assert history.find_run("run-1").id == "run-1"
+
+
+@pytest.mark.parametrize("nowhere", [None, ":memory:", b":memory:"])
+def test_a_store_in_memory_leaves_nothing(tmp_path, monkeypatch, nowhere):
+    monkeypatch.chdir(tmp_path)
+    begun(nowhere).close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_of_ours_becomes_a_store_for_us_only(db):
+    db.touch()
+    db.chmod(0o666)
+    open_store(db).close()
+
+    assert mode_of(db) == 0o600
+    assert rows(db, "PRAGMA user_version") == [(1,)]
+
+
+def test_a_store_whose_making_was_broken_off_is_made_anew(db):
+    connection = sqlite3.connect(db)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+
+    begun(db).close()
+
+
+# --- what is refused -----------------------------------------------------------------------
+
+
+def foreign(path, script):
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+
+
+REFUSED = {
+    "text": (lambda path: path.write_text("dear diary, " * 500), NotAStoreError, "no store"),
+    "a little text": (lambda path: path.write_text("hi"), NotAStoreError, "no store"),
+    "noise": (lambda path: path.write_bytes(os.urandom(8192)), NotAStoreError, "no store"),
+    "a directory": (lambda path: path.mkdir(), NotAStoreError, "a directory"),
+    "a pipe": (lambda path: os.mkfifo(path), NotAStoreError, "not a regular file"),
+    "tables of others": (
+        lambda path: foreign(path, "CREATE TABLE run (id)"),
+        NotAStoreError,
+        "another application's",
+    ),
+    "another application": (
+        lambda path: foreign(path, "PRAGMA application_id = 7; VACUUM"),
+        NotAStoreError,
+        "0x7",
+    ),
+    "others' log": (
+        lambda path: foreign(path, "PRAGMA journal_mode = WAL; CREATE TABLE a (b)"),
+        NotAStoreError,
+        "another application's",
+    ),
+    "a link to nowhere": (lambda path: path.symlink_to("nothing.db"), StorePlaceError, "link"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_store_is_refused_and_left_as_it_is(db, what):
+    make, error, words = REFUSED[what]
+    make(db)
+    before = folder_bytes(db.parent) if what != "a pipe" else None
+
+    with pytest.raises(error, match=words) as caught:
+        open_store(db)
+
+    assert str(db) in str(caught.value)
+    if before is not None:
+        assert folder_bytes(db.parent) == before
+
+
+def newer(path):
+    begun(path).close()
+    foreign(path, "PRAGMA user_version = 99")
+
+
+def test_a_newer_store_is_refused_and_left_as_it_is(db):
+    newer(db)
+    before = folder_bytes(db.parent)
+
+    with pytest.raises(NewerStoreError, match="99"):
+        open_store(db)
+    with pytest.raises(NewerStoreError, match="upgrade"):
+        History(db)
+
+    assert folder_bytes(db.parent) == before
+
+
+def test_a_newer_store_whose_writer_was_killed_keeps_what_lies_beside_it(db):
+    newer(db)
+    code = f"import os, sqlite3; c = sqlite3.connect({str(db)!r}); c.execute('BEGIN IMMEDIATE')\n"
+    code += "c.execute(\"UPDATE run SET flow = 'x'\"); c.commit(); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    wal = db.with_name(f"{db.name}-wal")
+    before = db.read_bytes(), wal.read_bytes()
+    assert before[1]
+
+    with pytest.raises(NewerStoreError):
+        open_store(db)
+
+    assert (db.read_bytes(), wal.read_bytes()) == before
+
+
+@pytest.mark.parametrize("path", ["", b"", "a\0b"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(StorePlaceError, match="no path"):
+        open_store(path)
+
+
+def test_a_missing_directory_is_named(tmp_path):
+    with pytest.raises(StorePlaceError, match="no directory .*/no/such"):
+        open_store(tmp_path / "no" / "such" / "a.db")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_store_that_others_may_write_is_refused(db, mode):
+    begun(db).close()
+    db.chmod(mode)
+
+    with pytest.raises(StorePlaceError, match="chmod go-w"):
+        open_store(db)
+
+
+def refusal(action):
+    """What opening says when it refuses, as text, and the error's name."""
+
+    def tell():
+        try:
+            action()
+        except StoreError as error:
+            return f"{type(error).__name__}: {error}"
+        return "nothing"
+
+    return tell
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of others")
+def test_a_store_of_another_user_is_refused(open_folder):
+    db = open_folder / "a.db"
+    begun(db).close()
+    db.chmod(0o644)
+
+    assert "another user" in unprivileged(refusal(lambda: open_store(db)))
+
+
+def test_a_directory_that_may_not_be_written_is_named(open_folder):
+    folder = open_folder / "closed"
+    folder.mkdir()
+    folder.chmod(0o555)
+
+    said = unprivileged(refusal(lambda: open_store(folder / "a.db")))
+    assert said.startswith("StoreReadOnlyError")
+    assert "allow writing" in said
+
+
+def test_a_file_that_may_not_be_written_is_named(open_folder):
+    folder = open_folder / "mine"
+    folder.mkdir()
+    folder.chmod(0o777)
+    db = folder / "a.db"
+
+    def try_it():
+        begun(db).close()
+        db.chmod(0o400)
+        return refusal(lambda: open_store(db))()
+
+    assert unprivileged(try_it).startswith("StoreReadOnlyError")
+
+
+def test_what_someone_planted_is_refused(db):
+    begun(db).close()
+    foreign(db, "CREATE TRIGGER t AFTER INSERT ON outcome BEGIN DELETE FROM outcome; END")
+
+    with pytest.raises(StoreDamagedError, match=r"did not put there \(t\)"):
+        open_store(db)
+
+
+def test_statistics_of_sqlite_are_nothing_planted(db):
+    journal = begun(db)
+    journal.outcomes([succeeded(journal.base)])
+    journal.end("succeeded", 0, None)
+    journal.close()
+    foreign(db, "ANALYZE")
+
+    open_store(db).close()
+
+
+# --- network file systems ------------------------------------------------------------------
+
+
+def mounted(folder, kind):
+    """A folder that is on no disk, and a list of mounts that says what it is on instead."""
+    device = os.stat("/dev/shm").st_dev if Path("/dev/shm").is_dir() else 1 << 8
+    if os.major(device):
+        pytest.skip("no file system without a disk here")
+    mounts = folder / "mountinfo"
+    mounts.write_text(
+        "22 1 253:0 / / rw,relatime - ext4 /dev/vda rw\n"
+        f"36 22 {os.major(device)}:{os.minor(device)} / /mnt/a\\040b rw shared:7 - {kind} server:/x rw\n"
+    )
+    return "/dev/shm", str(mounts)
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p", "fuse.sshfs", "tmpfs"])
+def test_the_file_system_is_found_where_linux_lists_it(tmp_path, kind):
+    assert place.file_system_of(*mounted(tmp_path, kind)) == kind
+
+
+def test_where_nothing_is_listed_the_file_system_is_not_known(tmp_path):
+    folder, mounts = mounted(tmp_path, "nfs4")
+
+    assert place.file_system_of(folder, mounts + "-none") is None
+    assert place.file_system_of(str(tmp_path), mounts) in (None, "nfs4")
+
+
+def test_a_network_file_system_is_refused_with_the_reason(tmp_path, monkeypatch):
+    folder, _ = mounted(tmp_path, "tmpfs")
+    kind = place.file_system_of(folder)
+    monkeypatch.setattr(place, "NETWORK_FILE_SYSTEMS", frozenset({kind}))
+    path = Path(folder) / f"liteflow-test-{os.getpid()}.db"
+
+    with pytest.raises(StorePlaceError, match=f"network file system .{kind}., where .* corrupted"):
+        open_store(path)
+
+    assert not path.exists()
+
+
+# --- several at once -----------------------------------------------------------------------
+
+
+def test_many_may_open_a_new_store_at_once(db):
+    together, errors = threading.Barrier(8), []
+
+    def make(number):
+        try:
+            together.wait()
+            begun(db, run_id=f"run-{number}").close()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    with History(db) as history:
+        assert {run.number for run in history.runs()} == set(range(1, 9))
+
+
+def test_a_store_that_stays_locked_is_given_up_with_a_reason(db):
+    open_store(db).close()
+    other = sqlite3.connect(db, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    connection = open_store(db, patience=0.3)
+    with pytest.raises(StoreBusyError, match=r"locked by another program .* waited 0.3 s"):
+        connection.begin()
+
+    other.execute("ROLLBACK")
+    connection.begin()
+    connection.close()
+    other.close()
+
+
+# --- versions ------------------------------------------------------------------------------
+
+
+def of_version(path, version):
+    """A store as that version of the schema made it, with a run in it."""
+    connection = sqlite3.connect(path)
+    connection.executescript((SCHEMAS / f"{version}.sql").read_text())
+    connection.executescript(
+        f"PRAGMA application_id = {store_db.APPLICATION_ID}; PRAGMA user_version = {version}; VACUUM;"
+    )
+    columns = "number, id, flow, state, created_at, started_at"
+    connection.execute(f"INSERT INTO run ({columns}) VALUES (1, 'old', 'etl', 'succeeded', 1, 1)")
+    connection.commit()
+    connection.close()
+    path.chmod(0o600)
+
+
+@pytest.mark.parametrize("version", range(1, store_db.newest() + 1))
+def test_a_store_of_any_version_is_brought_up_to_date(db, version):
+    """If this fails because schema.sql has changed: that is a new version, with a step in MIGRATIONS."""
+    of_version(db, version)
+    open_store(db).close()
+
+    found = {plain(sql) for (sql,) in rows(db, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    assert found == {plain(statement) for statement in statements(schema_text())}
+    with History(db) as history:
+        assert history.find_run("old").flow == "etl"
+
+
+def test_the_newest_schema_is_kept_for_those_who_come_after():
+    assert (SCHEMAS / f"{store_db.newest()}.sql").exists()
+
+
+STEP = "ALTER TABLE run ADD COLUMN host TEXT; UPDATE run SET host = 'here; -- there';"
+
+
+def test_a_step_changes_what_is_there_and_the_version(db):
+    begun(db).close()
+    connection = open_store(db)
+    migrate(connection, (STEP, lambda one: one.execute("CREATE TABLE extra (a)")))
+    connection.close()
+
+    assert rows(db, "SELECT id, host FROM run") == [("run-1", "here; -- there")]
+    assert rows(db, "PRAGMA user_version") == [(3,)]
+    assert rows(db, "SELECT count(*) FROM extra") == [(0,)]
+
+
+def test_steps_that_were_taken_are_not_taken_again(db):
+    connection = open_store(db)
+    migrate(connection, (STEP,))
+    migrate(connection, (STEP,))
+    migrate(connection, (STEP, "CREATE TABLE extra (a);"))
+    connection.close()
+
+    assert rows(db, "PRAGMA user_version") == [(3,)]
+
+
+def test_a_step_that_fails_leaves_the_store_as_it_was(db):
+    begun(db).close()
+    connection = open_store(db)
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, (STEP, "CREATE TABLE extra (a); CREATE TABLE run (a);"))
+    connection.close()
+
+    assert rows(db, "PRAGMA user_version") == [(1,)]
+    assert "host" not in [name for _, name, *_ in rows(db, "PRAGMA table_info(run)")]
+    open_store(db).close()
+
+
+def test_a_new_store_gets_the_newest_schema_at_once(db):
+    sqlite3.connect(db).close()
+    connection = sqlite3.connect(db, isolation_level=None, factory=store_db.StoreConnection)
+    migrate(connection, (STEP,), lambda: "CREATE TABLE meta (name, value); CREATE TABLE newest (a);")
+    connection.close()
+
+    assert rows(db, "PRAGMA user_version") == [(2,)]
+    assert rows(db, "SELECT count(*) FROM newest") == [(0,)]
+
+
+def test_opening_a_store_to_write_loads_no_attrs_classes_but_errors():
+    code = "import sys, liteflow.store.journal; print({'liteflow.store.history', 'liteflow.store.rows'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
