@@ -9,15 +9,20 @@ the same arguments are equal.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from attrs import frozen
 
-from liteflow.errors import UnknownNameError
+from liteflow.errors import NoCodeError, UnknownNameError
+from liteflow.options import DEFAULT_DB
 from liteflow.pickling import Definitions, Packed
 from liteflow.task import Task
+
+if TYPE_CHECKING:
+    from liteflow.options import StorePath
 
 ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex})
 """Values of exactly these types stand in a node as they are."""
@@ -161,6 +166,28 @@ class Dag:
             raise UnknownNameError(f"flow {self.name}", "call", key, list(self._indexes))
         return self.nodes[index]
 
+    @staticmethod
+    def load(name_or_run: str, db: StorePath | None = None) -> RecordedDag:
+        """Return the graph of a recorded run, with its states: good for looking, not for running.
+
+        Args:
+            name_or_run: A run's id or the beginning of one, a flow's name (its latest run), or
+                "latest".
+            db: The store file; None: `LITEFLOW_DB`, else `liteflow.db` here.
+
+        Raises:
+            StoreError: There is no such file, or no such run in it.
+        """
+        # Start-up: only who looks back needs to read stores.
+        from liteflow.store.history import History  # noqa: PLC0415
+
+        with History(db if db is not None else os.environ.get("LITEFLOW_DB") or DEFAULT_DB) as history:
+            run = history.find_run(name_or_run)
+            tasks = history.tasks(run.id)
+            edges = tuple(Edge(row.source, row.target, row.parameter) for row in history.edges(run.id))
+        nodes = tuple(RecordedNode(n, row.key, row.task, row.state) for n, row in enumerate(tasks))
+        return RecordedDag(run.flow, run.id, run.state, nodes, edges, run.script, history.path)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Dag):
             return NotImplemented
@@ -172,3 +199,71 @@ class Dag:
 
     def __repr__(self) -> str:
         return f"<Dag {self.name}: {len(self.nodes)} calls, {len(self.edges)} edges>"
+
+
+@frozen
+class RecordedNode:
+    """A call as a store remembers it: `task` is a name, `state` what became of it."""
+
+    index: int
+    key: str
+    task: str
+    state: str
+
+
+@frozen(slots=False)
+class RecordedDag:
+    """The graph of a run, from a store.  It holds no code, so it can't run.
+
+    Attributes:
+        name: The flow's name.
+        run_id: The run.
+        state: The run's state.
+        nodes: Its calls, in the order of the graph.
+        edges: What waits for what.
+        script: The file that defines the flow, if that is known.
+        db: The store file.
+    """
+
+    name: str
+    run_id: str
+    state: str
+    nodes: tuple[RecordedNode, ...]
+    edges: tuple[Edge, ...]
+    script: str | None
+    db: str
+
+    @property
+    def calls(self) -> tuple[RecordedNode, ...]:
+        """The calls; another name for `nodes`."""
+        return self.nodes
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of each call, by key."""
+        return {node.key: node.state for node in self.nodes}
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Keys of the final calls: those that no other call waits for."""
+        waited_for = {edge.source for edge in self.edges}
+        return tuple(node.key for node in self.nodes if node.key not in waited_for)
+
+    def node(self, key: str) -> RecordedNode:
+        """Return the call of that key.
+
+        Raises:
+            UnknownNameError: There is none.
+        """
+        for node in self.nodes:
+            if node.key == key:
+                return node
+        raise UnknownNameError(f"run {self.run_id}", "call", key, [node.key for node in self.nodes])
+
+    def run(self, *_args: object, **_options: object) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            NoCodeError: Always; it says why, and what to run instead.
+        """
+        raise NoCodeError(self.name, self.db, self.script)

@@ -97,7 +97,10 @@ class NotPicklableError(DefinitionError, TypeError):
 
     def __str__(self) -> str:
         where = f"its part {self.path.strip()} is a {self.culprit}" if self.path else f"a {self.culprit}"
-        return f"can't be stored or sent to a worker: {where} ({self.why}); pass data instead, and open such things in the task that uses them"
+        return (
+            f"can't be stored or sent to a worker: {where} ({self.why}); "
+            "pass data instead, and open such things in the task that uses them"
+        )
 
 
 @define(eq=False, slots=False)
@@ -250,6 +253,23 @@ class FlowError(DefinitionError, TypeError):
         return f"flow {self.flow} {self.problem}"
 
 
+
+@define(eq=False, slots=False)
+class NoCodeError(DefinitionError, TypeError):
+    """A graph that was read from a store was to be run."""
+
+    flow: str
+    db: str
+    script: str | None
+
+    def __str__(self) -> str:
+        what = f"liteflow run {self.script}:{self.flow}" if self.script else "the script that defines it"
+        return (
+            f"this graph of {self.flow} was read from {self.db}, which holds results but no code: "
+            f"it can be looked at but not run; run {what}"
+        )
+
+
 # --- runs and attempts ---------------------------------------------------------------------
 
 
@@ -273,7 +293,7 @@ class ResultTypeError(RunError, TypeError):
 
 
 @define(eq=False, slots=False)
-class TaskTraceback(LiteflowError):
+class TaskTraceback(LiteflowError):  # noqa: N818  it is no error, but where one came from
     """The traceback of a task's exception, as text, from where the task ran."""
 
     text: str

@@ -43,7 +43,14 @@ def echo(lines: list[tuple[str, str, str]]) -> None:
     sys.stdout.flush()
 
 
-def launch(dag: Dag, settings: RunSettings, *, run_id: str | None = None, observer: Observer | None = None, script: str | None = None) -> Run[Any]:
+def launch(
+    dag: Dag,
+    settings: RunSettings,
+    *,
+    run_id: str | None = None,
+    observer: Observer | None = None,
+    script: str | None = None,
+) -> Run[Any]:
     """Run a DAG and give what came of it, whether it succeeded or not.
 
     Args:
@@ -114,7 +121,7 @@ class _Session:
                 observer.ended(state)
             raise
         failure = self._failure(ending)
-        self._end(ending.state, failure and next(iter(failure.failures.values())))
+        self._end(ending.state, next(iter(failure.failures.values())) if failure else None)
         if observer is not None:
             observer.ended(ending.state)
         return self._made(ending, failure)
@@ -160,7 +167,8 @@ class _Session:
             return None
         keys = self._dag.nodes
         failures = {keys[node].key: failed.error for node, failed in ending.failures.items()}
-        failure = RunFailed(self._id, self._dag.name, failures, str(self._settings.db) if self._settings.db else None)
+        db = str(self._settings.db) if self._settings.db else None
+        failure = RunFailed(self._id, self._dag.name, failures, db)
         first = ending.failures[ending.first_failure]
         failure.__cause__ = cause_of(first.error, first.traceback, first.exception)
         return failure
@@ -181,7 +189,7 @@ class _Session:
                 return kept
             with open_history() as history:
                 stored = history.payload(run_id, index)
-            return stored and Payload(stored.codec, stored.data)
+            return Payload(stored.codec, stored.data) if stored else None
 
         nodes = {node.key: node.index for node in self._dag.nodes}
         return Run(

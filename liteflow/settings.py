@@ -7,20 +7,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from liteflow.errors import SettingError
-from liteflow.options import DEFAULT
+from liteflow.options import DEFAULT, DEFAULT_DB
 from liteflow.system import cores
 from liteflow.task import EXECUTORS
 
 MOST_WORKERS = 512
 MOST_THREADS = 32
-DEFAULT_DB = "liteflow.db"
 
 
 def _max_workers(value: Any) -> int | None:
@@ -31,13 +29,9 @@ def _max_workers(value: Any) -> int | None:
     return value
 
 
-def _yes_or_no(setting: str) -> Callable[[Any], bool]:
-    def convert(value: Any) -> bool:
-        if not isinstance(value, bool):
-            raise SettingError("a run", setting, value, "True or False")
-        return value
-
-    return convert
+def _yes_or_no(_instance: object, attribute: Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise SettingError("a run", attribute.name, value, "True or False")
 
 
 def _executor(value: Any) -> str:
@@ -46,10 +40,12 @@ def _executor(value: Any) -> str:
     return str(value)
 
 
-def _durability(value: Any) -> str:
-    if value not in ("normal", "full"):
-        raise SettingError("a run", "durability", value, '"normal" or "full"')
-    return str(value)
+def _durability(value: Any) -> Literal["normal", "full"]:
+    if value == "normal":
+        return "normal"
+    if value == "full":
+        return "full"
+    raise SettingError("a run", "durability", value, '"normal" or "full"')
 
 
 def _grace(value: Any) -> float:
@@ -92,9 +88,9 @@ class RunSettings:
     executor: str = field(default="process", converter=_executor)
     max_workers: int | None = field(default=None, converter=_max_workers)
     db: Path | None = field(default=DEFAULT, converter=_db)
-    check: bool = field(default=True, converter=_yes_or_no("check"))
-    fail_fast: bool = field(default=False, converter=_yes_or_no("fail_fast"))
-    durability: str = field(default="normal", converter=_durability)
+    check: bool = field(default=True, validator=_yes_or_no)
+    fail_fast: bool = field(default=False, validator=_yes_or_no)
+    durability: Literal["normal", "full"] = field(default="normal", converter=_durability)
     grace: float = field(default=2.0, converter=_grace)
 
     def workers(self, executor: str) -> int:

@@ -71,7 +71,13 @@ OUTSIDE_WORLD = {
 }
 
 # What a worker process loads before its first attempt.  attrs would be a third of its start-up.
-WORKERS_MODULES = ["pickling", "xcom", "executor.attempt", "executor.process.worker"]
+WORKERS_MODULES = [
+    "pickling",
+    "xcom",
+    "executor.attempt",
+    "executor.process.worker",
+    "executor.process.supervisor",
+]
 
 
 @frozen

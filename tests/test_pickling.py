@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import enum
 import functools
+import importlib
 import operator
 import subprocess
 import sys
@@ -62,7 +63,9 @@ KINDS = {
     "NamedTuple": "class X(typing.NamedTuple):\n    a: int = 1\nmake = lambda: X(5)",
     "namedtuple": "X = collections.namedtuple('X', 'a b')\nmake = lambda: X(1, 2)._replace(b=3)",
     "exception": (
-        "class X(Exception):\n    def __eq__(self, other): return self.args == other.args\nmake = lambda: X('why')"
+        "class X(Exception):\n"
+        "    def __eq__(self, other): return self.args == other.args\n"
+        "make = lambda: X('why')"
     ),
     "abstract base": (
         "class Base(abc.ABC):\n"
@@ -100,8 +103,8 @@ KINDS = {
         "class X:\n"
         "    a: int\n"
         "    @functools.lru_cache(maxsize=3)\n"
-        "    def down(self): return X(self.a - 1).down() if self.a else X.down.cache_parameters()['maxsize']\n"
-        "make = lambda: X(X(2).down())"
+        "    def down(self): return X(self.a - 1).down() if self.a else 5\n"
+        "make = lambda: X(X(2).down() + X.down.cache_parameters()['maxsize'])"
     ),
     "class with a method for each type": (
         "@dataclasses.dataclass\n"
@@ -144,6 +147,20 @@ def test_an_object_of_the_script_is_of_the_same_class_after_a_visit_to_another_p
 
 
 @pytest.mark.parametrize("definition", KINDS.values(), ids=KINDS)
+def test_what_another_process_makes_of_a_class_of_the_script_is_known_by_its_name_again(definition):
+    # By its name alone: so it is of the same class also where the run is resumed, or looked at later.
+    run_script(
+        f"{IMPORTS}from liteflow import pickling\n{definition}\n"
+        "there(lambda v: None, make())\n"
+        "by_value, name, slots = there(\n"
+        "    lambda: (pickling.dumps(make()).by_value, type(make()).__qualname__, hasattr(make(), '__dict__'))\n"
+        ")\n"
+        "assert (by_value, name) == (False, type(make()).__qualname__)\n"
+        "assert slots == hasattr(make(), '__dict__')\n"
+    )
+
+
+@pytest.mark.parametrize("definition", KINDS.values(), ids=KINDS)
 def test_a_class_of_the_script_is_one_and_the_same_in_all_that_another_process_reads(definition):
     run_script(
         f"{IMPORTS}{definition}\n"
@@ -158,9 +175,11 @@ ENUMS = {
     "plain": "class E(enum.Enum):\n    A = 1\n    B = 2",
     "text": "class E(enum.StrEnum):\n    A = enum.auto()\n    B = enum.auto()",
     "number": "class E(enum.IntEnum):\n    A = 1\n    B = 2",
-    "with methods": "class E(enum.Enum):\n    A = 1\n    B = 2\n    def other(self): return E.B if self is E.A else E.A",
+    "with methods": "class E(enum.Enum):\n    A = 1\n    B = 2\n    def other(self): return E.B",
     "values of a kind": "class E(enum.Enum):\n    A = object()\n    B = object()",
-    "values that are functions": "class E(enum.Enum):\n    A = functools.partial(max, 1)\n    B = functools.partial(min, 1)",
+    "values that are functions": (
+        "class E(enum.Enum):\n    A = functools.partial(max, 1)\n    B = functools.partial(min, 1)"
+    ),
     "nested": "class Outer:\n    class E(enum.Enum):\n        A = 1\n        B = 2\nE = Outer.E",
     "flag": "class E(enum.Flag):\n    A = 1\n    B = 2",
     "made by call": "E = enum.Enum('E', 'A B')",
@@ -389,7 +408,13 @@ FUNCTIONS = {
     "function that calls others": "def g(n): return n + 1\ndef f(n): return g(n)",
     "recursive function": "def f(n, m=1): return n + 1 if m == 0 else f(n, m - 1)",
     "closure": "def outer(k):\n    def inner(n): return n + k\n    return inner\nf = outer(1)",
-    "closure without a value yet": "def outer():\n    def f(n): return n + 1 if n else later\n    yield f\n    later = 1\nf = next(outer())",
+    "closure without a value yet": (
+        "def outer():\n"
+        "    def f(n): return n + 1 if n else later\n"
+        "    yield f\n"
+        "    later = 1\n"
+        "f = next(outer())"
+    ),
     "partial": "f = functools.partial(lambda k, n: n + k, 1)",
     "defaults": "def f(n, *, k=[1]): return n + k[0]",
     "bound method": "class A:\n    k = 1\n    def m(self, n): return n + self.k\nf = A().m",
@@ -453,8 +478,11 @@ def test_functions_that_travel_together_share_their_globals():
 def test_a_script_without_a_guard_and_its_classes_work_in_a_worker_that_was_started_anew(tmp_path):
     (tmp_path / "beside.py").write_text("def double(n):\n    return 2 * n\n")
     script = tmp_path / "script.py"
-    worker = "import pickle, sys; from liteflow import pickling; bundles, data = pickle.load(sys.stdin.buffer); \
-pickling.learn(bundles); f, a = pickling.loads(data); sys.stdout.buffer.write(pickling.dumps(f(*a)).data)"
+    worker = (
+        "import pickle, sys; from liteflow import pickling; bundles, data = pickle.load(sys.stdin.buffer);"
+        "pickling.learn(bundles); f, args = pickling.loads(data);"
+        "sys.stdout.buffer.write(pickling.dumps(f(*args)).data)"
+    )
     script.write_text(
         textwrap.dedent(
             f"""
@@ -472,7 +500,7 @@ pickling.learn(bundles); f, a = pickling.loads(data); sys.stdout.buffer.write(pi
             data = pickling.dumps((work, [Color.RED]), definitions).data
             environment = {{**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}}
             done = subprocess.run([sys.executable, "-c", {worker!r}], env=environment, check=True,
-                                  input=pickle.dumps((definitions.bundles, data)), stdout=subprocess.PIPE)
+                                  input=pickle.dumps((definitions.bundles, data)), capture_output=True)
             color, same, number = pickling.loads(done.stdout)
             assert color is Color.RED and same and number == 42
             print("well")
@@ -524,9 +552,7 @@ def cached(n):
 def module(tmp_path, monkeypatch):
     (tmp_path / "etl_steps.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    import etl_steps
-
-    yield etl_steps
+    yield importlib.import_module("etl_steps")
     del sys.modules["etl_steps"]
 
 
@@ -552,7 +578,9 @@ def test_the_function_of_a_modules_task_is_imported_in_another_process(module):
 
         def calls(n): return etl_steps.work.fn(n)
 
-        assert there(lambda fn: (fn(1), fn is sys.modules["etl_steps"].work.fn), etl_steps.work.fn) == (2, True)
+        def look(fn): return fn(1), fn is sys.modules["etl_steps"].work.fn
+
+        assert there(look, etl_steps.work.fn) == (2, True)
         assert there(calls, 2) == 3
         assert there(lambda: etl_steps.Color.RED) is etl_steps.Color.RED
         """
@@ -614,6 +642,8 @@ class Slots:
     def __eq__(self, other):
         return (self.a, self.b) == (other.a, other.b)
 
+    __hash__ = None
+
 
 HOLES = [Hole(n) for n in range(4)]
 ATOMS = st.none() | st.integers() | st.text(max_size=3) | st.binary(max_size=3)
@@ -667,6 +697,10 @@ def test_values_stand_in_the_places_of_the_holes_wherever_these_are(tree, values
 HOLE = Hole(0)
 
 
+def closing_over(value):
+    return lambda: value
+
+
 @pytest.mark.parametrize(
     "value,get",
     [
@@ -677,7 +711,7 @@ HOLE = Hole(0)
         ({(1, HOLE): 1}, lambda v: next(iter(v))[1]),
         (functools.partial(max, HOLE), lambda v: v.args[0]),
         (lambda hole=HOLE: hole, lambda v: v()),
-        ((lambda hole: lambda: hole)(HOLE), lambda v: v()),
+        (closing_over(HOLE), lambda v: v()),
         (collections.OrderedDict(a=HOLE), lambda v: v["a"]),
         (collections.defaultdict(list, a=HOLE), lambda v: v["a"]),
         (collections.ChainMap({}, {"a": HOLE}), lambda v: v["a"]),
@@ -722,7 +756,8 @@ def test_holes_are_filled_in_another_process():
         class Later: pass
         class Point:
             def __init__(self, x): self.x = x
-        packed = pack({"p": Point(Later()), "f": lambda n: Point(n)}, lambda o: isinstance(o, Later), there.definitions)
+        value = {"p": Point(Later()), "f": lambda n: Point(n)}
+        packed = pack(value, lambda o: isinstance(o, Later), there.definitions)
         assert len(packed.holes) == 1
         def read(data, values):
             value = unpack(data, values)

@@ -28,7 +28,7 @@ from liteflow.engine.plan import Plan
 from liteflow.engine.schedule import Schedule, State
 from liteflow.executor.base import Call, Executor, Failed, News, Work
 from liteflow.executor.payload import Large, Payload
-from liteflow.store.journal import Journal
+from liteflow.store.journal import Journal, Row
 
 # Outcomes wait at most this long, and at most so many of them, for their transaction.
 _COMMIT_S = 0.005
@@ -149,35 +149,36 @@ class Driver:
         return self._ending()
 
     def _loop(self, selector: selectors.BaseSelector) -> None:
-        schedule, executors = self._schedule, self._executors
-        while not schedule.over:
+        while not self._schedule.over:
             if self._full:
                 self._commit_all()
-            for executor, lane in zip(executors, self._lanes, strict=True):
+            for executor, lane in zip(self._executors, self._lanes, strict=True):
                 if lane:
                     executor.fill(lane)
             for key, mask in selector.select(self._patience()):
                 for news in key.data(mask):
                     self._learn(news)
-            now = time.monotonic()
-            for executor in executors:
-                due = executor.look_at()
-                if due is not None and due <= now:
-                    for news in executor.look(now):
-                        self._learn(news)
-            while self._retries and self._retries[0][0] <= now:
-                node = heappop(self._retries)[1]
-                if schedule.state(node) is State.RETRYING:
-                    schedule.retry(node)
-                    self._lanes[self._plan.lane_of[node]].push(node)
-            if self._rows_since is not None and (
-                now >= self._rows_since + _COMMIT_S or self._journal.waiting >= _COMMIT_ROWS
-            ):
-                self._commit_some()
-            if now >= self._next_long:
-                self._note_long(now)
+            self._do_what_is_due(time.monotonic())
             if self._changes:
                 self._tell_changes()
+
+    def _do_what_is_due(self, now: float) -> None:
+        for executor in self._executors:
+            due = executor.look_at()
+            if due is not None and due <= now:
+                for news in executor.look(now):
+                    self._learn(news)
+        while self._retries and self._retries[0][0] <= now:
+            node = heappop(self._retries)[1]
+            if self._schedule.state(node) is State.RETRYING:
+                self._schedule.retry(node)
+                self._lanes[self._plan.lane_of[node]].push(node)
+        if self._rows_since is not None and (
+            now >= self._rows_since + _COMMIT_S or self._journal.waiting >= _COMMIT_ROWS
+        ):
+            self._commit_some()
+        if now >= self._next_long:
+            self._note_long(now)
 
     def _patience(self) -> float | None:
         """How long the loop may wait for news, in seconds."""
@@ -235,7 +236,8 @@ class Driver:
         # The hot path: everything here is done once for each task instance.
         plan, uses, payloads, keep = self._plan, self._uses, self._payloads, self._keep
         succeed, lanes, lane_of = self._schedule.succeed, self._lanes, plan.lane_of
-        base, worker, rows = self._journal.base, news.worker, []
+        base, worker = self._journal.base, news.worker
+        rows: list[Row] = []
         for done in news.finished:
             node = done[0]
             if not self._is_current(node, done[1]):
@@ -243,7 +245,7 @@ class Driver:
             payload = done[11]
             if uses[node] or node in keep:
                 payloads[node] = Payload(done[5], payload)
-            if type(payload) is bytes:
+            if isinstance(payload, bytes):
                 rows.append((base + node, "succeeded", *done[1:4], worker, None, *done[4:]))
             else:
                 stored = self._stored(base + node, payload)
@@ -264,12 +266,8 @@ class Driver:
         policy = self._plan.policy(node)
         again = failed.retryable and failed.attempt <= policy.retries
         row = journal.base + node
-        journal.attempts(
-            [
-                (row, failed.attempt, failed.outcome, failed.started, failed.took, worker)
-                + (failed.error, failed.traceback, failed.exception)
-            ]
-        )
+        how = (failed.attempt, failed.outcome, failed.started, failed.took, worker)
+        journal.attempts([(row, *how, failed.error, failed.traceback, failed.exception)])
         self._touch()
         key = self._plan.dag.nodes[node].key
         if again:
@@ -283,7 +281,7 @@ class Driver:
         blocked = schedule.fail(node)
         self._changes[key] = ("failed", failed.attempt)
         times = (failed.attempt, failed.started, failed.took, worker, failed.error)
-        rows = [(row, "failed", *times, *_NO_VALUE)]
+        rows: list[Row] = [(row, "failed", *times, *_NO_VALUE)]
         for other in blocked:
             why = f"{key} failed"
             rows.append((journal.base + other, "upstream_failed", 0, None, None, None, why, *_NO_VALUE))

@@ -63,9 +63,10 @@ class Plan:
 
     def _wire_up(self, node: Node) -> None:
         others = [(i, a) for i, a in enumerate(node.args) if type(a) not in ATOMS]
-        if len(others) == 1 and type(others[0][1]) is Hole and not node.kwargs and not node.after:
+        position, hole = others[0] if len(others) == 1 else (0, None)
+        if isinstance(hole, Hole) and not node.kwargs and not node.after:
             # By far the most frequent kind of call, and the general way takes five times as long.
-            position, (source, _path) = others[0]
+            source = hole.source
             signature = node.task.signature
             named = position < len(signature.positional)
             name = signature.positional[position] if named else signature.rest
@@ -179,7 +180,8 @@ class Plan:
 
 def _as_json(feeds: Mapping[str, Sequence[int]]) -> str:
     # Parameter names are identifiers: there is nothing to escape.
-    return "{" + ",".join(f'"{name}":[{",".join(map(str, sources))}]' for name, sources in feeds.items()) + "}"
+    fed = [f'"{name}":[{",".join(map(str, sources))}]' for name, sources in feeds.items()]
+    return "{" + ",".join(fed) + "}"
 
 
 def _place(hole: Hole) -> WireArgument:

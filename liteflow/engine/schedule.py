@@ -154,7 +154,10 @@ class Schedule:
         self._move(node, State.PENDING, State.RUNNING, "be run behind another")
 
     def give_back(self, node: int) -> bool:
-        """It has not been started after all; whether it is ready (one that was given out behind another is not)."""
+        """It has not been started after all; return whether it is ready.
+
+        One that was given out behind another is not, as long as that has not ended.
+        """
         ready = self._waiting[node] == 0
         self._move(node, State.RUNNING, State.READY if ready else State.PENDING, "be given back")
         return ready
@@ -188,15 +191,15 @@ class Schedule:
         """A running node has failed for good; return the nodes that depend on it and so can never run."""
         self._move(node, State.RUNNING, State.FAILED, "fail")
         self._unended -= 1
-        return Step((), self._block(node))
+        return self._block(node)
 
-    def cancel(self, node: int) -> Step:
-        """A node that has not ended will not run any more, nor will what depends on it."""
+    def cancel(self, node: int) -> list[int]:
+        """A node that has not ended will not run any more; return what depends on it: nor will that."""
         if self._states[node] >= State.SUCCEEDED:
             raise IllegalEventError(node, self.state(node), "be cancelled")
         self._states[node] = State.CANCELLED
         self._unended -= 1
-        return Step((), self._block(node))
+        return self._block(node)
 
     def cancel_all(self) -> list[int]:
         """Cancel whatever has not ended; give which."""

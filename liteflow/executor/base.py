@@ -9,7 +9,7 @@ Outcomes are plain facts.  A value is bytes all along; the driver reads none of 
 from __future__ import annotations
 
 import selectors
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from liteflow.executor.attempt import Function, WireArgument

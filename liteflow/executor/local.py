@@ -95,7 +95,7 @@ class Hearing:
         cls._open += 1
         if cls._open == 1:
             cls._before = sys.stdout, sys.stderr
-            sys.stdout, sys.stderr = _Tee("stdout", sys.stdout), _Tee("stderr", sys.stderr)  # type: ignore[assignment]
+            sys.stdout, sys.stderr = _Tee("stdout", sys.stdout), _Tee("stderr", sys.stderr)
             cls._handler = _Handler()
             cls._handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
             logging.getLogger().addHandler(cls._handler)
@@ -112,7 +112,9 @@ class Hearing:
             logging.getLogger().removeHandler(cls._handler)
 
 
-def attempt_here(work: Work, call: Call, passing: type[BaseException] | tuple[()]) -> tuple[Finished | Failed, list[Line]]:
+def attempt_here(
+    work: Work, call: Call, passing: type[BaseException] | tuple[()]
+) -> tuple[Finished | Failed, list[Line]]:
     """Run one call in this thread.
 
     Args:

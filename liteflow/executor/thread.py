@@ -28,7 +28,8 @@ class _Thread:
         self.started = 0.0
         self.abandoned = False
         # A daemon: a call that hangs must not keep the interpreter from ending.
-        threading.Thread(target=executor.serve, args=(self,), name=f"liteflow-{self.name}", daemon=True).start()
+        name = f"liteflow-{self.name}"
+        threading.Thread(target=executor.serve, args=(self,), name=name, daemon=True).start()
 
 
 class ThreadExecutor:
@@ -39,7 +40,7 @@ class ThreadExecutor:
         self._max_workers = max_workers
         self._threads: list[_Thread] = []
         self._made = 0
-        self._done: deque[tuple[_Thread, Call, Finished | Failed, list[Line]]] = deque()
+        self._done: deque[tuple[_Thread, Finished | Failed, list[Line]]] = deque()
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
         self._waker.setblocking(False)
@@ -57,7 +58,7 @@ class ThreadExecutor:
         """The loop of one thread."""
         while (call := thread.queue.get()) is not None:
             outcome, lines = attempt_here(self._work, call, ())
-            self._done.append((thread, call, outcome, lines))
+            self._done.append((thread, outcome, lines))
             # A full socket is full of wake-ups: then one more is not needed.
             with self._waking, contextlib.suppress(BlockingIOError):
                 if not self._open:
@@ -85,7 +86,7 @@ class ThreadExecutor:
             return []
         news = []
         while self._done:
-            thread, call, outcome, lines = self._done.popleft()
+            thread, outcome, lines = self._done.popleft()
             if thread.abandoned:
                 continue
             thread.call = None
@@ -117,7 +118,7 @@ class ThreadExecutor:
                 round(thread.started * 1e6) - self._work.epoch_ns // 1000,
                 round((now - thread.started) * 1e6),
                 "timed_out",
-                f"TimeoutError: ran for over {call.timeout:g} s; its thread can't be ended and was left alone",
+                f"TimeoutError: ran for over {call.timeout:g} s; its thread can't be ended and goes on",
                 "",
                 None,
                 Exception in retry_on or TimeoutError in retry_on,
@@ -131,9 +132,8 @@ class ThreadExecutor:
     def running(self) -> list[tuple[int, int, int, str]]:
         """What runs now."""
         epoch = self._work.epoch_ns // 1000
-        return [
-            (t.call.node, t.call.attempt, round(t.started * 1e6) - epoch, t.name) for t in self._threads if t.call
-        ]
+        busy = [(t, t.call) for t in self._threads if t.call]
+        return [(c.node, c.attempt, round(t.started * 1e6) - epoch, t.name) for t, c in busy]
 
     def close(self) -> None:
         """Let the threads end; those in the middle of a call end after it."""

@@ -367,7 +367,7 @@ def _make_full_classes() -> tuple[Any, Any]:
     base: Any = _cloudpickle().Pickler
     if _full_classes is not None:
         return _full_classes
-    from liteflow.pickling.reducers import reduced  # noqa: PLC0415  start-up, as above
+    from liteflow.pickling.reducers import reduced, whole_class  # noqa: PLC0415  start-up, as above
 
     class Full(base):  # type: ignore[misc]
         def __init__(
@@ -410,9 +410,10 @@ def _make_full_classes() -> tuple[Any, Any]:
                 return ours
             theirs = super().reducer_override(obj)
             # Only functions and classes by value have a state; `type(None)` is a call.
-            if theirs is not NotImplemented and len(theirs) > 2:
-                self.by_value = True
-            return theirs
+            if theirs is NotImplemented or len(theirs) <= 2:
+                return theirs
+            self.by_value = True
+            return whole_class(obj, theirs) if isinstance(obj, type) else theirs
 
     class Bundler(Full):
         """Writes the script's classes by value, but for those that stand in an earlier bundle."""

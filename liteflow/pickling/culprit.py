@@ -9,6 +9,8 @@ from functools import partial
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from liteflow.pickling.reducers import slot_names
+
 # A path longer than this helps nobody to find the place.
 _DEPTH = 20
 
@@ -100,11 +102,7 @@ def _references(function: FunctionType) -> Iterable[Part]:
 
 
 def _slots(cls: type) -> Iterable[str]:
-    slots = cls.__dict__.get("__slots__", ())
-    for name in [slots] if isinstance(slots, str) else slots:
-        if name not in _OF_EVERY_CLASS:
-            private = name.startswith("__") and not name.endswith("__")
-            yield f"_{cls.__name__.lstrip('_')}{name}" if private else name
+    return [name for name in slot_names(cls) if name not in _OF_EVERY_CLASS]
 
 
 def _shown(key: object) -> str:

@@ -2,7 +2,7 @@
 
 A function with `@lru_cache`, one with `@singledispatch`, a `cached_property`, a `NewType` or a
 `ParamSpec`: common in scripts, and each would fail in a worker.  They are written as what they
-are made of.  The functions here stand in pickles; their names must stay.
+are made of.  Functions of this file stand in stored pickles; their names must stay.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any, NewType, ParamSpec, TypeVarTuple
+from typing import Any, NamedTuple, NewType, ParamSpec, TypeVarTuple
 
 _Cached = type(functools.lru_cache(abs))
 _MARKS = {id(vars(dataclasses).get(name)): name for name in ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")}
@@ -39,6 +39,37 @@ def reduced(obj: Any, of_script: Callable[[Any], bool], importable: Callable[[An
         return dispatching, (), dict(obj.registry), None, None, fill_dispatching
     # Marks of dataclasses, which are compared by `is`, are written by their names.
     return _MARKS.get(id(obj))
+
+
+def whole_class(cls: type, theirs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Add what cloudpickle leaves out when it writes a class by value.
+
+    Without its qualified name a nested class would not be known by that name in a worker;
+    without slots its objects would come back with a `__dict__` that their class here has not.
+    """
+    make, args, (state, slot_state), *rest = theirs
+    if make.__name__ != "_make_skeleton_class":
+        # Enums are whole.
+        return theirs
+    kind, name, bases, namespace, *more = args
+    namespace = {**namespace, "__qualname__": cls.__qualname__}
+    # The makers of named tuples set their own.
+    if "__slots__" in vars(cls) and NamedTuple not in bases:
+        namespace["__slots__"] = vars(cls)["__slots__"]
+        made = {"__slots__", *slot_names(cls)}
+        state = {key: value for key, value in state.items() if key not in made}
+    return make, (kind, name, bases, namespace, *more), (state, slot_state), *rest
+
+
+def slot_names(cls: type) -> list[str]:
+    """Return the attributes that a class's own slots make; the names of private ones are mangled."""
+    slots = vars(cls).get("__slots__", ())
+    if isinstance(slots, str):
+        slots = [slots]
+    prefix = f"_{cls.__name__.lstrip('_')}"
+    return [
+        f"{prefix}{name}" if name.startswith("__") and not name.endswith("__") else name for name in slots
+    ]
 
 
 def _reduced_type(obj: Any, of_script: Callable[[Any], bool]) -> Any:

@@ -25,7 +25,7 @@ from liteflow.errors import (
     StoreForkedError,
     StorePlaceError,
 )
-from liteflow.store.faults import explain, explained
+from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.place import Identity, StorePath, absolute, prepare
 
 APPLICATION_ID: Final = 0x6C69666C  # "lifl"
@@ -116,7 +116,7 @@ def open_store(
         if version < newest():
             migrate(connection)
         check_schema(connection, place)
-    except sqlite3.Error as error:
+    except FAULTS as error:
         connection.close()
         raise explain(error, place) from error
     except BaseException:
@@ -141,11 +141,11 @@ def recognise(path: str) -> int:
         if alone:
             try:
                 return _version(path, "mode=ro&immutable=1")
-            except sqlite3.DatabaseError:
+            except FAULTS:
                 # Someone may just now have begun to write to it; if not, it fails again.
                 pass
         return _version(path, "mode=ro")
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise explain(error, path) from error
 
 

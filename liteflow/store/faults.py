@@ -46,12 +46,18 @@ _MEANINGS: tuple[tuple[str, type[StoreFileError]], ...] = (
 )
 
 
-def explain(error: sqlite3.Error, path: str) -> StoreFileError:
-    """Return the error to raise for one of SQLite's; chain it: `raise explain(...) from error`.
+# What sqlite3 raises; of a damaged file even the error message may be no text.
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+
+
+def explain(error: Exception, path: str) -> StoreFileError:
+    """Return the error to raise for one of FAULTS; chain it: `raise explain(...) from error`.
 
     >>> explain(sqlite3.DatabaseError("malformed"), "a.db")
     StoreFileError(path='a.db', detail='malformed')
     """
+    if isinstance(error, UnicodeDecodeError):
+        return StoreDamagedError(path, f"there is text that is none ({error.reason})")
     name: str = getattr(error, "sqlite_errorname", "")
     detail = f"{error} [{name}]" if name else str(error)
     for beginning, meaning in _MEANINGS:
@@ -65,5 +71,5 @@ def explained(path: str) -> Iterator[None]:
     """Inside, SQLite's errors become ours."""
     try:
         yield
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise explain(error, path) from error

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from liteflow.errors import RecordRefusedError, RunExistsError, StoreError, StoreGoneError
 from liteflow.store.db import StoreConnection
-from liteflow.store.faults import explain
+from liteflow.store.faults import FAULTS, explain
 from liteflow.store.place import Identity
 
 Row = tuple[object, ...]
@@ -303,7 +303,7 @@ class Journal:
             write()
             connection.execute("COMMIT")
             self._landed = True
-        except (sqlite3.Error, OverflowError) as error:
+        except (*FAULTS, OverflowError) as error:
             self._roll_back()
             raise self._explained(error) from error
         except BaseException:
@@ -318,7 +318,7 @@ class Journal:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
 
-    def _explained(self, error: sqlite3.Error | OverflowError) -> StoreError:
+    def _explained(self, error: Exception) -> StoreError:
         if isinstance(error, OverflowError):
             return RecordRefusedError(self.connection.path, str(error))
         return explain(error, self.connection.path)

@@ -25,7 +25,7 @@ from liteflow.errors import (
     StoreUnreadableError,
 )
 from liteflow.store.db import StoreConnection, check_schema, newest, recognise, uri
-from liteflow.store.faults import explain
+from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.place import Identity, StorePath, absolute, check_readable
 
 T = TypeVar("T")
@@ -138,10 +138,10 @@ class Reader:
         self._deadline = time.monotonic() + self._time_limit
         try:
             return read(self._connection)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise self._explanation(error) from error
 
-    def _explanation(self, error: sqlite3.Error) -> StoreFileError:
+    def _explanation(self, error: Exception) -> StoreFileError:
         name = getattr(error, "sqlite_errorname", "")
         if name == "SQLITE_INTERRUPT":
             return StoreSlowError(self.path, f"it took over {self._time_limit:g} s")
@@ -153,32 +153,37 @@ class Reader:
         return explain(error, self.path)
 
     def _open(self) -> sqlite3.Connection:
-        version = recognise(self.path)
-        if version == 0:
-            raise NotAStoreError(self.path, "it is an empty database")
-        if version < newest():
-            raise OlderStoreError(self.path, f"schema version {version}; this is {newest()}")
         facts = _facts(self.path)
-        self._alone = None if facts.pending else facts
-        how = "mode=ro" if facts.pending else "mode=ro&immutable=1"
         try:
-            connection = sqlite3.connect(f"{uri(self.path)}?{how}", _WAIT_S, isolation_level=None, uri=True)
-        except sqlite3.Error as error:
-            raise explain(error, self.path) from error
+            version = recognise(self.path)
+            if version == 0:
+                raise NotAStoreError(self.path, "it is an empty database")
+            if version < newest():
+                raise OlderStoreError(self.path, f"schema version {version}; this is {newest()}")
+            connection = self._connect("mode=ro" if facts.pending else "mode=ro&immutable=1")
+        except (StoreReadOnlyError, StoreUnreadableError) as error:
+            if not facts.pending:
+                raise
+            raise StoreUnreadableError(
+                self.path,
+                f"what was written last lies in {self.path}-wal, and SQLite can read that only where it may "
+                f"write ({error.detail}); copy both files to such a directory",
+            ) from error
+        self._alone = None if facts.pending else facts
+        return connection
+
+    def _connect(self, parameters: str) -> sqlite3.Connection:
+        with explained(self.path):
+            connection = sqlite3.connect(
+                f"{uri(self.path)}?{parameters}", _WAIT_S, isolation_level=None, uri=True
+            )
         try:
             self._settle(connection)
             self._deadline = time.monotonic() + self._time_limit
             check_schema(connection, self.path)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             connection.close()
-            explanation = self._explanation(error)
-            if facts.pending and isinstance(explanation, StoreReadOnlyError | StoreUnreadableError):
-                raise StoreUnreadableError(
-                    self.path,
-                    f"what was written last lies in {self.path}-wal, and SQLite can read that only where it "
-                    f"may write ({explanation.detail}); copy both files to such a directory",
-                ) from error
-            raise explanation from error
+            raise self._explanation(error) from error
         except BaseException:
             connection.close()
             raise

@@ -30,8 +30,8 @@ def begin(journal, keys=("load", "double", "total"), *, run_id="run-1", flow="et
     journal.begin(run, [(index, key, 0, fed[index]) for index, key in enumerate(keys)])
 
 
-def succeeded(row_id, payload=b"12345", preview="42", attempt=1, started=10, took=20):
-    """The outcome of a task instance that gave a value; None as payload: it lies in pieces."""
+def succeeded(row_id, payload=b"12345", *, preview="42", attempt=1, started=10, took=20):
+    """The outcome of a task instance that gave a value."""
     size, digest = len(payload), hashlib.sha256(payload).digest()
     value = ("int", "pickle", size, digest, preview, 1, 0, payload)
     return (row_id, "succeeded", attempt, started, took, "process-1", None, *value)
@@ -42,11 +42,11 @@ def in_pieces(row_id, payload):
     return (*succeeded(row_id, payload)[:-1], None)
 
 
-def failed(row_id, state="failed", attempt=1, error="ValueError: no", started=10, took=20):
+def failed(row_id, state="failed", *, attempt=1, error="ValueError: no", started=10, took=20):
     return (row_id, state, attempt, started, took, "process-1", error, *[None] * 8)
 
 
-def tried(row_id, attempt=1, outcome="failed", error="ValueError: no", started=10, took=20):
+def tried(row_id, attempt=1, outcome="failed", *, error="ValueError: no", started=10, took=20):
     """An attempt that gave no value."""
     times = (started, took)
     return (row_id, attempt, outcome, *times, "process-1", error, "Traceback ...", b"exception")
@@ -73,7 +73,7 @@ def unprivileged(action):
             os.setgid(65534)
             os.setuid(65534)
             said = action()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  this process ends here
             said = repr(error)
         finally:
             os.write(writing, said.encode())

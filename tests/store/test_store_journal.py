@@ -19,7 +19,7 @@ from liteflow.errors import (
 )
 from liteflow.store.db import open_store
 from liteflow.store.history import History
-from liteflow.store.journal import LOOK_EVERY_S, Journal
+from liteflow.store.journal import LOOK_EVERY_S, Journal, NewRun
 
 
 @pytest.fixture
@@ -117,17 +117,11 @@ def test_a_run_whose_beginning_is_interrupted_has_not_begun(db, journal):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        journal.begin(_new("run-2"), interrupted())
+        journal.begin(NewRun("run-2", "etl", START, START), interrupted())
 
     with History(db) as history:
         assert [run.id for run in history.runs()] == ["run-1"]
     begin(journal, ["a"], run_id="run-2")
-
-
-def _new(run_id):
-    from liteflow.store.journal import NewRun
-
-    return NewRun(run_id, "etl", START, START)
 
 
 def test_definitions_may_come_again(db, journal):
@@ -465,7 +459,9 @@ def test_a_file_that_is_gone_is_noticed_within_a_second_and_not_written(db, happ
 
 def test_a_damaged_store_is_named(db):
     journal = begun(db, [f"step-{n}" for n in range(2000)])
-    (root,) = journal.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'outcome'").fetchone()
+    (root,) = journal.connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'outcome'"
+    ).fetchone()
     journal.end("succeeded", START, None)
     journal.close()
     with db.open("r+b") as file:

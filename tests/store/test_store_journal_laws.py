@@ -76,8 +76,8 @@ class Written(RuleBasedStateMachine):
             self.journal.outcomes([failed(self.row_id(node), state)])
             self.put(node, state)
 
-    @rule(node=nodes, known=st.data())
-    def try_in_vain(self, node, known):
+    @rule(node=nodes)
+    def try_in_vain(self, node):
         attempt = 1 + sum(1 for n, _ in self.tries + self.put_since["tries"] if n == node)
         self.journal.attempts([tried(self.row_id(node), attempt)])
         self.put_since["tries"].append((node, attempt))
@@ -104,12 +104,7 @@ class Written(RuleBasedStateMachine):
     @rule()
     def commit(self):
         self.journal.commit()
-        for node in self.put_since["forgotten"]:
-            self.committed.pop(node, None)
-        self.committed |= self.put_since["outcomes"]
-        self.lines += self.put_since["lines"]
-        self.tries += self.put_since["tries"]
-        self.nothing_waits()
+        self.all_is_committed()
 
     @rule()
     def be_killed_and_resumed(self):
@@ -121,13 +116,16 @@ class Written(RuleBasedStateMachine):
     @rule()
     def end_and_be_resumed(self):
         self.journal.end("failed", START, None)
+        self.all_is_committed()
+        self.journal.resume(1)
+
+    def all_is_committed(self):
         for node in self.put_since["forgotten"]:
             self.committed.pop(node, None)
         self.committed |= self.put_since["outcomes"]
         self.lines += self.put_since["lines"]
         self.tries += self.put_since["tries"]
         self.nothing_waits()
-        self.journal.resume(1)
 
     def nothing_waits(self):
         self.put_since = {"outcomes": {}, "forgotten": set(), "lines": [], "tries": []}
@@ -157,4 +155,4 @@ class Written(RuleBasedStateMachine):
 ENDED = {"succeeded", "failed", "upstream_failed"}
 
 TestWritten = Written.TestCase
-TestWritten.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestWritten.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

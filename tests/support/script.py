@@ -62,6 +62,9 @@ def _as_script(source: str, report: Connection) -> None:
         ours, theirs = Pipe()
         pid = os.fork()
         if pid == 0:
+            # The copies that the fork has made: with one of them open it would wait for itself.
+            ours.close()
+            report.close()
             _serve(theirs)
         theirs.close()
         script.there = There(ours)

@@ -17,6 +17,7 @@ from liteflow.executor.process.nursery import Supervisor
 from liteflow.executor.process.page import SIZE, Page
 from liteflow.system import anonymous_file
 
+
 class _Held:
     """A descriptor that is closed when nobody holds this any more."""
 
@@ -106,13 +107,13 @@ class Member:
                 codec, data = self._work.payload_of(source)
                 if isinstance(data, Large):
                     self._large.add(source)
-                    body = wire.frame(wire.VALUE, (source, codec, data.size), 1)
-                    self.writer.send(body, (data,))
+                    self.writer.send(wire.frame(wire.VALUE, (source, codec, data.size), 1), (data,))
                 else:
                     values[source] = data if codec == "pickle" else (codec, data)
         self.sequence += 1
         # All of a call but what only the driver needs.
-        self.writer.send(wire.frame(wire.CALLS, (self.sequence, values, self._forget, [c[:6] for c in calls])))
+        wired = [call[:6] for call in calls]
+        self.writer.send(wire.frame(wire.CALLS, (self.sequence, values, self._forget, wired)))
         self._forget = []
         for call in calls:
             self.calls[call.node] = call

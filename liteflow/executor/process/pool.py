@@ -214,7 +214,9 @@ class ProcessExecutor:
             return []
         return [News(member.name, finished, failed, lines, returned)]
 
-    def _finished(self, member: Member, outcomes: list[Finished], descriptors: Sequence[int]) -> list[Finished]:
+    def _finished(
+        self, member: Member, outcomes: list[Finished], descriptors: Sequence[int]
+    ) -> list[Finished]:
         """The outcomes that are news, with large payloads in place; learn how long calls take."""
         waiting = iter(descriptors)
         calls = member.calls

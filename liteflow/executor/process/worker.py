@@ -192,7 +192,9 @@ class _Worker:
 
     def _flush(self) -> None:
         """Send all outcomes and lines so far."""
-        finished, failed, kept = [], [], []
+        finished: list[tuple[Any, ...]] = []
+        failed: list[tuple[Any, ...]] = []
+        kept: list[Large] = []
         while self._outbox:
             try:
                 good, outcome, large = self._outbox.popleft()
