@@ -94,7 +94,8 @@ class _Session:
         self._started_us = time.time_ns() // 1000
         self._epoch_ns = time.monotonic_ns()
         self._plan = Plan(dag, settings.executor)
-        self._leaves = {key: dag.node(key).index for key in dag.leaves}
+        # As dag.leaves, from what the plan knows already.
+        self._leaves = {node.key: node.index for node in dag.nodes if not self._plan.uses[node.index]}
         self._journal: Journal | None = None
 
     def run(self, observer: Observer | None) -> Run[Any]:

@@ -36,7 +36,7 @@ LARGE = 64 * 1024
 
 # The repr of a value with a pickle above this (not counting its buffers) may be as large and
 # takes longer than the pickle did: then it is not asked for.
-_LARGE_PICKLE = 1024 * 1024
+_LARGE_PICKLE = 256 * 1024
 
 PREVIEW_CHARS = 200
 EXACT_CHARS = 500

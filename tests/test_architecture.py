@@ -70,8 +70,9 @@ OUTSIDE_WORLD = {
     "threading",
 }
 
-# What a worker process loads before its first attempt.  attrs would be a third of its start-up.
+# What a worker process loads, at its start or for its first attempt.  attrs would be a third of that.
 WORKERS_MODULES = [
+    "hints",
     "pickling",
     "xcom",
     "executor.attempt",

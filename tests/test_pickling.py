@@ -176,7 +176,7 @@ ENUMS = {
     "text": "class E(enum.StrEnum):\n    A = enum.auto()\n    B = enum.auto()",
     "number": "class E(enum.IntEnum):\n    A = 1\n    B = 2",
     "with methods": "class E(enum.Enum):\n    A = 1\n    B = 2\n    def other(self): return E.B",
-    "values of a kind": "class E(enum.Enum):\n    A = object()\n    B = object()",
+    "marks": "class E(enum.Enum):\n    A = object()\n    B = object()",
     "values that are functions": (
         "class E(enum.Enum):\n    A = functools.partial(max, 1)\n    B = functools.partial(min, 1)"
     ),

@@ -26,7 +26,7 @@ from attrs import frozen
 from liteflow.engine.lanes import ReadyLane
 from liteflow.engine.plan import Plan
 from liteflow.engine.schedule import Schedule, State
-from liteflow.executor.base import Call, Executor, Failed, News, Work
+from liteflow.executor.base import NODE, Call, Executor, Failed, Finished, News, Work
 from liteflow.executor.payload import Large, Payload
 from liteflow.store.journal import Journal, Row
 
@@ -106,7 +106,7 @@ class Driver:
         self._observer = observer
         self._tell_lines = echo if observer is None else observer.lines
         self._epoch_ns = epoch_ns
-        self._payloads: dict[int, Payload] = {}
+        self._payloads: dict[int, bytes | Payload] = {}
         self._uses = plan.uses
         self._attempts: dict[int, int] = {}
         self._retries: list[tuple[float, int]] = []
@@ -119,7 +119,12 @@ class Driver:
         heights = self._schedule.heights()
         self._lanes = [ReadyLane(heights, self._begin, self._behind) for _ in plan.lanes]
         work = Work(
-            plan.functions, plan.function_bytes, plan.dag.definitions, self._payload_of, epoch_ns
+            plan.functions,
+            plan.function_bytes,
+            plan.dag.definitions,
+            self._payload_of,
+            epoch_ns,
+            lambda: self._journal.base,
         )
         self._executors = [make_executor(name, work) for name in plan.lanes]
 
@@ -211,6 +216,8 @@ class Driver:
 
     def _payload_of(self, source: int) -> Payload:
         payload = self._payloads.get(source)
+        if isinstance(payload, bytes):
+            return Payload("pickle", payload)
         if payload is None:
             # A large constant: it becomes shared memory when it is first needed.
             data = self._plan.constants[-1 - source]
@@ -225,31 +232,28 @@ class Driver:
             if self._schedule.is_running(node) and self._schedule.give_back(node):
                 self._lanes[self._plan.lane_of[node]].push(node)
         if news.finished:
-            self._learn_finished(news)
+            self._learn_finished(news.finished)
         for failed in news.failed:
             if self._is_current(failed.node, failed.attempt):
                 self._learn_failed(failed, news.worker)
         if news.lines:
             self._learn_lines(news)
 
-    def _learn_finished(self, news: News) -> None:
+    def _learn_finished(self, finished: Sequence[Finished]) -> None:
         # The hot path: everything here is done once for each task instance.
         plan, uses, payloads, keep = self._plan, self._uses, self._payloads, self._keep
         succeed, lanes, lane_of = self._schedule.succeed, self._lanes, plan.lane_of
-        base, worker = self._journal.base, news.worker
         rows: list[Row] = []
-        for done in news.finished:
-            node = done[0]
-            if not self._is_current(node, done[1]):
+        for done in finished:
+            node = done[0] & NODE
+            if not self._is_current(node, done[2]):
                 continue
-            payload = done[11]
+            payload = done[14]
             if uses[node] or node in keep:
-                payloads[node] = Payload(done[5], payload)
-            if isinstance(payload, bytes):
-                rows.append((base + node, "succeeded", *done[1:4], worker, None, *done[4:]))
-            else:
-                stored = self._stored(base + node, payload)
-                rows.append((base + node, "succeeded", *done[1:4], worker, None, *done[4:11], stored))
+                # A small pickle needs no more to be read.
+                small = type(payload) is bytes and done[8] == "pickle"
+                payloads[node] = payload if small else Payload(done[8], payload)  # type: ignore[assignment, arg-type]
+            rows.append(done if type(payload) is bytes else self._stored(done))
             for ready in succeed(node):
                 lanes[lane_of[ready]].push(ready)
             for source in plan.before(node):
@@ -257,7 +261,7 @@ class Driver:
                 if not uses[source]:
                     self._release(source)
             if self._observer is not None:
-                self._changes[plan.dag.nodes[node].key] = ("succeeded", done[1])
+                self._changes[plan.dag.nodes[node].key] = ("succeeded", done[2])
         self._journal.outcomes(rows)
         self._touch()
 
@@ -325,14 +329,15 @@ class Driver:
         if self._rows_since is None:
             self._rows_since = time.monotonic()
 
-    def _stored(self, row: int, large: Large) -> memoryview | None:
-        """What stands in the outcome's row; None if it lies in pieces beside it."""
-        view = large.view()
-        if large.size <= PIECE:
-            return view
-        for seq, start in enumerate(range(0, large.size, PIECE)):
-            self._pieces.append((row, seq, view[start : start + PIECE]))
-        return None
+    def _stored(self, done: Finished) -> Row:
+        """The row of a large value; its payload lies beside it, in pieces, if one does not hold it."""
+        assert isinstance(done[14], Large)
+        view = done[14].view()
+        if view.nbytes <= PIECE:
+            return (*done[:14], view)
+        for seq, start in enumerate(range(0, view.nbytes, PIECE)):
+            self._pieces.append((done[0], seq, view[start : start + PIECE]))
+        return (*done[:14], None)
 
     def _commit_some(self) -> None:
         """Commit; but first, a piece a time, the pieces of large payloads: a row comes after its pieces."""
@@ -361,7 +366,7 @@ class Driver:
             state=state,
             first_failure=next(iter(self._failures), None),
             failures=self._failures,
-            payloads={n: p for n, p in self._payloads.items() if n in self._keep},
+            payloads={n: self._payload_of(n) for n in self._payloads if n in self._keep},
         )
 
 

@@ -143,7 +143,11 @@ class Plan:
     def call(self, number: int, attempt: int, behind: int = -1) -> Call:
         """An attempt at a node, as an executor takes it; `behind` as there."""
         node = self.dag.nodes[number]
-        args = tuple([a if type(a) in ATOMS else self._wire(a) for a in node.args])
+        args = node.args
+        for argument in args:
+            if type(argument) not in ATOMS:
+                args = tuple([a if type(a) in ATOMS else self._wire(a) for a in args])
+                break
         kwargs = None
         if node.kwargs:
             kwargs = {k: a if type(a) in ATOMS else self._wire(a) for k, a in node.kwargs.items()}

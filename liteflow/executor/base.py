@@ -37,12 +37,19 @@ class Call(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """An attempt that gave a value.  Times are microseconds; `started` since the run's start."""
+    """An attempt that gave a value, laid out as the store's row of it: made where it ran, and only passed on.
 
-    node: int
+    `row` is the number of its row: the run's first one (`Work.first_row`) + its node.  Times
+    are microseconds; `started` since the run's start.
+    """
+
+    row: int
+    state: str
     attempt: int
     started: int
     took: int
+    worker: str
+    error: None
     type: str
     codec: str
     size: int
@@ -50,7 +57,11 @@ class Finished(NamedTuple):
     preview: str
     exact: bool
     by_value: bool
-    payload: bytes | Large
+    payload: bytes | Large | None
+
+
+NODE = (1 << 32) - 1
+"""A row's node: `row & NODE`."""
 
 
 class Failed(NamedTuple):
@@ -97,7 +108,7 @@ class Work(NamedTuple):
 
     `functions` grows while a run does; `function_bytes` pickles one for other processes;
     `payload_of` gives the bytes of a source that a call needs; `epoch_ns` is the monotonic
-    time that `started` counts from.
+    time that `started` counts from; `first_row` gives the row of node 0.
     """
 
     functions: Sequence[Function]
@@ -105,6 +116,7 @@ class Work(NamedTuple):
     definitions: Definitions
     payload_of: Callable[[int], Payload]
     epoch_ns: int
+    first_row: Callable[[], int]
 
 
 class Lane(Protocol):

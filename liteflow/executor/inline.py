@@ -28,7 +28,7 @@ class InlineExecutor:
         until = time.monotonic() + _TURN_S
         while len(lane) and time.monotonic() < until:
             (call,) = lane.take(1)
-            outcome, lines = attempt_here(self._work, call, KeyboardInterrupt)
+            outcome, lines = attempt_here(self._work, call, "inline", KeyboardInterrupt)
             if isinstance(outcome, Finished):
                 self._news.append(News("inline", [outcome], (), lines, shown=True))
             else:

@@ -113,13 +113,14 @@ class Hearing:
 
 
 def attempt_here(
-    work: Work, call: Call, passing: type[BaseException] | tuple[()]
+    work: Work, call: Call, worker: str, passing: type[BaseException] | tuple[()]
 ) -> tuple[Finished | Failed, list[Line]]:
     """Run one call in this thread.
 
     Args:
         work: What the run's executors share.
         call: The call.
+        worker: What this thread is called.
         passing: Exceptions that are not the task's outcome but the user's wish (Ctrl-C).
     """
     function = work.functions[call.function]
@@ -136,7 +137,8 @@ def attempt_here(
             data = b"".join(encoded.parts)
         else:
             data = Large.written(encoded.parts, encoded.size)
-        outcome = Finished(call.node, call.attempt, since, took, *encoded[:-1], data)
+        row = work.first_row() + call.node
+        outcome = Finished(row, "succeeded", call.attempt, since, took, worker, None, *encoded[:-1], data)
     except passing:
         raise
     except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome

@@ -57,7 +57,7 @@ class ThreadExecutor:
     def serve(self, thread: _Thread) -> None:
         """The loop of one thread."""
         while (call := thread.queue.get()) is not None:
-            outcome, lines = attempt_here(self._work, call, ())
+            outcome, lines = attempt_here(self._work, call, thread.name, ())
             self._done.append((thread, outcome, lines))
             # A full socket is full of wake-ups: then one more is not needed.
             with self._waking, contextlib.suppress(BlockingIOError):

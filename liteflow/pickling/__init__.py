@@ -353,7 +353,7 @@ _full_classes: tuple[Any, Any] | None = None
 
 
 def _cloudpickle() -> Any:
-    import cloudpickle  # type: ignore[import-untyped]  # noqa: PLC0415  start-up: 20 ms that plain data does not need
+    import cloudpickle  # noqa: PLC0415  start-up: 20 ms that plain data does not need
 
     script = sys.modules.get(SCRIPT_MODULE)
     if script is not None and SCRIPT_MODULE not in cloudpickle.list_registry_pickle_by_value():

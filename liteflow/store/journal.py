@@ -76,7 +76,6 @@ class Journal:
 
     Args:
         connection: As `open_store` gives it; `close` closes it.
-        path: Of no use any more: the connection knows it.
         clock: Monotonic seconds.
 
     Attributes:
@@ -95,13 +94,7 @@ class Journal:
     >>> journal.close()
     """
 
-    def __init__(
-        self,
-        connection: StoreConnection,
-        path: object = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, connection: StoreConnection, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
         self.number = 0
         self.waiting = 0

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from liteflow.errors import WorkerStartError
-from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Reaction, Work
+from liteflow.executor.base import NODE, Call, Failed, Finished, Lane, Line, News, Reaction, Work
 from liteflow.executor.payload import Large
 from liteflow.executor.process import nursery, wire
 from liteflow.executor.process.member import Member, cause_of_death
@@ -224,16 +224,16 @@ class ProcessExecutor:
         took: dict[int, list[int]] = {}
         for outcome in outcomes:
             done = outcome
-            if done[11] is None:
-                done = Finished._make(outcome)._replace(payload=Large(next(waiting), outcome[6]))
-            call = calls.pop(done[0], None)
+            if done[14] is None:
+                done = Finished._make(outcome)._replace(payload=Large(next(waiting), outcome[9]))
+            call = calls.pop(done[0] & NODE, None)
             if call is not None:
                 finished.append(done)
                 function = call.function
                 if function in took:
-                    took[function].append(done[3])
+                    took[function].append(done[4])
                 else:
-                    took[function] = [done[3]]
+                    took[function] = [done[4]]
         for function, times in took.items():
             mean = max(sum(times) / len(times) / 1e6, _LEAST_S)
             known = self._expected.get(function)

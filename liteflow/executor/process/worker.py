@@ -65,6 +65,8 @@ class _Worker:
         self._taking = threading.Lock()
         self._pid = os.getpid()
         self._epoch_ns = 0
+        self._first_row = 0
+        self._name = f"process-{self._pid}"
         # Calls that have come and not started; whoever pops one has it (popping is atomic).
         self._pending: deque[tuple[dict[int, Any], _WireCall]] = deque()
         self._last_read = 0
@@ -134,16 +136,25 @@ class _Worker:
             return ended_ns
         self._capture.end()
         ended_ns = time.monotonic_ns()
-        times = ((started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000)
+        row = (
+            self._first_row + node,
+            "succeeded",
+            number,
+            (started_ns - self._epoch_ns) // 1000,
+            (ended_ns - started_ns) // 1000,
+            self._name,
+            None,
+            *encoded[:-1],
+        )
         self._last = node
         if encoded.size <= LARGE:
             data = encoded.parts[0] if len(encoded.parts) == 1 else b"".join(encoded.parts)
             self._last_payload = Payload(encoded.codec, data)  # type: ignore[arg-type]
-            self._outbox.append((True, (node, number, *times, *encoded[:-1], data), None))
+            self._outbox.append((True, (*row, data), None))
         else:
             large = Large.written(encoded.parts, encoded.size)
             self._last_payload = Payload(encoded.codec, large)
-            self._outbox.append((True, (node, number, *times, *encoded[:-1], None), large))
+            self._outbox.append((True, (*row, None), large))
             self._flush()
         return ended_ns
 
@@ -168,7 +179,7 @@ class _Worker:
             os._exit(0)
         for kind, body, descriptors in self._reader.frames():
             if kind == wire.CALLS:
-                sequence, values, forget, calls = body
+                sequence, self._first_row, values, forget, calls = body
                 for source in forget:
                     self._large.pop(source, None)
                 with self._taking:

@@ -112,7 +112,7 @@ CREATE TABLE log (
     id INTEGER NOT NULL REFERENCES instance ON DELETE CASCADE,
     attempt INTEGER NOT NULL,
     at INTEGER NOT NULL,             -- since 1970
-    stream TEXT NOT NULL,            -- stdout, stderr, or a level of logging
+    stream TEXT NOT NULL,            -- stdout, stderr, log
     line TEXT NOT NULL
 ) STRICT;
 
