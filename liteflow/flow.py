@@ -176,7 +176,6 @@ class Flow(Generic[P, R]):
         16
         """
         # Lazy: a program that defines flows, and does not run them now, starts in half the time.
-        from liteflow.launch import launch  # noqa: PLC0415
         from liteflow.settings import RunSettings  # noqa: PLC0415
 
         given = {
@@ -189,7 +188,14 @@ class Flow(Generic[P, R]):
             "grace": grace,
         }
         settings = RunSettings(**{**self.options, **{k: v for k, v in given.items() if v is not DEFAULT}})
+        if settings.executor == "process":
+            # The process that workers come from takes 50 ms to come up: as long as all that follows.
+            from liteflow.executor.process import nursery  # noqa: PLC0415
+
+            nursery.warm()
         dag = self.compile(inputs, **parameters)
+        from liteflow.launch import launch  # noqa: PLC0415  as above
+
         run: Run[R] = launch(dag, settings, run_id=run_id, observer=observer, script=_script_of(self))
         if settings.check and run.failure is not None:
             raise run.failure

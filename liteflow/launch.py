@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from platform import python_version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
@@ -28,8 +28,10 @@ from liteflow.hints import show
 from liteflow.run import Run, cause_of
 from liteflow.settings import RunSettings
 from liteflow.store.db import open_store
-from liteflow.store.history import History
 from liteflow.store.journal import Journal, NewRun
+
+if TYPE_CHECKING:
+    from liteflow.store.history import History
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz023456789"
 
@@ -179,6 +181,9 @@ class _Session:
         journal = self._journal
 
         def open_history() -> History:
+            # Start-up: most runs are not looked into by the program that runs them.
+            from liteflow.store.history import History  # noqa: PLC0415
+
             if path is not None:
                 return History(path)
             assert journal is not None

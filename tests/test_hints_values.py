@@ -168,6 +168,13 @@ def test_what_is_wrong_with_a_value_is_said_with_its_place(value, hint, phrase):
     assert problem(value, hint) == phrase
 
 
+def test_each_of_two_equal_types_is_shown_as_it_was_written():
+    assert problem("x", int | bytes) == "is 'x' (str), not int | bytes"
+    assert problem("x", bytes | int) == "is 'x' (str), not bytes | int"
+    assert problem(["x"], list[int | bytes]) == "[0] is 'x' (str), not int | bytes"
+    assert problem(["x"], list[bytes | int]) == "[0] is 'x' (str), not bytes | int"
+
+
 def test_two_classes_of_one_name_are_told_apart_by_their_modules():
     other = type("Dog", (), {"__module__": "kennel"})
 

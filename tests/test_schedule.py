@@ -1,4 +1,4 @@
-"""The schedule: whatever happens in whatever order, no node runs before its inputs, each once, and it ends."""
+"""The schedule: whatever happens, no node runs before its inputs, each runs once, and the run ends."""
 
 import sys
 from array import array
@@ -40,6 +40,10 @@ def descendants(predecessors, node):
     return found
 
 
+def when_some(*states):
+    return precondition(lambda self: self.in_state(*states))
+
+
 class AnyRun(RuleBasedStateMachine):
     """Everything that may happen to a run, in any order; beside it, what must be so, told in sets."""
 
@@ -60,13 +64,12 @@ class AnyRun(RuleBasedStateMachine):
     def some(self, data, *states):
         return data.draw(st.sampled_from(self.in_state(*states)))
 
+    def unmet(self, node):
+        """The inputs of a node that are not there (yet)."""
+        return {before for before in self.predecessors[node] if self.states[before] not in GOOD}
+
     def free(self):
-        """Nodes that wait for nothing that has not gone well."""
-        return {
-            n
-            for n in self.in_state(State.PENDING)
-            if all(self.states[b] in GOOD for b in self.predecessors[n])
-        }
+        return {node for node in self.in_state(State.PENDING) if not self.unmet(node)}
 
     def check_ready(self, ready):
         """What is told to be ready is what has become free by this event."""
@@ -75,21 +78,16 @@ class AnyRun(RuleBasedStateMachine):
         self.states.update(dict.fromkeys(ready, State.READY))
 
     def check_blocked(self, blocked, node):
-        after = descendants(self.predecessors, node)
-        waiting = set(self.in_state(State.PENDING))
-        # Not those behind a node that has ended by other means: only what waits for it, near or far.
+        """What is told to be blocked is what waits for it, near or far; not what has ended otherwise."""
+        unended = set(self.in_state(*set(State) - ENDED))
         expected, stack = set(), [node]
         while stack:
             last = stack.pop()
-            new = {n for n in waiting - expected if last in self.predecessors[n]}
+            new = {n for n in unended - expected if last in self.predecessors[n]}
             expected |= new
             stack += new
-        assert expected <= after
         assert sorted(blocked) == sorted(expected)
         self.states.update(dict.fromkeys(blocked, State.UPSTREAM_FAILED))
-
-    def has(*states):  # noqa: N805  it makes preconditions
-        return precondition(lambda self: self.in_state(*states))
 
     @precondition(lambda self: not self.started)
     @rule()
@@ -102,42 +100,59 @@ class AnyRun(RuleBasedStateMachine):
     def start_again(self):
         assert self.schedule.start() == []
 
-    @has(State.READY)
+    @when_some(State.READY)
     @rule(data=st.data())
     def run(self, data):
         node = self.some(data, State.READY)
-        assert all(self.states[before] in GOOD for before in self.predecessors[node])
+        assert not self.unmet(node)
         self.schedule.run(node)
         self.runs[node] += 1
         self.states[node] = State.RUNNING
 
-    @has(State.RUNNING)
+    @when_some(State.RUNNING)
+    @rule(data=st.data())
+    def run_behind(self, data):
+        """A worker is given a node together with the only one that it waits for."""
+        node = self.some(data, State.RUNNING)
+        after = [n for n, before in enumerate(self.predecessors) if node in before]
+        alone = len(after) == 1 and self.unmet(after[0]) == {node} and self.states[after[0]] is State.PENDING
+
+        behind = self.schedule.next_in_line(node)
+
+        assert behind == (after[0] if alone else None)
+        if behind is not None:
+            self.schedule.run_behind(behind)
+            self.runs[behind] += 1
+            self.states[behind] = State.RUNNING
+
+    @precondition(lambda self: self.succeeding())
     @rule(data=st.data())
     def succeed(self, data):
-        node = self.some(data, State.RUNNING)
-        step = self.schedule.succeed(node)
+        node = data.draw(st.sampled_from(self.succeeding()))
+        ready = self.schedule.succeed(node)
         self.states[node] = State.SUCCEEDED
-        assert not step.blocked
-        self.check_ready(step.ready)
+        self.check_ready(ready)
 
-    @has(State.RUNNING)
+    def succeeding(self):
+        return [node for node in self.in_state(State.RUNNING) if not self.unmet(node)]
+
+    @when_some(State.RUNNING)
     @rule(data=st.data())
     def fail(self, data):
         node = self.some(data, State.RUNNING)
-        step = self.schedule.fail(node)
+        blocked = self.schedule.fail(node)
         self.states[node] = State.FAILED
-        assert not step.ready
-        self.check_blocked(step.blocked, node)
+        self.check_blocked(blocked, node)
 
-    @has(State.RUNNING)
+    @when_some(State.RUNNING)
     @rule(data=st.data())
     def give_back(self, data):
         node = self.some(data, State.RUNNING)
-        self.schedule.give_back(node)
+        assert self.schedule.give_back(node) == (not self.unmet(node))
         self.runs[node] -= 1
-        self.states[node] = State.READY
+        self.states[node] = State.PENDING if self.unmet(node) else State.READY
 
-    @has(State.RUNNING)
+    @when_some(State.RUNNING)
     @rule(data=st.data())
     def retry_later(self, data):
         node = self.some(data, State.RUNNING)
@@ -145,30 +160,26 @@ class AnyRun(RuleBasedStateMachine):
         self.runs[node] -= 1
         self.states[node] = State.RETRYING
 
-    @has(State.RETRYING)
+    @when_some(State.RETRYING)
     @rule(data=st.data())
     def retry(self, data):
-        node = self.some(data, State.RETRYING)
-        self.schedule.retry(node)
-        self.states[node] = State.READY
+        self.retry_one(self.some(data, State.RETRYING))
 
-    @has(State.PENDING, State.READY)
+    @when_some(State.PENDING, State.READY)
     @rule(data=st.data())
     def take_over(self, data):
         node = self.some(data, State.PENDING, State.READY)
-        step = self.schedule.take_over(node)
+        ready = self.schedule.take_over(node)
         self.states[node] = State.CACHED
-        assert not step.blocked
-        self.check_ready(step.ready)
+        self.check_ready(ready)
 
-    @has(State.PENDING, State.READY, State.RUNNING, State.RETRYING)
+    @when_some(State.PENDING, State.READY, State.RUNNING, State.RETRYING)
     @rule(data=st.data())
     def cancel(self, data):
         node = self.some(data, State.PENDING, State.READY, State.RUNNING, State.RETRYING)
-        step = self.schedule.cancel(node)
+        blocked = self.schedule.cancel(node)
         self.states[node] = State.CANCELLED
-        assert not step.ready
-        self.check_blocked(step.blocked, node)
+        self.check_blocked(blocked, node)
 
     @rule()
     def be_saved_and_restored(self):
@@ -181,6 +192,7 @@ class AnyRun(RuleBasedStateMachine):
     def tell_what_cannot_be(self, data):
         legal = {
             "run": {State.READY},
+            "run_behind": {State.PENDING},
             "succeed": {State.RUNNING},
             "fail": {State.RUNNING},
             "give_back": {State.RUNNING},
@@ -206,23 +218,23 @@ class AnyRun(RuleBasedStateMachine):
             assert sorted(cancelled) == self.in_state(*set(State) - ENDED)
             self.states.update(dict.fromkeys(cancelled, State.CANCELLED))
         while not self.schedule.over:
-            if self.in_state(State.RETRYING):
-                self.retry_all()
-            assert self.in_state(State.READY, State.RUNNING), "it hangs"
+            for node in self.in_state(State.RETRYING):
+                self.retry_one(node)
             for node in self.in_state(State.READY):
                 self.schedule.run(node)
                 self.runs[node] += 1
                 self.states[node] = State.RUNNING
-            for node in self.in_state(State.RUNNING):
-                step = self.schedule.succeed(node)
+            succeeding = self.succeeding()
+            assert succeeding, "it hangs"
+            for node in succeeding:
+                ready = self.schedule.succeed(node)
                 self.states[node] = State.SUCCEEDED
-                self.check_ready(step.ready)
+                self.check_ready(ready)
         assert set(self.states.values()) <= ENDED
 
-    def retry_all(self):
-        for node in self.in_state(State.RETRYING):
-            self.schedule.retry(node)
-            self.states[node] = State.READY
+    def retry_one(self, node):
+        assert self.schedule.retry(node) == (not self.unmet(node))
+        self.states[node] = State.PENDING if self.unmet(node) else State.READY
 
     @invariant()
     def the_states_are_as_told(self):
@@ -266,7 +278,7 @@ def test_every_node_runs_once_and_after_its_inputs_in_any_order_of_outcomes(pred
             running.append(node)
         else:
             node = running.pop(random.randrange(len(running)))
-            ready += schedule.succeed(node).ready
+            ready += schedule.succeed(node)
             done.append(node)
 
     assert sorted(done) == list(range(len(predecessors)))
@@ -283,9 +295,10 @@ def test_after_failures_all_runs_but_what_depends_on_them(predecessors, failing)
     while ready:
         node = ready.pop()
         schedule.run(node)
-        step = schedule.fail(node) if node in failing else schedule.succeed(node)
-        ready += step.ready
-        blocked += step.blocked
+        if node in failing:
+            blocked += schedule.fail(node)
+        else:
+            ready += schedule.succeed(node)
 
     failed = schedule.nodes(State.FAILED)
     assert schedule.over
@@ -341,10 +354,10 @@ def test_a_chain_of_hundreds_of_thousands_is_as_good_as_any(backwards):
     for _ in range(1000):
         (node,) = ready
         schedule.run(node)
-        ready = schedule.succeed(node).ready
+        ready = schedule.succeed(node)
     (node,) = ready
     schedule.run(node)
-    assert len(schedule.fail(node).blocked) == COUNT - 1001
+    assert len(schedule.fail(node)) == COUNT - 1001
     assert schedule.over
 
 
@@ -354,10 +367,10 @@ def test_one_node_may_have_hundreds_of_thousands_of_inputs_or_outputs():
 
     for node in schedule.start():
         schedule.run(node)
-        ready = schedule.succeed(node).ready
+        ready = schedule.succeed(node)
     assert ready == [middle]
     schedule.run(middle)
-    assert len(schedule.succeed(middle).ready) == COUNT
+    assert len(schedule.succeed(middle)) == COUNT
     assert len(schedule.cancel_all()) == COUNT
 
 
@@ -391,7 +404,7 @@ def test_states_are_written_as_in_the_database(state, word):
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.lists(st.integers(0, 9)), st.data())
 @settings(deadline=None)
 def test_a_lane_gives_the_highest_first_and_among_these_the_first(heights, counts, data):
-    lane = ReadyLane(array("i", heights), lambda node: node)
+    lane = ReadyLane(array("i", heights), lambda node: node, lambda call: None)
     waiting = []
     for count in counts:
         for node in data.draw(st.lists(st.sampled_from(range(len(heights))), max_size=4)):
@@ -409,7 +422,7 @@ def test_a_lane_gives_the_highest_first_and_among_these_the_first(heights, count
 def test_a_lane_holds_nodes_of_any_number_and_height():
     heights = array("i", [1]) * 3
     heights[1] = 2**31 - 1
-    lane = ReadyLane(heights, lambda node: node)
+    lane = ReadyLane(heights, lambda node: node, lambda call: None)
 
     for node in (0, 1, 2):
         lane.push(node)

@@ -160,7 +160,9 @@ def test_what_can_not_be_stored_is_told_with_the_path_to_it():
 
 # --- arrays --------------------------------------------------------------------------------
 
-ARRAYS = st_numpy.arrays(st_numpy.scalar_dtypes(), st_numpy.array_shapes(min_dims=1, max_dims=3, max_side=40))
+# Not times: numpy itself pickles them without their byte order.
+DTYPES = st_numpy.scalar_dtypes().filter(lambda dtype: dtype.kind not in "mM")
+ARRAYS = st_numpy.arrays(DTYPES, st_numpy.array_shapes(min_dims=1, max_dims=3, max_side=40))
 
 
 @given(ARRAYS, st.sampled_from(["C", "F", "reversed", "every other"]))

@@ -166,9 +166,11 @@ class Schedule:
         """An attempt failed and there will be another."""
         self._move(node, State.RUNNING, State.RETRYING, "be retried")
 
-    def retry(self, node: int) -> None:
-        """The time for the next attempt has come."""
-        self._move(node, State.RETRYING, State.READY, "be tried again")
+    def retry(self, node: int) -> bool:
+        """The time for the next attempt has come; return whether it is ready, as for `give_back`."""
+        ready = self._waiting[node] == 0
+        self._move(node, State.RETRYING, State.READY if ready else State.PENDING, "be tried again")
+        return ready
 
     def succeed(self, node: int) -> list[int]:
         """A running node has given its value; return the nodes that are ready because of it."""
@@ -264,9 +266,9 @@ class Schedule:
         stack = [node]
         while stack:
             for successor in self.successors(stack.pop()):
-                state = self._states[successor]
-                # One that runs behind another has not been started either.
-                if state == State.PENDING or (state == State.RUNNING and self._waiting[successor]):
+                # Whatever its state: one that was given out behind another may have been lost
+                # together with it, and wait for its next attempt.
+                if self._states[successor] < State.SUCCEEDED:
                     self._states[successor] = State.UPSTREAM_FAILED
                     self._unended -= 1
                     blocked.append(successor)

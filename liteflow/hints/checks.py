@@ -26,9 +26,9 @@ _CALLABLE: Any = Callable
 
 
 def check_of(hint: Any) -> Check:
-    """Return the check for values declared as `hint`."""
+    """Return the check for values declared as `hint`, whose phrases show it as it is written."""
     try:
-        return _kept_check_of(hint)
+        return _kept_check_of(hint, show(hint))
     except TypeError:  # unhashable, as Literal[[]]
         return _new_check_of(hint)
 
@@ -319,7 +319,20 @@ def _new_check_of(hint: Any) -> Check:
     return Named(hint) if is_alias(hint) else _check_of_form(hint, plain(hint))
 
 
-_kept_check_of = lru_cache(maxsize=1024)(_new_check_of)
+@lru_cache(maxsize=1024)
+def _kept_check_of(hint: Any, written: str) -> Check:
+    # Python takes `int | None` and `None | int` for equal: so the text is part of the key.
+    return _new_check_of(hint)
+
+
+@lru_cache(maxsize=1024)
+def equal_check_of(hint: Any) -> Check:
+    """Return, fast, the check of this hint or of one that is equal to it.
+
+    Raises:
+        TypeError: The hint is unhashable.
+    """
+    return check_of(hint)
 
 
 def _check_of_form(hint: Any, form: Any) -> Check:

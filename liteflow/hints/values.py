@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from liteflow.hints.checks import check_of
-from liteflow.hints.looking import LazyType, Look
+from liteflow.hints.checks import check_of, equal_check_of
+from liteflow.hints.looking import Check, LazyType, Look
 
 
 def problem(value: object, wanted: Any, lazy_type: LazyType | None = None) -> str | None:
@@ -32,7 +32,16 @@ def problem(value: object, wanted: Any, lazy_type: LazyType | None = None) -> st
     if type(value) is wanted:
         return None
     try:
+        if Look(lazy_type).wrong(value, _some_check_of(wanted)) is None:
+            return None
         phrase = Look(lazy_type).wrong(value, check_of(wanted))
     except RecursionError:  # nested too deeply to be decided
         return None
     return phrase.lstrip() if phrase else None
+
+
+def _some_check_of(hint: Any) -> Check:
+    try:
+        return equal_check_of(hint)
+    except TypeError:
+        return check_of(hint)

@@ -113,7 +113,8 @@ class Member:
         self.sequence += 1
         # All of a call but what only the driver needs.
         wired = [call[:6] for call in calls]
-        self.writer.send(wire.frame(wire.CALLS, (self.sequence, self._work.first_row(), values, self._forget, wired)))
+        body = (self.sequence, self._work.first_row(), values, self._forget, wired)
+        self.writer.send(wire.frame(wire.CALLS, body))
         self._forget = []
         for call in calls:
             self.calls[call.node] = call

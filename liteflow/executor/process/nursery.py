@@ -128,14 +128,18 @@ _guard = threading.Lock()
 _registered = False
 
 
+def warm() -> None:
+    """See that there is a supervisor for a run that is about to begin: it comes up meanwhile."""
+    with _guard:
+        _register()
+        if not _idle:
+            _idle.append(Supervisor())
+
+
 def take() -> Supervisor:
     """Return a supervisor for one run: one that is idle, or a new one."""
-    global _registered  # noqa: PLW0603  done once a process
     with _guard:
-        if not _registered:
-            _registered = True
-            atexit.register(_end_idle)
-            os.register_at_fork(after_in_child=_forget)
+        _register()
         while _idle:
             supervisor = _idle.pop()
             if supervisor.alive():
@@ -153,6 +157,14 @@ def give_back(supervisor: Supervisor) -> None:
             _idle.append(supervisor)
             return
     supervisor.end()
+
+
+def _register() -> None:
+    global _registered  # noqa: PLW0603  done once a process
+    if not _registered:
+        _registered = True
+        atexit.register(_end_idle)
+        os.register_at_fork(after_in_child=_forget)
 
 
 def _end_idle() -> None:
