@@ -18,6 +18,9 @@ from attrs import frozen
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 
+# No sample takes a tenth of this; one that does hangs.
+LONGEST_S = 180
+
 
 @frozen
 class Target:
@@ -103,20 +106,24 @@ def run_python(arguments: list[str], folder: str | None = None) -> str:
     """Run this Python in a folder (a new one, if none is given); give what it printed.
 
     Raises:
-        SystemExit: it failed; with what it wrote to stderr.
+        SystemExit: it failed, with what it wrote to stderr; or it hangs.
     """
     if folder is None:
         with tempfile.TemporaryDirectory() as new:
             return run_python(arguments, new)
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LONGEST_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"python {' '.join(arguments)} has not ended after {LONGEST_S} s") from None
     if done.returncode:
         raise SystemExit(f"python {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
     return done.stdout

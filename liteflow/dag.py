@@ -9,7 +9,6 @@ the same arguments are equal.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from attrs import frozen
 
 from liteflow.errors import NoCodeError, UnknownNameError
-from liteflow.options import DEFAULT_DB
 from liteflow.pickling import Definitions, Packed
 from liteflow.task import Task
 
@@ -180,8 +178,9 @@ class Dag:
         """
         # Start-up: only who looks back needs to read stores.
         from liteflow.store.history import History  # noqa: PLC0415
+        from liteflow.store.place import default_db  # noqa: PLC0415
 
-        with History(db if db is not None else os.environ.get("LITEFLOW_DB") or DEFAULT_DB) as history:
+        with History(default_db() if db is None else db) as history:
             run = history.find_run(name_or_run)
             tasks = history.tasks(run.id)
             edges = tuple(Edge(row.source, row.target, row.parameter) for row in history.edges(run.id))

@@ -37,9 +37,6 @@ class _Default:
 
 DEFAULT: Any = _Default()
 
-DEFAULT_DB = "liteflow.db"
-"""The store file, in the working directory, where nothing names another."""
-
 RUN_OPTIONS = (
     "inputs",
     "db",

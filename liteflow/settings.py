@@ -13,7 +13,8 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 
 from liteflow.errors import SettingError
-from liteflow.options import DEFAULT, DEFAULT_DB
+from liteflow.options import DEFAULT
+from liteflow.store.place import default_db
 from liteflow.system import cores
 from liteflow.task import EXECUTORS
 
@@ -56,7 +57,7 @@ def _grace(value: Any) -> float:
 
 def _db(value: Any) -> Path | None:
     if value is DEFAULT:
-        return Path(os.environ.get("LITEFLOW_DB") or DEFAULT_DB)
+        return Path(default_db())
     if value is None or value == ":memory:":
         return None
     if isinstance(value, bytes):

@@ -1,6 +1,7 @@
 """What differs from one operating system to the next, in one place (Linux and macOS).
 
     memory to share        memfd           a temporary file without a name
+    notice of a death      pidfd           the end of the socket to it
     end with the parent    PR_SET_PDEATHSIG    the worker's lifeline thread
 
 No attrs here: workers import this, and start sooner without.
@@ -28,6 +29,20 @@ def anonymous_file(name: str) -> int:
     descriptor, path = tempfile.mkstemp(prefix="liteflow-")
     os.unlink(path)  # noqa: PTH108  one call, no Path needed
     return descriptor
+
+
+def death_notice(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when the process ends; None where there is no such thing.
+
+    Linux since 5.3 has it, outside some sandboxes.
+    Source: pidfd_open(2).
+    """
+    if not LINUX:
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 def end_with_parent(parent: int) -> None:

@@ -22,7 +22,7 @@ HOUSE = Path(__file__).resolve().parent.parent / "liteflow"
 # The lowest floor first.  Rooms of one floor know nothing of each other.
 FLOORS: list[set[str]] = [
     {"errors", "system", "engine.__init__"},
-    {"hints", "pickling", "names", "options"},
+    {"hints", "pickling", "names", "options", "store"},
     {"parameters", "xcom"},
     {"lazy"},
     {"task"},
@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"checking"},
     {"compiler"},
     {"recipe"},
-    {"store", "executor", "settings"},
+    {"executor", "settings"},
     {"engine.lanes", "engine.plan"},
     {"engine.driver"},
     {"run"},

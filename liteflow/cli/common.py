@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from liteflow.store.history import History
-
-DEFAULT_DB = "liteflow.db"
+from liteflow.store.place import default_db
 
 Db = Annotated[
     str | None,
@@ -27,7 +25,7 @@ Ref = Annotated[
 
 def chosen_db(db: str | None) -> Path:
     """Return the store file that is meant by `--db`, `LITEFLOW_DB` or neither."""
-    return Path(db or os.environ.get("LITEFLOW_DB") or DEFAULT_DB)
+    return Path(db or default_db())
 
 
 def open_history(db: str | None) -> History:

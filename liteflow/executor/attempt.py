@@ -174,11 +174,15 @@ def _travelling(error: BaseException) -> bytes | None:
     return None
 
 
-def _same(copy: BaseException, error: BaseException) -> bool:
-    if type(copy) is not type(error) or len(copy.args) != len(error.args):
+def _same(copy: Any, error: Any) -> bool:
+    """Whether a copy is as the original: of the same type, with the same text, and so its parts."""
+    if type(copy) is not type(error):
         return False
-    pairs = zip(copy.args, error.args, strict=True)
-    return all(type(a) is type(b) and (type(a) is not str or a == b) for a, b in pairs)
+    if isinstance(error, BaseException):
+        return _same(copy.args, error.args)
+    if isinstance(error, list | tuple):
+        return len(copy) == len(error) and all(map(_same, copy, error))
+    return type(error) is not str or bool(copy == error)
 
 
 class _Bare:
@@ -188,13 +192,29 @@ class _Bare:
         self._error = error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return bare_exception, (type(self._error), self._error.args, self._error.__dict__)
+        cls, args, *state = _builtin(type(self._error)).__reduce__(self._error)
+        return bare_exception, (cls, tuple([_bared(arg) for arg in args]), *state)
 
 
-def bare_exception(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+def _bared(arg: Any) -> Any:
+    if isinstance(arg, BaseException):
+        return _Bare(arg)
+    # The exceptions of a group.
+    return [_bared(item) for item in arg] if isinstance(arg, list) else arg
+
+
+def bare_exception(
+    cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any] | None = None
+) -> BaseException:
     """Return an exception as it was; this function's name stands in stored pickles."""
-    builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+    builtin = _builtin(cls)
     made: BaseException = builtin.__new__(cls, *args)
-    made.args = args
-    made.__dict__.update(state)
+    builtin.__init__(made, *args)
+    if state:
+        made.__setstate__(state)
     return made
+
+
+def _builtin(cls: type[BaseException]) -> Any:
+    """The exception of Python's own that a class derives from."""
+    return next(base for base in cls.__mro__ if base.__module__ == "builtins")

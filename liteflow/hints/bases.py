@@ -133,7 +133,8 @@ def tuple_items(form: Any) -> tuple[Any, ...] | None:
 
 def is_open_tuple(form: Any) -> bool:
     """Whether it is a tuple of any length, `tuple[int, ...]`."""
-    return get_args(form)[1:] == (...,)
+    items = get_args(form)
+    return len(items) == 2 and items[1] is ...
 
 
 def is_unpacked(item: Any) -> bool:

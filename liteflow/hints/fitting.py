@@ -199,7 +199,7 @@ def _record_fits(given: Any, wanted: Any, decided: _Decided) -> bool:
     source = class_of(given)
     if not is_typed_dict(source):
         have = arguments(given, Mapping) if is_subclass(source, (dict,)) else ()
-        return have is None or (len(have) == 2 and Any in alternatives(have[1]))
+        return have is None or (len(have) == 2 and any(one is Any for one in alternatives(have[1])))
     have_fields, want_fields = fields(source), fields(wanted)
     return all(
         name in have_fields

@@ -34,6 +34,9 @@ NETWORK_FILE_SYSTEMS = frozenset(
     "vboxsf vmhgfs".split()
 )
 
+DEFAULT_DB = "liteflow.db"
+"""The store file, in the working directory, where nothing names another."""
+
 # Between making a file and closing our descriptor of it, no other thread may lock it.
 _making = threading.Lock()
 
@@ -53,6 +56,11 @@ class Identity(NamedTuple):
         """
         found = os.stat(path)  # noqa: PTH116  a path is text here: no pathlib at start-up
         return Identity(found.st_dev, found.st_ino)
+
+
+def default_db() -> str:
+    """The store file where none is named: `LITEFLOW_DB`, else `liteflow.db` in the working directory."""
+    return os.environ.get("LITEFLOW_DB") or DEFAULT_DB
 
 
 def absolute(path: StorePath) -> str:

@@ -27,6 +27,8 @@ MAX_LINE = 32 * 1024
 
 # A call that prints so much at a time is waiting for the pipe to be read.
 _MUCH = 32 * 1024
+# Whether a call has put something else in the place of descriptors 1 and 2 is looked at so often.
+_LOOK_EVERY_S = 0.005
 
 LineTuple = tuple[int, int, int, str, str]
 _STREAMS = ("stdout", "stderr")
@@ -46,8 +48,13 @@ class Capture:
         for pipe in pipes:
             os.set_blocking(pipe, False)
             self._poll.register(pipe, select.POLLIN)
+        for number in (1, 2):
+            # Tells when it has been closed, and nothing else.
+            self._poll.register(number, 0)
         self._streams = _open_streams()
         self._spare = tuple(os.dup(n) for n in (1, 2))
+        self._same_as = _identities(self._spare)
+        self._look_at = 0.0
         sys.stdout, sys.stderr = self._streams
         sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
         root = logging.getLogger()
@@ -72,7 +79,15 @@ class Capture:
             err.flush()
         except (OSError, ValueError):
             self._reopen()
-        if self._poll.poll(0) or self._written:
+        ready = self._poll.poll(0)
+        if ready and any(event & select.POLLNVAL for _, event in ready):
+            self._reopen()
+        elif (now := time.monotonic()) >= self._look_at:
+            # Looking costs as much as a short call does: so not after each of them.
+            self._look_at = now + _LOOK_EVERY_S
+            if _identities((1, 2)) != self._same_as:
+                self._reopen()
+        if ready or self._written:
             with self._lock:
                 self._drain()
                 for index in (0, 1):
@@ -150,11 +165,16 @@ class Capture:
         return True
 
     def _reopen(self) -> None:
-        """A task has closed the descriptors or the streams; the next one must find them."""
+        """A task has closed or replaced the descriptors or the streams; the next one must find them."""
         for number, spare in zip((1, 2), self._spare, strict=True):
             os.dup2(spare, number)
         self._streams = _open_streams()
         sys.stdout, sys.stderr = self._streams
+
+
+def _identities(descriptors: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Which pipes (or files) descriptors stand for."""
+    return [(found.st_dev, found.st_ino) for found in map(os.fstat, descriptors)]
 
 
 def _open_streams() -> tuple[io.TextIOWrapper, ...]:

@@ -23,7 +23,7 @@ import sys
 from typing import Any, NoReturn
 
 from liteflow.executor.process import wire, worker
-from liteflow.system import end_with_parent
+from liteflow.system import death_notice
 
 # With nothing to do for this long, it ends; the next run starts another one.
 IDLE_S = 20.0
@@ -37,12 +37,11 @@ def main(number: int, parent: int) -> NoReturn:
         parent: Its process id.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent(parent)
-    _Supervisor(socket.socket(fileno=number)).run()
+    _Supervisor(socket.socket(fileno=number), death_notice(parent)).run()
 
 
 class _Supervisor:
-    def __init__(self, driver: socket.socket) -> None:
+    def __init__(self, driver: socket.socket, notice: int | None) -> None:
         self._driver = driver
         self._reader = wire.Reader(driver)
         self._children: set[int] = set()
@@ -54,12 +53,19 @@ class _Supervisor:
         self._poll = select.poll()
         self._poll.register(driver, select.POLLIN)
         self._poll.register(self._wake, select.POLLIN)
+        # A child that the driver forked may hold the other end of our socket open for longer
+        # than the driver lives.  (No PDEATHSIG: it follows the thread that started us.)
+        self._notice = notice
+        if notice is not None:
+            self._poll.register(notice, select.POLLIN)
 
     def run(self) -> NoReturn:
         warm = False
         while True:
             patience = IDLE_S if warm else 0.0
             ready = dict(self._poll.poll(None if self._children and warm else patience * 1000))
+            if self._notice in ready:
+                self._end()
             if self._driver.fileno() in ready:
                 if not self._reader.receive():
                     self._end()
@@ -99,6 +105,8 @@ class _Supervisor:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._driver.close()
+        if self._notice is not None:
+            os.close(self._notice)
         os.close(self._wake)
         os.close(self._waker)
         data, control, page, out, err, out_end, err_end = descriptors

@@ -112,7 +112,7 @@ class Reader:
 def _body(data: memoryview) -> Any:
     try:
         return marshal.loads(data)
-    except (EOFError, ValueError, TypeError) as error:
+    except (EOFError, ValueError, TypeError, MemoryError) as error:
         raise WireError(f"a frame's body can't be read: {error}") from error
 
 
