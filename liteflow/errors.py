@@ -397,14 +397,14 @@ class NewerStoreError(StoreFileError):
     """The file was written by a newer liteflow; it was left as it is."""
 
     def __str__(self) -> str:
-        return f"{self.path} was written by a newer liteflow ({self.detail}); it was left untouched, upgrade liteflow"
+        return f"{self.path} is of a newer liteflow ({self.detail}); it was left untouched, upgrade liteflow"
 
 
 class OlderStoreError(StoreFileError):
     """The file is of an older schema, which only a writer may bring up to date."""
 
     def __str__(self) -> str:
-        return f"{self.path} was written by an older liteflow ({self.detail}); any run that writes to it updates it"
+        return f"{self.path} is of an older liteflow ({self.detail}); any run that writes to it updates it"
 
 
 class StoreReadOnlyError(StoreFileError):
@@ -485,7 +485,7 @@ class RecordRefusedError(StoreFileError):
     """What was to be written contradicts what is stored: a bug in liteflow, not a fault of the file."""
 
     def __str__(self) -> str:
-        return f"{self.path} refuses what was to be written: {self.detail}; this is a bug in liteflow, please report it"
+        return f"{self.path} refuses what was written: {self.detail}; a bug in liteflow, please report it"
 
 
 class ValueTooLargeError(StoreFileError):

@@ -48,6 +48,27 @@ class OfClass(Check):
         return kinds is not None and all(is_subclass(kind, self.classes) for kind in kinds)
 
 
+class OfNumber(OfClass):
+    """A number of the tower: also a scalar of numpy, which checkers mostly see as Any.
+
+    `array.sum()` in a task that says `-> int` must not fail for being an `np.int64`.
+    """
+
+    def __init__(self, hint: Any, classes: tuple[type, ...], kind: str) -> None:
+        super().__init__(hint, classes)
+        self._kind = kind
+
+    def wrong(self, value: object, look: Look) -> str | None:
+        if is_instance(value, self.classes):
+            return None
+        import numbers  # noqa: PLC0415  start-up: only what is no plain number needs it
+
+        return None if is_instance(value, (getattr(numbers, self._kind),)) else self.is_not(value)
+
+
+_TOWER = {int: "Integral", float: "Real", complex: "Complex"}
+
+
 class OfGeneric(OfClass):
     """An instance of a generic class with arguments, such as `Sequence[int]`."""
 
@@ -365,6 +386,8 @@ def _check_of_class(hint: Any, form: Any) -> Check:  # noqa: PLR0911  a table of
         return CallableWith(hint, len(parameters[0]))
     if parameters and cls is not _CALLABLE:
         return OfGeneric(hint, form)
+    if cls in _TOWER:
+        return OfNumber(hint, accepted_classes(cls), _TOWER[cls])
     return OfClass(hint, accepted_classes(cls))
 
 

@@ -113,8 +113,8 @@ class Member:
         self.sequence += 1
         # All of a call but what only the driver needs.
         wired = [call[:6] for call in calls]
-        body = (self.sequence, self._work.first_row(), values, self._forget, wired)
-        self.writer.send(wire.frame(wire.CALLS, body))
+        message = (self.sequence, self._work.first_row(), values, self._forget, wired)
+        self.writer.send(wire.frame(wire.CALLS, message))
         self._forget = []
         for call in calls:
             self.calls[call.node] = call
