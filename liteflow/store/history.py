@@ -216,17 +216,15 @@ class History:
         """
         row_id = (run_number << 32) + index
         found = self._reader.rows(
-            "SELECT size, sha256, payload IS NULL FROM outcome "
-            "WHERE id = ? AND state IN ('succeeded', 'cached')",
+            "SELECT sha256, payload IS NULL FROM outcome WHERE id = ? AND state IN ('succeeded', 'cached')",
             (row_id,),
         )
-        for size, sha256, chunked in found:
-            digest, length = hashlib.sha256(), 0
+        for sha256, chunked in found:
+            digest = hashlib.sha256()
             for piece in self._chunks(row_id) if chunked else self._whole(row_id):
                 digest.update(piece)
-                length += len(piece)
                 yield piece
-            if length != size or digest.digest() != sha256:
+            if digest.digest() != sha256:
                 where = f"task instance {index} of run number {run_number}"
                 raise StoreDamagedError(self.path, f"the value of {where} is not what was stored")
 

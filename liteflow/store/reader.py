@@ -120,15 +120,14 @@ class Reader:
             before = self._alone
             if before is None:
                 return self._explained(read)
-            if _facts(self.path) == before:
-                try:
-                    found = self._explained(read)
-                except StoreDamagedError:
-                    if _facts(self.path) == before:
-                        raise
-                else:
-                    if _facts(self.path) == before:
-                        return found
+            try:
+                found = self._explained(read)
+            except StoreDamagedError:
+                if _facts(self.path) == before:
+                    raise
+            else:
+                if _facts(self.path) == before:
+                    return found
             # Someone has begun to write, or has written.
             self._connection.close()
             check_readable(self.path)

@@ -46,8 +46,8 @@ def value(db, index, run_id="run-1"):
 def test_what_is_put_is_there_after_the_commit_and_not_before(db, journal):
     journal.outcomes([succeeded(journal.base)])
     journal.attempts([tried(journal.base + 1)])
-    journal.logs([(journal.base, 1, START, "stdout", "hello")])
-    assert journal.waiting == 3
+    journal.logs([(journal.base, 1, START, "stdout", "hello"), (journal.base, 1, START, "stdout", "you")])
+    assert journal.waiting == 4
     assert states(db) == dict.fromkeys(["load", "double", "total"], "pending")
 
     journal.commit()
@@ -55,7 +55,7 @@ def test_what_is_put_is_there_after_the_commit_and_not_before(db, journal):
     assert journal.waiting == 0
     assert states(db) == {"load": "succeeded", "double": "retrying", "total": "pending"}
     with History(db) as history:
-        assert [row.line for row in history.logs("run-1")] == ["hello"]
+        assert [row.line for row in history.logs("run-1")] == ["hello", "you"]
 
 
 def test_what_has_not_been_committed_is_gone_when_the_store_is_closed(db):
@@ -318,6 +318,18 @@ def test_a_run_that_is_gone_on_with_is_running_again(db, journal):
     with History(db) as history:
         run = history.find_run("run-1")
     assert (run.state, run.ended_at, run.error) == ("running", None, None)
+    journal.close()
+
+
+def test_what_ran_when_a_driver_was_killed_runs_no_more_when_its_run_is_gone_on_with(db):
+    journal = begun(db)
+    journal.running([(journal.base, 1, 5, "process-1")])
+    journal.commit()
+    journal.close()
+
+    journal = Journal(open_store(db))
+    journal.resume(1)
+    assert states(db)["load"] == "pending"
     journal.close()
 
 

@@ -340,7 +340,18 @@ def test_where_nothing_is_listed_the_file_system_is_not_known(tmp_path):
     folder, mounts = mounted(tmp_path, "nfs4")
 
     assert place.file_system_of(folder, mounts + "-none") is None
-    assert place.file_system_of(str(tmp_path), mounts) in (None, "nfs4")
+    Path(mounts).write_text("22 1 0:999999 / / rw - nfs4 server:/x rw\n")
+    assert place.file_system_of(folder, mounts) is None
+
+
+def test_the_type_of_a_file_system_on_a_disk_does_not_matter(tmp_path):
+    device = tmp_path.stat().st_dev
+    if not os.major(device):
+        pytest.skip("no disk here")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"22 1 {os.major(device)}:{os.minor(device)} / / rw - ocfs2 /dev/vda rw\n")
+
+    assert place.file_system_of(str(tmp_path), str(mounts)) is None
 
 
 def test_a_network_file_system_is_refused_with_the_reason(tmp_path, monkeypatch):
@@ -456,6 +467,7 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(db):
     connection = open_store(db)
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection, (STEP, "CREATE TABLE extra (a); CREATE TABLE run (a);"))
+    assert not connection.in_transaction
     connection.close()
 
     assert rows(db, "PRAGMA user_version") == [(1,)]

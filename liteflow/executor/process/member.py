@@ -50,7 +50,9 @@ class Member:
         self.calls: dict[int, Call] = {}
         self.messages: deque[tuple[int, tuple[int, ...]]] = deque()
         self.ready = False
+        # When it was last heard of, and when we last looked whether a slow call holds up others.
         self.heard = now
+        self.checked = now
         self.sequence = 0
         self.recalled = 0
         self.look_at: float | None = None

@@ -99,14 +99,15 @@ class ProcessExecutor:
             if count > 1:
                 calls += lane.take(count - 1)
         calls = self._with_followers(calls, lane)
-        now = time.monotonic()
         member.send(calls)
+        now = time.monotonic()
         timeouts = [c.timeout for c in calls if c.timeout is not None]
         if timeouts:
             due = now + min(timeouts)
             member.look_at = due if member.look_at is None else min(due, member.look_at)
-        if not member.heard or len(member.calls) == len(calls):
-            member.heard = now
+        if len(member.calls) == len(calls):
+            # It was idle: its silence begins now.
+            member.heard = member.checked = now
         self._mind(member)
 
     def _with_followers(self, calls: list[Call], lane: Lane) -> list[Call]:
@@ -209,7 +210,7 @@ class ProcessExecutor:
                 failed += [Failed._make(o) for o in bad if member.calls.pop(o[0], None) is not None]
                 lines += [Line._make(line) for line in written]
                 returned += [node for node in unmet if member.calls.pop(node, None) is not None]
-        member.heard = time.monotonic()
+        member.heard = member.checked = time.monotonic()
         if not (finished or failed or lines or returned):
             return []
         return [News(member.name, finished, failed, lines, returned)]
@@ -319,14 +320,19 @@ class ProcessExecutor:
         times = [m.look_at for m in self._members if m.look_at is not None]
         times += [m.condemned[1] for m in self._members if m.condemned is not None]
         silence = self._silence()
-        times += [m.heard + silence for m in self._recallable()]
+        times += [m.checked + silence for m in self._recallable()]
         return min(times, default=None)
 
     def look(self, now: float) -> list[News]:
         """End what is over its time; recall what is stuck behind a slow call."""
         silence = self._silence()
         for member in self._recallable():
-            if now - member.heard >= silence:
+            if now < member.checked + silence:
+                continue
+            member.checked = now
+            position = member.page.position()
+            # A worker that has begun nothing yet is still reading: that is no slow call.
+            if position is not None and now - position.started_ns / 1e9 >= silence:
                 member.recall()
         for member in list(self._members):
             if member.condemned is not None and now >= member.condemned[1]:
