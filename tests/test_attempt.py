@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liteflow import pickling, xcom
@@ -291,6 +291,7 @@ def test_however_much_an_exception_has_to_say_it_is_told_shortly(fn):
     assert told.exception is None or len(told.exception) <= 64 * 1024
 
 
+@example("a\0b\ud800")
 @given(st.text(st.characters(exclude_categories=()), max_size=30))
 @settings(deadline=None, max_examples=50)
 def test_any_text_of_an_exception_can_be_stored(text):

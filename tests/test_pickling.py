@@ -238,6 +238,13 @@ def test_a_new_type_named_like_a_class_is_not_taken_for_it():
         Other = typing.NewType("Id", int)
         assert there(lambda new, old: (new(3), type(old).__name__), Other, Id()) == (3, "Id")
         assert there(lambda: Other(4)) == 4
+
+        Key = typing.NewType("Key", int)
+        def clash():
+            import sys
+            sys.modules["__main__"].Key = "something else"
+        there(clash)
+        assert there(lambda: Key(5)) == 5
         """
     )
 
@@ -268,14 +275,14 @@ def test_classes_that_refer_to_each_other_are_the_same_everywhere():
 def test_a_register_of_derived_classes_holds_the_classes_themselves():
     run_script(
         """
-        class Animal:
+        class Zoo:
             known = {}
             def __init_subclass__(cls, **kwargs):
-                Animal.known[cls.__name__] = cls
-        class Ant(Animal): pass
-        class Zebra(Ant): pass
+                Zoo.known[cls.__name__] = cls
+        class Dog(Zoo): pass
+        class Ant(Dog): pass
 
-        assert there(lambda: Animal.known == {"Ant": Ant, "Zebra": Zebra})
+        assert there(lambda: Zoo.known == {"Dog": Dog, "Ant": Ant})
         """
     )
 
@@ -305,6 +312,7 @@ def test_a_class_uses_classes_that_came_before_it():
         class Second(First):
             def first(self): return First()
         assert there(lambda c: c.__mro__[1] is type(c().first()) is builtins.kept, Second)
+        assert [b.names for b in there.definitions.bundles] == [("First",), ("Second",)]
         """
     )
 

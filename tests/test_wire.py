@@ -120,6 +120,8 @@ GARBAGE = [
     b"\x00" * 10,
     wire._HEAD.pack(3, wire.EXITED + 1, 0) + b"abc",
     wire._HEAD.pack(3, wire.NEWS, 0) + b"abc",
+    wire._HEAD.pack(1, wire.NEWS, 0) + b"?",
+    wire._HEAD.pack(1, wire.NEWS, 0) + b"0",
     wire._HEAD.pack(0, wire.NEWS, 0),
     wire._HEAD.pack(1 << 62, wire.NEWS, 0),
     wire._HEAD.pack(2, wire.NEWS, 1) + b"NN",

@@ -47,6 +47,7 @@ class Plan:
         self.lane_of = bytearray()
         self._constant_numbers: dict[int, int] = {}
         self._pickled: dict[int, bytes] = {}
+        self._places: dict[int, WireArgument] = {}
         # What waits for what, and how many calls still wait for each.
         self._offsets = array("q", [0])
         self._sources = array("i")
@@ -143,11 +144,7 @@ class Plan:
     def call(self, number: int, attempt: int, behind: int = -1) -> Call:
         """An attempt at a node, as an executor takes it; `behind` as there."""
         node = self.dag.nodes[number]
-        args = node.args
-        for argument in args:
-            if type(argument) not in ATOMS:
-                args = tuple([a if type(a) in ATOMS else self._wire(a) for a in args])
-                break
+        args = tuple([a if type(a) in ATOMS else self._wire(a) for a in node.args])
         kwargs = None
         if node.kwargs:
             kwargs = {k: a if type(a) in ATOMS else self._wire(a) for k, a in node.kwargs.items()}
@@ -160,7 +157,11 @@ class Plan:
 
     def _wire(self, argument: Any) -> WireArgument:
         if type(argument) is Hole:
-            return _place(argument)
+            # All that get one value have one Hole.
+            known = self._places.get(id(argument))
+            if known is None:
+                known = self._places[id(argument)] = _place(argument)
+            return known
         assert type(argument) is Packed
         constant = self._constant(argument)
         if constant is not None:

@@ -138,7 +138,9 @@ class Schedule:
 
     def run(self, node: int) -> None:
         """An attempt at a ready node is under way."""
-        self._move(node, State.READY, State.RUNNING, "start")
+        if self._states[node] != 1:  # State.READY, quickly
+            raise IllegalEventError(node, self.state(node), "start")
+        self._states[node] = 2
 
     def next_in_line(self, node: int) -> int | None:
         """The node that waits for this one alone, if it is the only one that waits for it."""
@@ -175,9 +177,9 @@ class Schedule:
     def succeed(self, node: int) -> list[int]:
         """A running node has given its value; return the nodes that are ready because of it."""
         states = self._states
-        if states[node] != State.RUNNING:
+        if states[node] != 2:  # State.RUNNING, quickly
             raise IllegalEventError(node, State(states[node]), "succeed")
-        states[node] = State.SUCCEEDED
+        states[node] = 4
         self._unended -= 1
         return self._release(node)
 

@@ -296,8 +296,6 @@ class _LightPickler(pickle.Pickler):
         if isinstance(obj, type):
             if _of_script(obj):
                 return _by_name(obj, self._definitions)
-            if not importable(obj):
-                raise _NeedsCloudpickleError
         elif isinstance(obj, FunctionType):
             by_reference = _task_reference(obj)
             if by_reference is not None:
