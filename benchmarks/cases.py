@@ -76,12 +76,10 @@ Sample = dict[str, Any]
 
 @frozen
 class Both:
-    """Samples of some work, liteflow's and the plain pool's, and of one call both ways; taken in turn."""
+    """Samples of some work, liteflow's and the plain pool's, taken in turn."""
 
     kept: list[Sample]
     plain: list[Sample]
-    kept_one: list[Sample]
-    plain_one: list[Sample]
 
     @classmethod
     def of(cls, shape: str, size: int, repeat: int) -> Both:
@@ -90,31 +88,24 @@ class Both:
         Raises:
             SystemExit: the two did not do the same: their results differ.
         """
-        ways = {way: partial(sample, way, shape, size) for way in ("kept", "plain")}
-        ones = {f"{way}_one": partial(sample, way, "chain", 1) for way in ways}
-        taken = in_turn({**ways, **ones}, repeat)
-        results = {repr(one["value"]) for way in ways for one in taken[way]}
+        taken = in_turn({way: partial(sample, way, shape, size) for way in ("kept", "plain")}, repeat)
+        results = {repr(one["value"]) for samples in taken.values() for one in samples}
         if len(results) > 1:
             raise SystemExit(f"{shape}: the results differ: {', '.join(sorted(results))}")
         return cls(**taken)
 
 
 def figures(work: str, calls: int, target: Target, both: Both) -> Iterator[Figure]:
-    """Compare the times of the whole, and, without a target, of what comes on top of a first call.
+    """Compare the times, and, without a target, those of a program's first run with nothing to do.
 
     A target that is to be reached at least is one of the calls a second, else of the time.
     """
-    ours, theirs = of(both.kept, "seconds"), of(both.plain, "seconds")
     as_rate = target.relation == "at least"
+    ours, theirs = of(both.kept, "seconds"), of(both.plain, "seconds")
     yield figure(work, calls, ours, theirs, target=target, as_rate=as_rate)
-    our_first, their_first = of(both.kept_one, "seconds"), of(both.plain_one, "seconds")
+    first_ours, first_theirs = of(both.kept, "first"), of(both.plain, "first")
     yield figure(
-        "- without the start of the pool",
-        calls,
-        [max(whole - median(our_first), 1e-9) for whole in ours],
-        [max(whole - median(their_first), 1e-9) for whole in theirs],
-        target=None,
-        as_rate=as_rate,
+        "- the first run of a program, one call", 1, first_ours, first_theirs, target=None, as_rate=False
     )
 
 

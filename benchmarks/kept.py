@@ -1,6 +1,6 @@
 """The same work with liteflow: durable, on the process pool, every result in a store.
 
-The functions have the bodies of those in `plain.py`.  What is timed takes in all that a user waits for:
+What is timed takes in all that a user waits for:
 building the graph, compiling and checking it, starting the workers, running, storing, ending the workers.
 """
 
@@ -8,44 +8,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks import plain
+from benchmarks import calls
 from liteflow import Flow, task
 
 STORE = "liteflow.db"
 
 
-@task
-def source() -> int:
-    return 1
-
-
-@task
-def add(value: int, number: int) -> int:
-    return value + number
-
-
-@task
-def join_three(first: int, second: int, third: int) -> int:
-    return (first + second + third) % 1_000_003
-
-
-@task
-def total(values: list[int]) -> int:
-    return sum(values)
-
-
-@task
-def array(megabytes: int) -> Any:
-    return plain.array(megabytes)
-
-
-@task
-def consume(values: Any, factor: int) -> float:
-    return float(values.sum()) * factor
+source = task(calls.source)
+add = task(calls.add)
+join_three = task(calls.join_three)
+total = task(calls.total)
+array = task(calls.array)
+consume = task(calls.consume)
 
 
 def result(flow: Flow[..., Any]) -> Any:
-    return flow.run(db=STORE, executor="process", max_workers=plain.WORKERS).result
+    return flow.run(db=STORE, executor="process", max_workers=calls.WORKERS).result
 
 
 def fan_out(size: int) -> Any:
@@ -61,11 +39,11 @@ def chain(size: int) -> Any:
 
 
 def layered(width: int, layers: int = 10) -> Any:
-    calls: list[Any] = [add(1, place) for place in range(width)]
+    made: list[Any] = [add(1, place) for place in range(width)]
     for call in range(width, layers * width):
-        first, second, third = plain.parents(call // width, call % width, width)
-        calls.append(join_three(calls[first], calls[second], calls[third]))
-    return result(Flow("layered", total(calls[-width:])))
+        first, second, third = calls.parents(call // width, call % width, width)
+        made.append(join_three(made[first], made[second], made[third]))
+    return result(Flow("layered", total(made[-width:])))
 
 
 def large(megabytes: int) -> Any:

@@ -35,6 +35,8 @@ _TASK = "INSERT INTO task VALUES (?, ?, ?, ?, ?)"
 _INSTANCE = "INSERT INTO instance VALUES (? + ?, ?, ?, ?)"
 # No OR REPLACE: an outcome that has been committed never changes (see `forget`).
 _OUTCOME = "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# The same without what all that succeeded have in common: to bind a NULL costs more than to write it.
+_SUCCESS = "INSERT INTO outcome VALUES (?, 'succeeded', ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ATTEMPT = "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LOG = "INSERT INTO log (id, attempt, at, stream, line) VALUES (?, ?, ?, ?, ?)"
 _RUNNING = "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?)"
@@ -164,6 +166,15 @@ class Journal:
         if self._noted:
             self._stopped(rows)
         self._put(_OUTCOME, rows)
+
+    def successes(self, rows: Sequence[Row]) -> None:
+        """The same for those that succeeded, quicker: rows of the table without `state` and `error`.
+
+        Let `exact` and `by_value` be 0 or 1: sqlite3 takes three times as long for a bool.
+        """
+        if self._noted:
+            self._stopped(rows)
+        self._put(_SUCCESS, rows)
 
     def attempts(self, rows: Sequence[Row]) -> None:
         """Attempts that gave no value: rows of the table."""
@@ -318,7 +329,7 @@ class Journal:
 
     def _with_culprit(self, error: RecordRefusedError) -> RecordRefusedError:
         """The same error, saying which task instance has had an outcome: SQLite does not."""
-        put = [row[0] for sql, rows in self._batches if sql is _OUTCOME for row in rows]
+        put = [row[0] for sql, rows in self._batches if sql in (_OUTCOME, _SUCCESS) for row in rows]
         for row_id, times in Counter(put).items():
             known = self.connection.execute("SELECT 1 FROM outcome WHERE id = ?", (row_id,)).fetchone()
             if known or times > 1:

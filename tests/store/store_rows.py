@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from liteflow.store.db import open_store
+from liteflow.store.history import History
 from liteflow.store.journal import Journal, NewRun
 
 START = 1_763_696_000_000_000  # 2025-11-21T03:33:20Z
@@ -42,6 +43,12 @@ def in_pieces(row_id, payload):
     return (*succeeded(row_id, payload)[:-1], None)
 
 
+def success(row_id, payload=b"12345"):
+    """The same, without what all that succeeded have in common."""
+    row = list(succeeded(row_id, payload))
+    return (row[0], *row[2:6], *row[7:])
+
+
 def failed(row_id, state="failed", *, attempt=1, error="ValueError: no", started=10, took=20):
     return (row_id, state, attempt, started, took, "process-1", error, *[None] * 8)
 
@@ -50,6 +57,19 @@ def tried(row_id, attempt=1, outcome="failed", *, error="ValueError: no", starte
     """An attempt that gave no value."""
     times = (started, took)
     return (row_id, attempt, outcome, *times, "process-1", error, "Traceback ...", b"exception")
+
+
+def states(db, run_id="run-1"):
+    """The state of each task instance, by key."""
+    with History(db) as history:
+        return {row.key: row.state for row in history.tasks(run_id)}
+
+
+def value(db, index, run_id="run-1"):
+    """The bytes of a task instance's value; None if it has none."""
+    with History(db) as history:
+        found = history.payload(run_id, index)
+        return found and found.data
 
 
 def mode_of(path):

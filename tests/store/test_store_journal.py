@@ -1,25 +1,15 @@
 """What is put is committed together or not at all, and an outcome is for good."""
 
-import os
-import sqlite3
-import threading
-
 import pytest
-from store_rows import START, begin, begun, failed, in_pieces, succeeded, tried
+from store_rows import START, begin, begun, failed, in_pieces, states, succeeded, success, tried, value
 
 from liteflow.errors import (
     RecordRefusedError,
     RunExistsError,
-    StoreBusyError,
-    StoreDamagedError,
-    StoreForkedError,
-    StoreFullError,
-    StoreGoneError,
-    StoreReadOnlyError,
 )
 from liteflow.store.db import open_store
 from liteflow.store.history import History
-from liteflow.store.journal import LOOK_EVERY_S, Journal, NewRun
+from liteflow.store.journal import Journal, NewRun
 
 
 @pytest.fixture
@@ -27,17 +17,6 @@ def journal(db):
     journal = begun(db)
     yield journal
     journal.close()
-
-
-def states(db, run_id="run-1"):
-    with History(db) as history:
-        return {row.key: row.state for row in history.tasks(run_id)}
-
-
-def value(db, index, run_id="run-1"):
-    with History(db) as history:
-        found = history.payload(run_id, index)
-        return found and found.data
 
 
 # --- what is put, and committed ------------------------------------------------------------
@@ -134,6 +113,28 @@ def test_definitions_may_come_again(db, journal):
 
 
 # --- an outcome is for good ----------------------------------------------------------------
+
+
+def test_what_succeeded_may_be_put_the_short_way_and_is_the_same(db, journal):
+    journal.outcomes([succeeded(journal.base)])
+    journal.successes([success(journal.base + 1)])
+    journal.running([(journal.base + 2, 1, 5, "process-1")])
+    journal.successes([success(journal.base + 2)])
+    journal.commit()
+
+    query = "SELECT * FROM outcome ORDER BY id"
+    first, *others = [row[1:] for row in journal.connection.execute(query)]
+    assert others == [first, first]
+    assert journal.connection.execute("SELECT * FROM running").fetchall() == []
+
+
+def test_a_second_outcome_put_the_short_way_is_refused_by_name_too(db, journal):
+    journal.outcomes([failed(journal.base)])
+    journal.commit()
+    journal.successes([success(journal.base)])
+
+    with pytest.raises(RecordRefusedError, match="second outcome of task instance 0"):
+        journal.commit()
 
 
 @pytest.mark.parametrize("second", [succeeded, failed])
@@ -354,152 +355,3 @@ def test_a_number_that_is_too_large_is_refused_and_leaves_no_trace(db, journal):
         journal.commit()
 
     assert states(db)["load"] == "pending"
-
-
-# --- the world -----------------------------------------------------------------------------
-
-
-def limit_pages(journal, more):
-    (pages,) = journal.connection.execute("PRAGMA page_count").fetchone()
-    journal.connection.execute(f"PRAGMA max_page_count = {pages + more}")
-
-
-def test_a_full_disk_keeps_what_was_committed_and_what_waits(db, journal):
-    journal.outcomes([succeeded(journal.base)])
-    journal.commit()
-    limit_pages(journal, 3)
-    journal.outcomes([succeeded(journal.base + 1, b"x" * 100_000)])
-
-    with pytest.raises(StoreFullError, match="make space") as caught:
-        journal.commit()
-    assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
-    assert str(db) in str(caught.value)
-    assert list(states(db).values()) == ["succeeded", "pending", "pending"]
-    assert journal.waiting == 1
-
-    limit_pages(journal, 1000)
-    journal.commit()
-    assert value(db, 1) == b"x" * 100_000
-
-
-def test_a_piece_that_does_not_fit_leaves_no_trace(db, journal):
-    limit_pages(journal, 3)
-    with pytest.raises(StoreFullError):
-        journal.piece(journal.base, 0, b"x" * 100_000)
-    limit_pages(journal, 1000)
-    journal.outcomes([succeeded(journal.base)])
-    journal.commit()
-
-    assert states(db)["load"] == "succeeded"
-
-
-def test_a_store_that_may_only_be_read_is_named(journal):
-    journal.connection.execute("PRAGMA query_only = ON")
-    journal.outcomes([succeeded(journal.base)])
-
-    with pytest.raises(StoreReadOnlyError, match="name another file"):
-        journal.commit()
-
-
-def locked(db):
-    other = sqlite3.connect(db, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    return other
-
-
-def test_a_lock_that_is_given_back_is_waited_for(db, journal):
-    other = locked(db)
-    journal.outcomes([succeeded(journal.base)])
-    giver = threading.Timer(0.3, other.execute, ["COMMIT"])
-    giver.start()
-    journal.commit()
-    giver.join()
-    other.close()
-
-    assert states(db)["load"] == "succeeded"
-
-
-def test_a_lock_that_is_kept_is_given_up_and_nothing_is_lost(db, journal):
-    other = locked(db)
-    journal.connection.patience = 0.3
-    journal.outcomes([succeeded(journal.base)])
-
-    with pytest.raises(StoreBusyError, match="another program"):
-        journal.commit()
-    other.close()
-    journal.commit()
-
-    assert states(db)["load"] == "succeeded"
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-def moved_away(db):
-    db.rename(db.with_name("elsewhere.db"))
-
-
-def replaced(db):
-    moved_away(db)
-    db.write_bytes(db.with_name("elsewhere.db").read_bytes())
-
-
-@pytest.mark.parametrize(("happens", "word"), [(moved_away, "removed"), (replaced, "replaced")])
-def test_a_file_that_is_gone_is_noticed_within_a_second_and_not_written(db, happens, word):
-    clock = Clock()
-    journal = Journal(open_store(db), clock=clock)
-    begin(journal)
-    happens(db)
-    before = db.with_name("elsewhere.db").read_bytes()
-    clock.now = LOOK_EVERY_S
-    journal.outcomes([succeeded(journal.base)])
-
-    with pytest.raises(StoreGoneError, match=word):
-        journal.commit()
-    with pytest.raises(StoreGoneError, match=word):
-        clock.now += LOOK_EVERY_S
-        journal.piece(journal.base, 0, b"x")
-
-    assert db.with_name("elsewhere.db").read_bytes() == before
-    journal.close()
-
-
-def test_a_damaged_store_is_named(db):
-    journal = begun(db, [f"step-{n}" for n in range(2000)])
-    (root,) = journal.connection.execute(
-        "SELECT rootpage FROM sqlite_master WHERE name = 'outcome'"
-    ).fetchone()
-    journal.end("succeeded", START, None)
-    journal.close()
-    with db.open("r+b") as file:
-        file.seek((root - 1) * 4096)
-        file.write(b"\xff" * 4096)
-
-    journal = Journal(open_store(db))
-    journal.resume(1)
-    journal.outcomes([succeeded(journal.base)])
-    with pytest.raises(StoreDamagedError, match=r"\.recover"):
-        journal.commit()
-    journal.close()
-
-
-def test_a_forked_child_can_write_nothing(db, journal):
-    journal.outcomes([succeeded(journal.base)])
-    child = os.fork()
-    if child == 0:
-        try:
-            journal.commit()
-        except StoreForkedError:
-            os._exit(7)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    journal.commit()
-
-    assert os.waitstatus_to_exitcode(status) == 7
-    assert states(db)["load"] == "succeeded"

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from store_rows import START, begin, failed, in_pieces, succeeded, tried
+from store_rows import START, begin, failed, in_pieces, succeeded, success, tried
 
 from liteflow.store.db import open_store
 from liteflow.store.history import History
@@ -54,6 +54,12 @@ class Written(RuleBasedStateMachine):
     def succeed(self, node, value):
         if self.is_open(node):
             self.journal.outcomes([succeeded(self.row_id(node), value)])
+            self.put(node, "succeeded", value)
+
+    @rule(node=nodes, value=st.binary(max_size=40))
+    def succeed_quickly(self, node, value):
+        if self.is_open(node):
+            self.journal.successes([success(self.row_id(node), value)])
             self.put(node, "succeeded", value)
 
     @rule(node=nodes, pieces=st.lists(st.binary(min_size=1, max_size=5000), min_size=1, max_size=4))

@@ -20,6 +20,9 @@ import pytest
 
 from liteflow import pickling
 
+# What the sources of tests may use, in one line that they begin with.
+IMPORTS = "import abc, attrs, builtins, collections, dataclasses, enum, functools, pickle, sys, typing\n"
+
 
 class There:
     """Calls functions in the other process; what it needs of the script goes with them, once."""

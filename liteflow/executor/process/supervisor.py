@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import select
 import signal
@@ -27,6 +28,10 @@ from liteflow.system import death_notice
 
 # With nothing to do for this long, it ends; the next run starts another one.
 IDLE_S = 20.0
+
+# What the functions of most programs need: cloudpickle if they are the script's own, and if
+# they are a module's, what that module imports of ours.
+_WARMING = ("cloudpickle", "attrs", "liteflow.task", "liteflow.flow")
 
 
 def main(number: int, parent: int) -> NoReturn:
@@ -60,10 +65,11 @@ class _Supervisor:
             self._poll.register(notice, select.POLLIN)
 
     def run(self) -> NoReturn:
-        warm = False
+        cold = list(_WARMING)
         while True:
-            patience = IDLE_S if warm else 0.0
-            ready = dict(self._poll.poll(None if self._children and warm else patience * 1000))
+            # The first worker does not wait until all is imported; those after it find it there.
+            patience = 0 if cold else None if self._children else IDLE_S * 1000
+            ready = dict(self._poll.poll(patience))
             if self._notice in ready:
                 self._end()
             if self._driver.fileno() in ready:
@@ -78,13 +84,12 @@ class _Supervisor:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake, 4096)
                 self._reap()
-            if not ready and not warm:
-                # The first worker is on its way; those after it find this imported.
-                import cloudpickle  # noqa: F401, PLC0415
-
+            if ready:
+                continue
+            if cold:
+                importlib.import_module(cold.pop(0))
                 gc.freeze()
-                warm = True
-            elif not ready and not self._children:
+            elif not self._children:
                 self._end()
 
     def _spawn(self, body: dict[str, Any], descriptors: list[int]) -> None:
