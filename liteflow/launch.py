@@ -104,7 +104,7 @@ class _Session:
         wanted = frozenset([*self._leaves.values(), *(hole[0] for hole in self._dag.result.holes)])
         driver = Driver(
             self._plan,
-            self._begin,
+            lambda: self._begin(observer),
             lambda name, work: make_executor(name, self._settings, work),
             fail_fast=self._settings.fail_fast,
             full=self._settings.durability == "full",
@@ -114,13 +114,11 @@ class _Session:
             epoch_ns=self._epoch_ns,
         )
         try:
-            if observer is not None:
-                observer.started(self._id, self._dag.name, [node.key for node in self._dag.nodes])
             ending = driver.run()
         except BaseException as error:
             state = "cancelled" if isinstance(error, KeyboardInterrupt) else "failed"
             self._end(state, _line(error))
-            if observer is not None:
+            if observer is not None and self._begun:
                 observer.ended(state)
             raise
         failure = self._failure(ending)
@@ -129,7 +127,11 @@ class _Session:
             observer.ended(ending.state)
         return self._made(ending, failure)
 
-    def _begin(self) -> Journal:
+    @property
+    def _begun(self) -> bool:
+        return self._journal is not None and self._journal.number > 0
+
+    def _begin(self, observer: Observer | None) -> Journal:
         path = self._settings.db
         journal = self._journal = Journal(open_store(path, self._settings.durability))
         plan, dag = self._plan, self._dag
@@ -152,12 +154,15 @@ class _Session:
             ],
         )
         journal.begin(new, plan.instances(0))
+        if observer is not None:
+            # Not before: a run that can't be written down has never been.
+            observer.started(self._id, dag.name, [node.key for node in dag.nodes])
         return journal
 
     def _end(self, state: str, error: str | None) -> None:
         """Write down the end; in the file's place while the run is on, in memory for as long as the Run."""
         journal = self._journal
-        if journal is None or not journal.number:
+        if journal is None or not self._begun:
             return
         # By the monotonic clock, as all durations: the end is never before the start.
         ended = self._started_us + (time.monotonic_ns() - self._epoch_ns) // 1000

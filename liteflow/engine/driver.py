@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Protocol
+from weakref import ref
 
 from attrs import frozen
 
@@ -35,6 +36,8 @@ _COMMIT_S = 0.005
 _COMMIT_ROWS = 1000
 # A payload larger than a piece is written piece by piece, with the loop going on between.
 PIECE = 8 * 1024 * 1024
+# So many large payloads are held as shared memory, with a descriptor each.
+_MOST_HELD = 64
 # Attempts that run longer than this are shown as running to whoever looks at the file.
 _LONG_S = 1.0
 
@@ -113,7 +116,8 @@ class Driver:
         self._failures: dict[int, Failed] = {}
         self._changes: dict[str, tuple[str, int]] = {}
         self._rows_since: float | None = None
-        self._pieces: deque[tuple[int, int, memoryview]] = deque()
+        self._pieces: deque[tuple[int, int, Large | bytes, int]] = deque()
+        self._held: list[ref[Large]] = []
         self._next_long = time.monotonic() + _LONG_S
         self._schedule = Schedule(plan.predecessors())
         heights = self._schedule.heights()
@@ -175,8 +179,8 @@ class Driver:
                     self._learn(news)
         while self._retries and self._retries[0][0] <= now:
             node = heappop(self._retries)[1]
-            if self._schedule.state(node) is State.RETRYING:
-                self._schedule.retry(node)
+            # Not ready yet, if the outcome of what it ran behind was lost with the worker.
+            if self._schedule.state(node) is State.RETRYING and self._schedule.retry(node):
                 self._lanes[self._plan.lane_of[node]].push(node)
         if self._rows_since is not None and (
             now >= self._rows_since + _COMMIT_S or self._journal.waiting >= _COMMIT_ROWS
@@ -246,14 +250,18 @@ class Driver:
         rows: list[Row] = []
         for done in finished:
             node = done[0] & NODE
-            if not self._is_current(node, done[2]):
+            if not self._is_current(node, done[1]):
                 continue
-            payload = done[14]
+            row: Row = done
+            payload = done[12]
+            if not isinstance(payload, bytes):
+                payload = self._settled(payload)
+                row = self._stored(done, payload)
+            rows.append(row)
             if uses[node] or node in keep:
                 # A small pickle needs no more to be read.
-                small = type(payload) is bytes and done[8] == "pickle"
-                payloads[node] = payload if small else Payload(done[8], payload)  # type: ignore[assignment, arg-type]
-            rows.append(done if type(payload) is bytes else self._stored(done))
+                small = isinstance(payload, bytes) and done[6] == "pickle"
+                payloads[node] = payload if small else Payload(done[6], payload)  # type: ignore[assignment]
             for ready in succeed(node):
                 lanes[lane_of[ready]].push(ready)
             for source in plan.before(node):
@@ -261,8 +269,8 @@ class Driver:
                 if not uses[source]:
                     self._release(source)
             if self._observer is not None:
-                self._changes[plan.dag.nodes[node].key] = ("succeeded", done[2])
-        self._journal.outcomes(rows)
+                self._changes[plan.dag.nodes[node].key] = ("succeeded", done[1])
+        self._journal.successes(rows)
         self._touch()
 
     def _learn_failed(self, failed: Failed, worker: str) -> None:
@@ -329,20 +337,36 @@ class Driver:
         if self._rows_since is None:
             self._rows_since = time.monotonic()
 
-    def _stored(self, done: Finished) -> Row:
+    def _settled(self, payload: Large | bytes | None) -> Large | bytes:
+        """A large payload as the driver holds it: a few as shared memory, more than that as bytes.
+
+        Each holds a descriptor, and there may be no more than a thousand of those.
+        """
+        assert isinstance(payload, Large)
+        held = sum(1 for weak in self._held if weak() is not None)
+        if held < _MOST_HELD:
+            self._held = [weak for weak in self._held if weak() is not None]
+            self._held.append(ref(payload))
+            return payload
+        return payload.read(0, payload.size)
+
+    def _stored(self, done: Finished, payload: Large | bytes | None) -> Row:
         """The row of a large value; its payload lies beside it, in pieces, if one does not hold it."""
-        assert isinstance(done[14], Large)
-        view = done[14].view()
-        if view.nbytes <= PIECE:
-            return (*done[:14], view)
-        for seq, start in enumerate(range(0, view.nbytes, PIECE)):
-            self._pieces.append((done[0], seq, view[start : start + PIECE]))
-        return (*done[:14], None)
+        assert payload is not None
+        size = done[7]
+        if size <= PIECE:
+            return (*done[:12], payload if isinstance(payload, bytes) else payload.read(0, size))
+        for seq, start in enumerate(range(0, size, PIECE)):
+            self._pieces.append((done[0], seq, payload, start))
+        return (*done[:12], None)
 
     def _commit_some(self) -> None:
         """Commit; but first, a piece a time, the pieces of large payloads: a row comes after its pieces."""
         if self._pieces:
-            self._journal.piece(*self._pieces.popleft())
+            row, seq, payload, start = self._pieces.popleft()
+            part = slice(start, start + PIECE)
+            piece = payload[part] if isinstance(payload, bytes) else payload.read(start, PIECE)
+            self._journal.piece(row, seq, piece)
             return
         self._journal.commit()
         self._rows_since = None

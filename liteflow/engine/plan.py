@@ -181,13 +181,21 @@ class Plan:
             # All that get one value have one Hole.
             known = self._places.get(id(argument))
             if known is None:
-                known = self._places[id(argument)] = _place(argument)
+                known = self._places[id(argument)] = self._place(argument)
             return known
         assert type(argument) is Packed
         constant = self._constant(argument)
         if constant is not None:
             return (constant, ())
-        return (argument.data, tuple([_place(hole) for hole in argument.holes]))
+        return (argument.data, tuple([self._place(hole) for hole in argument.holes]))
+
+    def _place(self, hole: Hole) -> WireArgument:
+        source, path = hole
+        if not path:
+            return (source, ())
+        if all(type(key) in ATOMS for key in path):
+            return (source, tuple(path))
+        return (source, pickling.dumps(path, self.dag.definitions).data, 0)
 
     def _constant(self, packed: Packed) -> int | None:
         """The source number of a large argument value without holes, which goes by reference."""
@@ -218,12 +226,3 @@ def _feed(feeds: dict[str, list[int]], name: str, argument: Any) -> None:
 def _as_json(feeds: Mapping[str, Sequence[int]]) -> str:
     # Parameter names are identifiers, and lists of ints are written as Python writes them.
     return "{" + ",".join([f'"{name}":{sources}' for name, sources in feeds.items()]) + "}"
-
-
-def _place(hole: Hole) -> WireArgument:
-    source, path = hole
-    if not path:
-        return (source, ())
-    if all(type(key) in ATOMS for key in path):
-        return (source, tuple(path))
-    return (source, pickling.dumps(path).data, 0)

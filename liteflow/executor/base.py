@@ -37,26 +37,24 @@ class Call(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """An attempt that gave a value, laid out as the store's row of it: made where it ran, and only passed on.
+    """An attempt that gave a value, laid out as the journal takes it: made where it ran, and only passed on.
 
     `row` is the number of its row: the run's first one (`Work.first_row`) + its node.  Times
     are microseconds; `started` since the run's start.
     """
 
     row: int
-    state: str
     attempt: int
     started: int
     took: int
     worker: str
-    error: None
     type: str
     codec: str
     size: int
     sha256: bytes
     preview: str
-    exact: bool
-    by_value: bool
+    exact: int
+    by_value: int
     payload: bytes | Large | None
 
 

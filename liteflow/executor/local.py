@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from liteflow.executor import attempt
 from liteflow.executor.base import Call, Failed, Finished, Line, Work
-from liteflow.executor.payload import Large
+from liteflow.executor.payload import Large, stored_facts
 from liteflow.xcom import LARGE
 
 _MAX_LINES = 100_000
@@ -138,7 +138,7 @@ def attempt_here(
         else:
             data = Large.written(encoded.parts, encoded.size)
         row = work.first_row() + call.node
-        outcome = Finished(row, "succeeded", call.attempt, since, took, worker, None, *encoded[:-1], data)
+        outcome = Finished(row, call.attempt, since, took, worker, *stored_facts(encoded), data)
     except passing:
         raise
     except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome

@@ -39,9 +39,9 @@ class Large:
                 view = view[os.write(large.descriptor, view) :]
         return large
 
-    def view(self) -> memoryview:
-        """The payload, to read."""
-        return memoryview(mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ))
+    def read(self, start: int, length: int) -> bytes:
+        """A part of the payload."""
+        return os.pread(self.descriptor, length, start)
 
     def private(self) -> memoryview:
         """The payload, of which changes stay with whoever makes them (copy on write)."""
@@ -62,3 +62,9 @@ class Payload(NamedTuple):
             return xcom.decode(self.codec, self.data)
         # An array in bytes would be read-only, and one of another size would not.
         return xcom.decode(self.codec, memoryview(bytearray(self.data)))
+
+
+def stored_facts(encoded: xcom.Encoded) -> tuple[str, str, int, bytes, str, int, int]:
+    """What is stored of a value beside its payload, as the store has it (no booleans: they bind slowly)."""
+    type_, codec, size, sha256, preview, exact, by_value, _parts = encoded
+    return type_, codec, size, sha256, preview, 1 if exact else 0, 1 if by_value else 0

@@ -341,3 +341,39 @@ def test_calls_queued_behind_a_slow_one_run_elsewhere(tmp_path: Path) -> None:
 
     late = [n for n, ended in enumerate(run.result) if ended - started > 0.9]
     assert late == [40]
+
+
+def test_more_large_results_than_there_are_descriptors_are_no_trouble(tmp_path: Path) -> None:
+    import resource
+
+    large = Task(lambda n: bytes([n % 256]) * 100_000, "large")
+    size = Task(lambda values: sum(map(len, values)), "size")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        run = Flow("many", size([large(n) for n in range(400)])).run(db=tmp_path / "x.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert run.result == 400 * 100_000
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_chain_costs_one_attempt(tmp_path: Path) -> None:
+    count = tmp_path / "starts"
+
+    def link(n: int) -> int:
+        with count.open("a") as file:
+            file.write("x")
+        if n == 20 and count.stat().st_size < 25:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return n + 1
+
+    value = Task(link, "link").options(retries=1)(0)
+    for _ in range(39):
+        value = Task(link, "link").options(retries=1)(value)
+
+    run = Flow("chain", value).run(db=tmp_path / "x.db", max_workers=2)
+
+    assert run.result == 40
+    lost = [row for key in run.tasks for row in attempts_of(tmp_path / "x.db", key) if row[1] == "lost"]
+    assert len(lost) == 1

@@ -183,7 +183,8 @@ class Member:
 
 def _import_path() -> list[str]:
     # '' is the working directory of the moment in which something is imported.
-    return [entry if entry else str(Path.cwd()) for entry in sys.path]
+    # What is no text (a Path, say) Python's own import passes over, too.
+    return [entry if entry else str(Path.cwd()) for entry in sys.path if isinstance(entry, str)]
 
 
 def cause_of_death(exitcode: int) -> str:

@@ -225,16 +225,16 @@ class ProcessExecutor:
         took: dict[int, list[int]] = {}
         for outcome in outcomes:
             done = outcome
-            if done[14] is None:
-                done = Finished._make(outcome)._replace(payload=Large(next(waiting), outcome[9]))
+            if done[12] is None:
+                done = Finished._make(outcome)._replace(payload=Large(next(waiting), outcome[7]))
             call = calls.pop(done[0] & NODE, None)
             if call is not None:
                 finished.append(done)
                 function = call.function
                 if function in took:
-                    took[function].append(done[4])
+                    took[function].append(done[3])
                 else:
-                    took[function] = [done[4]]
+                    took[function] = [done[3]]
         for function, times in took.items():
             mean = max(sum(times) / len(times) / 1e6, _LEAST_S)
             known = self._expected.get(function)

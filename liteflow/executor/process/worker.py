@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from liteflow import pickling
 from liteflow.executor import attempt
-from liteflow.executor.payload import Large, Payload
+from liteflow.executor.payload import Large, Payload, stored_facts
 from liteflow.executor.process import wire
 from liteflow.executor.process.capture import Capture
 from liteflow.executor.process.page import Page
@@ -138,16 +138,8 @@ class _Worker:
             return ended_ns
         self._capture.end()
         ended_ns = time.monotonic_ns()
-        row = (
-            self._first_row + node,
-            "succeeded",
-            number,
-            (started_ns - self._epoch_ns) // 1000,
-            (ended_ns - started_ns) // 1000,
-            self._name,
-            None,
-            *encoded[:-1],
-        )
+        started, took = (started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000
+        row = (self._first_row + node, number, started, took, self._name, *stored_facts(encoded))
         self._last = node
         if encoded.size <= LARGE:
             data = encoded.parts[0] if len(encoded.parts) == 1 else b"".join(encoded.parts)
@@ -205,37 +197,36 @@ class _Worker:
 
     def _flush(self) -> None:
         """Send all outcomes and lines so far."""
+        # Taken and sent under one lock: else the other thread's later outcome could overtake
+        # an earlier one, and a result be committed before its input.
+        with self._sending:
+            while self._outbox or self._unmet or self._capture.lines:
+                self._send_some()
+
+    def _send_some(self) -> None:
         finished: list[tuple[Any, ...]] = []
         failed: list[tuple[Any, ...]] = []
         kept: list[Large] = []
-        while self._outbox:
-            try:
-                good, outcome, large = self._outbox.popleft()
-            except IndexError:
-                break
+        while self._outbox and len(kept) < wire.MAX_DESCRIPTORS:
+            good, outcome, large = self._outbox.popleft()
             (finished if good else failed).append(outcome)
             if large is not None:
                 kept.append(large)
-                if len(kept) == wire.MAX_DESCRIPTORS:
-                    break
         unmet = []
         while self._unmet:
             unmet.append(self._unmet.popleft())
-        lines = self._capture.taken()
-        if finished or failed or lines or unmet:
-            data = wire.frame(wire.NEWS, (finished, failed, lines, unmet), len(kept))
-            self._send(data, [large.descriptor for large in kept])
+        data = wire.frame(wire.NEWS, (finished, failed, self._capture.taken(), unmet), len(kept))
+        self._send(data, [large.descriptor for large in kept])
 
     def _send(self, data: bytes, descriptors: list[int] | None = None) -> None:
-        with self._sending:
-            try:
-                if descriptors:
-                    sent = socket.send_fds(self._data, [data], descriptors)
-                    data = data[sent:]
-                self._data.sendall(data)
-            except OSError:
-                # The driver is gone; nobody wants to know.
-                os._exit(0)
+        try:
+            if descriptors:
+                sent = socket.send_fds(self._data, [data], descriptors)
+                data = data[sent:]
+            self._data.sendall(data)
+        except OSError:
+            # The driver is gone, or a task has closed our descriptors.
+            os._exit(1)
 
     # --- the control thread ----------------------------------------------------------------
 
