@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -283,10 +284,8 @@ def hang_busily() -> NoReturn:
 def hang_deaf() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
-        try:
+        with contextlib.suppress(BaseException):
             time.sleep(100)
-        except BaseException:  # noqa: BLE001  deaf, as the name says
-            pass
 
 
 def hang_stopped() -> NoReturn:
