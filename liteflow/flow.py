@@ -189,11 +189,17 @@ class Flow(Generic[P, R]):
         }
         settings = RunSettings(**{**self.options, **{k: v for k, v in given.items() if v is not DEFAULT}})
         if settings.executor == "process":
-            # The process that workers come from takes 50 ms to come up: as long as all that follows.
+            # Processes take 50 ms to come up: as long as all that follows.
             from liteflow.executor.process import nursery  # noqa: PLC0415
 
             nursery.warm()
-        dag = self.compile(inputs, **parameters)
+            try:
+                dag = self.compile(inputs, **parameters)
+            except BaseException:
+                nursery.cool()
+                raise
+        else:
+            dag = self.compile(inputs, **parameters)
         from liteflow.launch import launch  # noqa: PLC0415  as above
 
         run: Run[R] = launch(dag, settings, run_id=run_id, observer=observer, script=_script_of(self))

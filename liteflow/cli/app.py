@@ -79,9 +79,13 @@ def execute(arguments: Sequence[str]) -> int:
 
 
 def _carried_out(arguments: Sequence[str]) -> int:
+    command = typer.main.get_command(make_app())
     try:
-        status = make_app()(args=list(arguments), prog_name="liteflow", standalone_mode=False)
-        return status if isinstance(status, int) else 0
+        # Not `command(...)`: that has exit statuses of its own for signals and for pipes that nobody reads.
+        with command.make_context("liteflow", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
     except LiteflowError as error:
         complain(f"liteflow: {_lines(str(error))}")
         return FAILED if isinstance(error, RunError) else WRONG
@@ -96,6 +100,7 @@ def _carried_out(arguments: Sequence[str]) -> int:
             return _bug(error)
         complain(f"liteflow: {_one_line(said())}{_help_of(error)}")
         return WRONG
+    return 0
 
 
 def _lines(text: str) -> str:

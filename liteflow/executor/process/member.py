@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections import deque
 from pathlib import Path
@@ -13,36 +12,23 @@ from pathlib import Path
 from liteflow.executor.base import Call, Work
 from liteflow.executor.payload import Large
 from liteflow.executor.process import wire
-from liteflow.executor.process.nursery import Supervisor
-from liteflow.executor.process.page import SIZE, Page
-from liteflow.system import anonymous_file
-
-
-class _Held:
-    """A descriptor that is closed when nobody holds this any more."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def __del__(self) -> None:
-        os.close(self.descriptor)
+from liteflow.executor.process.nursery import Hatchling
 
 
 class Member:
-    """A worker process: coming up when created, ended by `kill` and `close`.
+    """A worker process of a run, ended by `kill` and `close`.
 
     Args:
         work: What the run's executors share.
-        supervisor: Whose child it is.
-        number: A number that no other worker of the run has.
+        hatchling: The process, and our ends of what we share with it.
         now: Monotonic seconds.
     """
 
-    def __init__(self, work: Work, supervisor: Supervisor, number: int, now: float) -> None:
+    def __init__(self, work: Work, hatchling: Hatchling, now: float) -> None:
         self._work = work
-        self._supervisor = supervisor
-        self._number = number
-        self._spawn()
+        self._hatchling = hatchling
+        self._supervisor = hatchling.supervisor
+        self.data, self.control, self.page = hatchling.data, hatchling.control, hatchling.page
         self.reader = wire.Reader(self.data)
         self.writer = wire.Writer(self.data)
         self.control_reader = wire.Reader(self.control)
@@ -64,27 +50,10 @@ class Member:
         setup = {"epoch_ns": work.epoch_ns, "path": _import_path(), "argv": [str(a) for a in sys.argv]}
         self.writer.send(wire.frame(wire.SETUP, setup))
 
-    def _spawn(self) -> None:
-        self.data, data = socket.socketpair()
-        self.control, control = socket.socketpair()
-        memory = anonymous_file("liteflow-page")
-        os.ftruncate(memory, SIZE)
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        theirs = (data.detach(), control.detach(), memory, os.dup(out), os.dup(err), out_end, err_end)
-        self.page = Page(memory)
-        self.page.idle()
-        self.pipes = (out, err)
-        self.data.setblocking(False)
-        self.control.setblocking(False)
-        for pipe in self.pipes:
-            os.set_blocking(pipe, False)
-        self._supervisor.spawn(self._number, [_Held(descriptor) for descriptor in theirs])
-
     @property
     def pid(self) -> int | None:
         """Its process id; None as long as it is not known."""
-        return self._supervisor.pids.get(self._number)
+        return self._supervisor.pids.get(self._hatchling.number)
 
     @property
     def name(self) -> str:
@@ -146,7 +115,7 @@ class Member:
 
     def exitcode(self, seconds: float = 0.0) -> int | None:
         """How it ended, as `subprocess` has it; None if it has not within these seconds, or nobody knows."""
-        pid = self._supervisor.pid_of(self._number)
+        pid = self._supervisor.pid_of(self._hatchling.number)
         if pid is None:
             return None
         self._supervisor.wait_for([pid], seconds)
@@ -154,7 +123,7 @@ class Member:
 
     def signal(self, number: int) -> None:
         """Send a signal to it and all it has started."""
-        pid = self._supervisor.pid_of(self._number)
+        pid = self._supervisor.pid_of(self._hatchling.number)
         if pid is not None:
             self._supervisor.signal(pid, number)
 
@@ -165,7 +134,7 @@ class Member:
     def last_words(self) -> str:
         """What it wrote and nobody has read, after its death; at most the last 20 KB."""
         said = b""
-        for pipe in self.pipes:
+        for pipe in self._hatchling.pipes:
             with contextlib.suppress(BlockingIOError):
                 while data := os.read(pipe, 1 << 16):
                     said = (said + data)[-20_000:]
@@ -173,12 +142,8 @@ class Member:
 
     def close(self) -> None:
         """Let go of everything that was shared with it."""
-        self.data.close()
-        self.control.close()
         self.reader.close()
-        self.page.close()
-        for pipe in self.pipes:
-            os.close(pipe)
+        self._hatchling.close()
 
 
 def _import_path() -> list[str]:

@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from liteflow.executor.process import wire
+from liteflow.executor.process.page import SIZE, Page
+from liteflow.system import anonymous_file
 
 _ROOT = str(Path(__file__).resolve().parents[3])
 _BOOT = (
@@ -45,22 +47,43 @@ class Supervisor:
         self.socket.setblocking(False)
         self._reader = wire.Reader(self.socket)
         self._writer = wire.Writer(self.socket)
+        # Worker number -> process id, and process id -> how it ended.
         self.pids: dict[int, int] = {}
         self.exits: dict[int, int] = {}
         self.lost = False
+        self._made = 0
+        self._spare: Hatchling | None = None
 
-    def spawn(self, member: int, descriptors: Iterable[wire.Descriptor]) -> None:
-        """Ask for a worker; its process id is in `pids[member]` some milliseconds later."""
+    def hatch(self) -> Hatchling:
+        """Return a worker that is coming up: the spare one if there is one, else a new one."""
+        spare, self._spare = self._spare, None
+        return spare or Hatchling(self)
+
+    def keep_spare(self) -> None:
+        """See that a worker comes up for whoever takes this supervisor next."""
+        if self._spare is None:
+            self._spare = Hatchling(self)
+
+    def drop_spare(self) -> None:
+        """End the spare worker, if there is one."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.close()
+
+    def spawn(self, descriptors: Iterable[wire.Descriptor]) -> int:
+        """Ask for a worker, and return its number; `pids[number]` is there some milliseconds later."""
+        self._made += 1
         umask = os.umask(0o077)
         os.umask(umask)
         body = {
-            "member": member,
+            "number": self._made,
             "directory": os.getcwd(),  # noqa: PTH109  the text, as it is
             "environment": dict(os.environ),
             "umask": umask,
         }
         descriptors = tuple(descriptors)
         self._writer.send(wire.frame(wire.SPAWN, body, len(descriptors)), descriptors)
+        return self._made
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to a worker and all of its group."""
@@ -75,6 +98,8 @@ class Supervisor:
         for kind, body, _descriptors in self._reader.frames():
             if kind == wire.SPAWNED:
                 self.pids[body[0]] = body[1]
+                # The number of a worker that has ended may be a new one's.
+                self.exits.pop(body[1], None)
             elif kind == wire.EXITED:
                 self.exits[body[0]] = body[1]
 
@@ -95,17 +120,17 @@ class Supervisor:
             self.socket.setblocking(False)
         return True
 
-    def pid_of(self, member: int) -> int | None:
+    def pid_of(self, number: int) -> int | None:
         """The process id of a worker that was asked for; waits until it is known.
 
         """
         until = time.monotonic() + 60
-        while member not in self.pids and not self.lost and time.monotonic() < until:
+        while number not in self.pids and not self.lost and time.monotonic() < until:
             self.socket.settimeout(max(0.01, until - time.monotonic()))
             with contextlib.suppress(TimeoutError):
                 self.hear()
         self.socket.setblocking(False)
-        return self.pids.get(member)
+        return self.pids.get(number)
 
     def alive(self) -> bool:
         """Whether it still serves."""
@@ -123,17 +148,73 @@ class Supervisor:
         self.process.wait()
 
 
+class _Held:
+    """A descriptor that is closed when nobody holds this any more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+class Hatchling:
+    """A worker process that is coming up, and our ends of what we share with it.
+
+    Attributes:
+        supervisor: Whose child it is.
+        number: What the supervisor calls it.
+        data, control: The sockets.
+        page: The shared page.
+        pipes: The reading ends of what it writes to stdout and stderr.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self.data, data = socket.socketpair()
+        self.control, control = socket.socketpair()
+        memory = anonymous_file("liteflow-page")
+        os.ftruncate(memory, SIZE)
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        theirs = (data.detach(), control.detach(), memory, os.dup(out), os.dup(err), out_end, err_end)
+        self.page = Page(memory)
+        self.page.idle()
+        self.pipes = (out, err)
+        self.data.setblocking(False)
+        self.control.setblocking(False)
+        for pipe in self.pipes:
+            os.set_blocking(pipe, False)
+        self.number = supervisor.spawn([_Held(descriptor) for descriptor in theirs])
+
+    def close(self) -> None:
+        """Let go of everything that is shared with it; if it still runs, it ends by that."""
+        self.data.close()
+        self.control.close()
+        self.page.close()
+        for pipe in self.pipes:
+            os.close(pipe)
+
+
 _idle: list[Supervisor] = []
 _guard = threading.Lock()
 _registered = False
 
 
 def warm() -> None:
-    """See that there is a supervisor for a run that is about to begin: it comes up meanwhile."""
+    """See that a worker comes up for a run that is about to begin, while its flow is compiled."""
     with _guard:
         _register()
-        if not _idle:
+        if not (_idle and _idle[-1].alive()):
             _idle.append(Supervisor())
+        _idle[-1].keep_spare()
+
+
+def cool() -> None:
+    """There will be no run after all: a worker that was to be ready for it is not needed."""
+    with _guard:
+        for supervisor in _idle:
+            supervisor.drop_spare()
 
 
 def take() -> Supervisor:
@@ -143,8 +224,6 @@ def take() -> Supervisor:
         while _idle:
             supervisor = _idle.pop()
             if supervisor.alive():
-                supervisor.pids.clear()
-                supervisor.exits.clear()
                 return supervisor
             supervisor.end()
     return Supervisor()
@@ -152,6 +231,7 @@ def take() -> Supervisor:
 
 def give_back(supervisor: Supervisor) -> None:
     """A run is over: keep its supervisor for the next one, if it has no workers left."""
+    supervisor.drop_spare()
     with _guard:
         if not _idle and supervisor.alive():
             _idle.append(supervisor)

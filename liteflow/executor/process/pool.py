@@ -55,7 +55,6 @@ class ProcessExecutor:
         self._max_workers = max_workers
         self._grace = grace
         self._members: list[Member] = []
-        self._made = 0
         self._selector: selectors.BaseSelector | None = None
         # Seconds a call of each function is expected to take.
         self._expected: dict[int, float] = {}
@@ -63,7 +62,7 @@ class ProcessExecutor:
         self._starved = False
 
     def watch(self, selector: selectors.BaseSelector) -> None:
-        """Start the first worker: it comes up while the driver prepares the run."""
+        """Take the first worker, which is coming up already, or start it."""
         self._selector = selector
         self._supervise()
         self._add_member()
@@ -136,8 +135,7 @@ class ProcessExecutor:
 
     def _add_member(self) -> None:
         assert self._selector is not None
-        self._made += 1
-        member = Member(self._work, self._supervisor, self._made, time.monotonic())
+        member = Member(self._work, self._supervisor.hatch(), time.monotonic())
         self._members.append(member)
 
         def when_alive(react: Callable[[Member, int], list[News]]) -> Reaction:

@@ -102,7 +102,7 @@ class _Supervisor:
         for descriptor in descriptors:
             os.close(descriptor)
         self._children.add(pid)
-        self._tell(wire.SPAWNED, (body["member"], pid))
+        self._tell(wire.SPAWNED, (body["number"], pid))
 
     def _become_worker(self, body: dict[str, Any], descriptors: list[int]) -> NoReturn:
         # A session of its own, before anything else: from here on its group can be killed.
