@@ -19,6 +19,7 @@ No attrs here: workers import this, and start sooner without.
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import struct
 from collections.abc import Sequence
@@ -148,7 +149,6 @@ def preview_of(value: object, large: bool = False) -> tuple[str, bool]:
         return _atom_preview(value)
     try:
         if _plain(value, [EXACT_CHARS // 2]):
-            import json  # noqa: PLC0415  start-up: a worker whose values are no containers needs none
 
             text = json.dumps(value)
             if len(text) <= EXACT_CHARS:
@@ -196,7 +196,6 @@ def _atom_preview(value: Any) -> tuple[str, bool]:
 def _str_preview(value: str) -> tuple[str, bool]:
     if len(value) <= EXACT_CHARS - 2 and value.isalnum() and value.isascii():
         return f'"{value}"', True
-    import json  # noqa: PLC0415  start-up, as above
 
     text = json.dumps(value[: EXACT_CHARS + 1])
     if len(text) > EXACT_CHARS:

@@ -78,7 +78,7 @@ def preview(value: object) -> str | None:
     No code but Python's own runs for it: the `repr` of others may be slow, huge, or fail.
 
     >>> preview("x" * 1000), preview(None), preview([])
-    ("'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...'", 'None', None)
+    ("'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...'", 'None', None)
     """
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value._name_}"
