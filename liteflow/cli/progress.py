@@ -9,7 +9,6 @@ happens to the terminal, an observer never raises: a run does not fail because n
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -167,21 +166,3 @@ def printed(key: str, text: str) -> str:
     """
     shown = visible(text[: LONGEST_LINE + 1].removesuffix("\n"), keep="\t")
     return f"{label(key)} | {cut(shown, LONGEST_LINE)}"
-
-
-def fitting(quiet: bool, debug: bool) -> Silence:
-    """Return the observer that fits what standard error is.
-
-    Args:
-        quiet: Nothing is to be said.
-        debug: The terminal must stay free for a debugger.
-    """
-    if quiet:
-        return Silence()
-    from liteflow.cli.output import is_terminal  # noqa: PLC0415
-
-    if debug or not is_terminal(sys.stderr):
-        return Lines()
-    from liteflow.cli.live import Live  # noqa: PLC0415  rich takes 60 ms, and only terminals need it
-
-    return Live()

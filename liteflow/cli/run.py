@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,8 @@ import typer
 from liteflow.cli.arguments import read_inputs
 from liteflow.cli.common import Db, examples
 from liteflow.cli.look import took_of, tracebacks
-from liteflow.cli.output import coloured, complain, say, to_json
-from liteflow.cli.progress import fitting
+from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
+from liteflow.cli.progress import Lines, Silence
 from liteflow.cli.records import output_record, previewed, run_record
 from liteflow.cli.script import load_flow, print_users_traceback
 from liteflow.errors import CommandLineError, LiteflowError
@@ -122,7 +123,7 @@ def signals_as_exceptions() -> Iterator[None]:
 def _run(
     flow: Flow[Any, Any], inputs: dict[str, object], options: dict[str, Any], quiet: bool, debug: bool
 ) -> Run[Any]:
-    observer = fitting(quiet, debug or options.get("executor") == "inline")
+    observer = _observer(quiet, debug or options.get("executor") == "inline")
     try:
         with observer:
             return flow.run(inputs=inputs, check=False, observer=observer, **options)
@@ -141,6 +142,22 @@ def _run(
             # Not a task's error, which the run keeps: the flow's own function raised it.
             print_users_traceback(error)
         raise CommandLineError(f"flow {label(flow.name)} raised {type(error).__name__}") from None
+
+
+def _observer(quiet: bool, debug: bool) -> Silence:
+    """Return the observer that fits what standard error is.
+
+    Args:
+        quiet: Nothing is to be said.
+        debug: The terminal must stay free for a debugger.
+    """
+    if quiet:
+        return Silence()
+    if debug or not is_terminal(sys.stderr):
+        return Lines()
+    from liteflow.cli.live import Live  # noqa: PLC0415  rich takes 60 ms, and only terminals need it
+
+    return Live()
 
 
 def _report(run: Run[Any], as_json: bool, quiet: bool) -> None:
