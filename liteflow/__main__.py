@@ -12,16 +12,24 @@ import sys
 
 def main() -> int:
     """Run the command line, and return its exit status."""
+    # Not above: the working directory must have left the search path first.
+    import signal  # noqa: PLC0415
+
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt is signal.default_int_handler:
+        # While modules are being imported Ctrl-C ends us as it ends a C program: there is
+        # nothing to tidy up, and a KeyboardInterrupt would come out as any error they like.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from liteflow.cli.output import prepare_streams  # noqa: PLC0415
+
+    prepare_streams()
+    from liteflow.cli.app import execute  # noqa: PLC0415
+
     try:
-        # Here and not above: Ctrl-C may come while these are being imported.
-        from liteflow.cli.output import prepare_streams  # noqa: PLC0415
-
-        prepare_streams()
-        from liteflow.cli.app import execute  # noqa: PLC0415
-
+        signal.signal(signal.SIGINT, interrupt)
         return execute(sys.argv[1:])
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
 
 
 def _leave_working_directory() -> None:

@@ -28,7 +28,8 @@ def check(survey: Survey, keys: Mapping[Call[Any], str]) -> None:
     checker = _Checker(keys)
     for call in survey.calls:
         for name in survey.missing(call):
-            problem = "is missing; give it in the call, or feed it with >>"
+            problem = "is missing; give it in the call, feed it with >>, or run with "
+            problem += f"inputs={{{f'{keys[call]}.{name}'!r}: ...}}"
             raise ArgumentError(f"{keys[call]}()", name, problem, place(call))
         signature = call._task.signature
         typed = signature.typed

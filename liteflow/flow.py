@@ -224,6 +224,8 @@ class Flow(Generic[P, R]):
     ) -> tuple[dict[str, object], dict[str, object]]:
         """Return values of the flow's parameters, and overrides by `key.parameter`."""
         owner, names = f"flow {self.name}", self.parameters if inputs else {}
+        if not isinstance(inputs, Mapping):
+            raise ArgumentError(owner, None, f"has inputs as a dict by name, not as {shown(inputs)}")
         values, overrides = dict(parameters), dict[str, object]()
         for name, value in inputs.items():
             if not isinstance(name, str):

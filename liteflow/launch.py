@@ -25,6 +25,7 @@ from liteflow.executor.payload import Payload
 from liteflow.executor.process.pool import ProcessExecutor
 from liteflow.executor.thread import ThreadExecutor
 from liteflow.hints import show
+from liteflow.names import checked_name
 from liteflow.run import Run, cause_of
 from liteflow.settings import RunSettings
 from liteflow.store.db import open_store
@@ -63,11 +64,12 @@ def launch(
         script: The file that defines the flow, for the record.
 
     Raises:
-        DefinitionError: Something can't travel to a worker; nothing has run.
+        DefinitionError: Something can't travel to a worker, or the id can't be one; nothing has run.
         StoreError: The store can't be used; what had been committed is in it.
         KeyboardInterrupt: Ctrl-C; all attempts have been ended, and what had finished is kept.
     """
-    session = _Session(dag, settings, run_id or new_run_id(), script)
+    run_id = new_run_id() if run_id is None else checked_name(run_id, "a run", "run_id")
+    session = _Session(dag, settings, run_id, script)
     return session.run(observer)
 
 
@@ -218,7 +220,8 @@ class _Session:
 
 
 def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:500]
+    text = str(error).strip().partition("\n")[0][:500]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,13 @@ _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 _RULE = f"1 to {LONGEST_NAME} characters without '/', control or direction characters"
 
 
-def checked_name(name: object, what: str) -> str:
+def checked_name(name: object, what: str, setting: str = "name") -> str:
     """Return a name in normal form (NFC), so that two names that look alike are one.
 
     Args:
         name: What the user gave.
         what: What the name is for, as an error is to call it: "a task", "a flow".
+        setting: What it was given as.
 
     Raises:
         SettingError: It is no text, or no text that can be a name.
@@ -29,14 +30,14 @@ def checked_name(name: object, what: str) -> str:
     'café'
     """
     if not isinstance(name, str):
-        raise SettingError(what, "name", name, f"text: {_RULE}")
+        raise SettingError(what, setting, name, f"text: {_RULE}")
     if not name.isascii():
         # unicodedata is a library of its own to load, and few need it.
         from unicodedata import normalize  # noqa: PLC0415
 
         name = normalize("NFC", name)
     if not name.strip() or len(name) > LONGEST_NAME or "/" in name or _deceives(name):
-        raise SettingError(what, "name", name, _RULE)
+        raise SettingError(what, setting, name, _RULE)
     return name
 
 

@@ -57,7 +57,7 @@ def _grace(value: Any) -> float:
 
 def _db(value: Any) -> Path | None:
     if value is DEFAULT:
-        return Path(default_db())
+        value = default_db()
     if value is None or value == ":memory:":
         return None
     if isinstance(value, bytes):

@@ -139,7 +139,7 @@ def test_a_failure_is_a_line_and_the_tasks_own_traceback():
     assert told.traceback.endswith("ValueError: no such file\nat all\n")
 
 
-# ruff: noqa: N818  exceptions of users have any names
+
 
 
 class NotFound(Exception):

@@ -86,7 +86,7 @@ STEPS = st.lists(
 )
 
 
-def grow(step: tuple[str, int, int], values: list[tuple[Any, Any]]) -> tuple[Any, Any]:  # noqa: PLR0911  a case a kind
+def grow(step: tuple[str, int, int], values: list[tuple[Any, Any]]) -> tuple[Any, Any]:
     """One more (lazy value, plain value), made of those that are there."""
     kind, m, n = step
     (a, plain_a), (b, plain_b) = values[m % len(values)], values[n % len(values)]

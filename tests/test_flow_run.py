@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -310,6 +312,16 @@ def test_the_file_is_liteflow_db_here_or_where_the_environment_says(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["liteflow.db", "other.db"]
 
 
+def test_the_environment_may_say_that_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LITEFLOW_DB", ":memory:")
+
+    assert etl.run(executor="inline").db is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_input_makes_no_file_and_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LITEFLOW_DB", raising=False)
@@ -318,6 +330,10 @@ def test_bad_input_makes_no_file_and_runs_nothing(tmp_path: Path, monkeypatch: p
         etl.run(inputs={"transform.nope": 1})
     with pytest.raises(LiteflowError):
         etl.run(path=threading.Lock())
+    with pytest.raises(LiteflowError, match="inputs as a dict"):
+        etl.run(inputs=["path"])  # type: ignore[arg-type]
+    with pytest.raises(LiteflowError, match=r"run with inputs=\{'divide.b': ...\}"):
+        Flow("incomplete", divide(1)).run()
 
     assert list(tmp_path.iterdir()) == []
 
@@ -334,6 +350,9 @@ def test_bad_input_makes_no_file_and_runs_nothing(tmp_path: Path, monkeypatch: p
         {"grace": -1},
         {"db": ""},
         {"db": 5},
+        {"run_id": ""},
+        {"run_id": "a\nb"},
+        {"run_id": 5},
     ],
     ids=str,
 )
@@ -367,11 +386,72 @@ def test_the_expression_of_a_flow_may_be_any_nest_and_the_result_has_its_shape()
     assert run.result == {"x": [0, ([{"n": 0}], 5)], "plain": None}
 
 
+@task
+async def wait_for(x: int) -> int:
+    await asyncio.sleep(0)
+    print("waited")
+    return x
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_coroutine_functions_run_also_where_a_loop_runs_already(executor: str) -> None:
+    async def notebook() -> Any:
+        return Flow("f", wait_for(4)).run(db=None, executor=executor)
+
+    run = asyncio.run(notebook())
+
+    assert run.result == 4
+    assert [row.line for row in run.logs()] == ["waited"]
+
+
+def test_ctrl_c_leaves_a_cancelled_run_with_what_had_finished(tmp_path: Path) -> None:
+    def interrupt(value: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Flow("f", divide(4, 2) >> task(interrupt)).run(db=tmp_path / "x.db", executor="inline")
+
+    connection = sqlite3.connect(tmp_path / "x.db")
+    assert connection.execute("SELECT state, error FROM runs").fetchone() == (
+        "cancelled",
+        "KeyboardInterrupt",
+    )
+    states = connection.execute("SELECT key, state FROM tasks ORDER BY key").fetchall()
+    assert states == [("divide", "succeeded"), ("interrupt", "cancelled")]
+
+
+def in_spawned_child() -> bool:
+    """Run a flow in a process that multiprocessing has spawned, whose script is `__mp_main__`."""
+    script = sys.modules["__main__"]
+    made: Any = script.flow_of_script.run(db=None).result
+    return script.__name__ == "__mp_main__" and type(made) is script.Made
+
+
+def test_a_process_that_multiprocessing_has_spawned_runs_flows_of_its_script(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from liteflow import flow, task\n"
+        "class Made: pass\n"
+        "@task\n"
+        "def make() -> Made: return Made()\n"
+        "@flow\n"
+        "def flow_of_script(): return make() >> task(lambda made: made)()\n"
+        "if __name__ == '__main__':\n"
+        "    from test_flow_run import in_spawned_child\n"
+        "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+        "        print(pool.apply(in_spawned_child))\n"
+    )
+
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=30)
+
+    assert done.stdout == "True\n"
+
+
 def test_coroutine_functions_run_too() -> None:
     @task
     async def later(n: int) -> int:
-        import asyncio
-
         await asyncio.sleep(0)
         return n + 1
 

@@ -68,24 +68,30 @@ class Live(Silence):
         """Put the table up."""
         super().started(run_id, flow, keys)
         self._picture.begin(label(flow), label(run_id), keys)
-        self._safely(self._live.start)
+        self._safely(lambda: self._live.start(refresh=True))
         self._ticker.start()
 
     def changed(self, changes: Changes) -> None:
         """Count the changes; say above the table what failed."""
         with self._lock:
             self._picture.tally.apply(changes)
-        for key, (state, attempt) in changes.items():
-            if state in LOUD:
-                self._above(told(key, state, attempt), look(state).style)
+        self._above(
+            Text(told(key, state, attempt), look(state).style)
+            for key, (state, attempt) in changes.items()
+            if state in LOUD
+        )
 
     def lines(self, lines: Written) -> None:
         """Show above the table what tasks have printed."""
-        for key, stream, text in lines:
-            self._above(printed(key, text), "" if stream == "stdout" else "dim")
+        self._above(
+            Text(printed(key, text), "" if stream == "stdout" else "dim") for key, stream, text in lines
+        )
 
-    def _above(self, text: str, style: str) -> None:
-        self._safely(lambda: self._console.print(Text(text, style), soft_wrap=True))
+    def _above(self, lines: Iterable[Text]) -> None:
+        # All at once: each time, the table is taken away and put back.
+        text = Text("\n").join(lines)
+        if text:
+            self._safely(lambda: self._console.print(text, soft_wrap=True))
 
     def _render(self) -> RenderableType:
         with self._lock:

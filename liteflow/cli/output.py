@@ -136,7 +136,7 @@ def table(rows: list[list[str]], wide: int | None, mark: str = ELLIPSIS) -> list
     header = shown[0]
     widths = [max(map(width, column)) for column in zip(*shown, strict=True)]
     room = None if wide is None else wide - 2 * (len(header) - 1)
-    if room is not None and sum(widths) > room and room < NARROWEST * len(header):
+    if room is not None and sum(min(of, NARROWEST) for of in widths) > room:
         return _records(header, shown[1:], wide or 0, mark)
     if room is not None:
         widths = narrowed(widths, room)
@@ -190,6 +190,8 @@ def _records(
     lines: list[list[tuple[str, str]]] = []
     for row in rows:
         for name, cell in zip(header, row, strict=True):
+            if not cell:
+                continue
             room = max(NARROWEST, wide - len(name) - 2)
             lines.append([("", f"{name}: "), (name, _padded(cell, room, mark))])
         lines.append([])

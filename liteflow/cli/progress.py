@@ -29,9 +29,11 @@ SECONDS_BETWEEN_SUMMARIES = 5.0
 LONGEST_LINE = 1000
 
 # These are said however large the run is.
-LOUD = ("failed", "retrying")
+LOUD = frozenset({"failed", "retrying"})
+SAID = LOUD | FINISHED
 
 _SERIAL = re.compile(r"(-\d+|\[\d+\])$")
+_NUMBER = re.compile(r"\d+")
 
 
 class Tally:
@@ -76,12 +78,12 @@ def finished(counts: Counter[str]) -> int:
 
 
 def task_of(key: str) -> str:
-    """Return what the keys of one task have in common.
+    """Return what the keys of one task have in common, as far as keys can tell.
 
-    >>> task_of("transform-2"), task_of("double[17]"), task_of("load")
-    ('transform', 'double', 'load')
+    >>> task_of("transform-2"), task_of("double[17]"), task_of("load_2026_11")
+    ('transform', 'double', 'load_*_*')
     """
-    return _SERIAL.sub("", key) or key
+    return _NUMBER.sub("*", _SERIAL.sub("", key) or key)
 
 
 class Silence:
@@ -135,17 +137,17 @@ class Lines(Silence):
     def changed(self, changes: Changes) -> None:
         """Say what has ended, or how far the run is."""
         self._tally.apply(changes)
-        for key, (state, attempt) in changes.items():
-            if state in LOUD or (state in FINISHED and len(self._tally) <= MANY):
-                complain(told(key, state, attempt))
+        worth = LOUD if len(self._tally) > MANY else SAID
+        said = [told(key, state, n) for key, (state, n) in changes.items() if state in worth]
+        if said:
+            complain("\n".join(said))
         if len(self._tally) > MANY and self._now() - self._said_at >= SECONDS_BETWEEN_SUMMARIES:
             self._said_at = self._now()
             complain(f"{self._tally.finished} of {len(self._tally)}: {tally(self._tally.total)}")
 
     def lines(self, lines: Written) -> None:
         """Show what tasks have printed."""
-        for key, _stream, text in lines:
-            complain(printed(key, text))
+        complain("\n".join(printed(key, text) for key, _stream, text in lines))
 
 
 def told(key: str, state: str, attempt: int) -> str:

@@ -12,6 +12,8 @@ import os
 import stat
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -72,7 +74,10 @@ def load_script(path: Path) -> ModuleType:
     _become_main(module, full)
     try:
         # Not through the import system, which would write a __pycache__ beside the script.
-        exec(loader.source_to_code(code_of, str(full)), module.__dict__)
+        with _runs_refused(path):
+            exec(loader.source_to_code(code_of, str(full)), module.__dict__)
+    except CommandLineError:
+        raise
     except SystemExit as error:
         raise CommandLineError(
             f"{path} ended itself while it was loaded (exit status {label(str(error.code))}); "
@@ -159,6 +164,25 @@ def _become_main(module: ModuleType, path: Path) -> None:
     home = str(Path(__file__).parents[2])
     if home not in sys.path:
         sys.path.append(home)
+
+
+@contextmanager
+def _runs_refused(path: Path) -> Iterator[None]:
+    """Let no flow run while the script is loaded: who asked for a run would get two, who looks one."""
+
+    def refuse(flow: Flow[Any, Any], *_args: object, **_options: object) -> None:
+        raise CommandLineError(
+            f"{path} runs flow {flow.name} while it is loaded; put that under "
+            f'if __name__ == "__main__":, or start the script with python {path}'
+        )
+
+    run = Flow.run
+    changeable: Any = Flow
+    changeable.run = refuse
+    try:
+        yield
+    finally:
+        changeable.run = run
 
 
 def _from_file(frames: TracebackType | None, file: str) -> TracebackType | None:

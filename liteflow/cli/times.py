@@ -38,11 +38,13 @@ def moment(at: float | None) -> str:
 def duration(seconds: float | None) -> str:
     """Return seconds as a person says them.
 
-    >>> duration(0.0421), duration(61.5), duration(7384.0)
-    ('42 ms', '1 min 2 s', '2 h 03 min')
+    >>> duration(0.00012), duration(0.0421), duration(61.5), duration(7384.0)
+    ('0.1 ms', '42 ms', '1 min 2 s', '2 h 03 min')
     """
     if seconds is None:
         return ""
+    if seconds < 0.00095:
+        return f"{seconds * 1000:.1f} ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:

@@ -18,10 +18,6 @@ from liteflow.views.graph import Graph, fold, from_dag, from_run
 from liteflow.views.mermaid import mermaid
 from liteflow.views.text import text
 
-# A folded picture has at most so many nodes and edges, if folding can do that.
-FOLDED_NODES = 30
-FOLDED_EDGES = 60
-
 
 class Format(StrEnum):
     """What a graph can be written as."""
@@ -71,7 +67,7 @@ def register(app: typer.Typer) -> None:
             else _of_run(target, arguments, db)
         )
         if folded:
-            graph = fold(graph, FOLDED_NODES, FOLDED_EDGES)
+            graph = fold(graph)
         elif folded is None and to is Format.mermaid:
             graph = _drawable(graph)
         say(_written(graph, to))
@@ -97,7 +93,7 @@ def _drawable(graph: Graph) -> Graph:
     """What mermaid draws: it refuses a text that is too long or has too many edges."""
     if len(graph.edges) <= mermaid_view.MAX_EDGES and len(mermaid(graph)) <= mermaid_view.MAX_CHARACTERS:
         return graph
-    folded = fold(graph, FOLDED_NODES, FOLDED_EDGES)
+    folded = fold(graph)
     complain(
         f"liteflow: {graph.instances} task instances are too many for mermaid; they are drawn folded, "
         "--no-fold draws each"

@@ -17,7 +17,8 @@ No attrs here: workers import this, and start sooner without.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import copy_context
 from types import GeneratorType, TracebackType
 from typing import Any, NamedTuple
 
@@ -80,9 +81,7 @@ def perform(
     else:
         value = function.fn(*positional)
     if function.is_async:
-        import asyncio  # noqa: PLC0415  start-up: 50 ms that only coroutines need
-
-        value = asyncio.run(value)
+        value = _awaited(value)
     returns = function.returns
     if type(value) is not returns:
         _check_result(function, value)
@@ -117,6 +116,21 @@ def failure_of(error: BaseException, function: Function | None) -> Failure:
 
 
 # --- how -----------------------------------------------------------------------------------
+
+
+def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end in a loop of its own."""
+    import asyncio  # noqa: PLC0415  start-up: 50 ms that only coroutines need
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # Inline in a notebook: this thread's loop is busy running us, and a thread has one loop.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  as above
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, asyncio.run, coroutine).result()
 
 
 def _check_result(function: Function, value: Any) -> None:

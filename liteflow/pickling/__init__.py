@@ -34,7 +34,8 @@ PROTOCOL = 5
 # A script that `liteflow run` loads is `__main__` for its values, but must not run what
 # stands under its `if __name__ == "__main__"`: so that is the name it is told.
 SCRIPT_MODULE = "__liteflow_main__"
-_SCRIPTS = ("__main__", SCRIPT_MODULE)
+# The last is what the script is called in processes that multiprocessing has spawned.
+_SCRIPTS = ("__main__", SCRIPT_MODULE, "__mp_main__")
 
 
 class Packed(NamedTuple):
@@ -353,9 +354,10 @@ _full_classes: tuple[Any, Any] | None = None
 def _cloudpickle() -> Any:
     import cloudpickle  # noqa: PLC0415  start-up: 20 ms that plain data does not need
 
-    script = sys.modules.get(SCRIPT_MODULE)
-    if script is not None and SCRIPT_MODULE not in cloudpickle.list_registry_pickle_by_value():
-        cloudpickle.register_pickle_by_value(script)
+    for name in _SCRIPTS[1:]:
+        script = sys.modules.get(name)
+        if script is not None and name not in cloudpickle.list_registry_pickle_by_value():
+            cloudpickle.register_pickle_by_value(script)
     return cloudpickle
 
 

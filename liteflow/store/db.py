@@ -266,6 +266,8 @@ def _open_in_memory() -> StoreConnection:
 def _version(path: str, parameters: str) -> int:
     connection = sqlite3.connect(f"{uri(path)}?{parameters}", _WAIT_S, isolation_level=None, uri=True)
     try:
+        # In one transaction: another run may be making the store between one question and the next.
+        connection.execute("BEGIN")
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -120,23 +120,21 @@ def from_run(run: RunRow, tasks: Iterable[TaskRow], edges: Iterable[EdgeRow]) ->
     return evolve(graph, run=run.id, state=run.state)
 
 
-def fold(graph: Graph, max_nodes: int, max_edges: int) -> Graph:
-    """Return the graph with no more than so many nodes and edges, if folding can do that.
+def fold(graph: Graph, max_nodes: int = 30, max_edges: int = 60) -> Graph:
+    """Return the graph with task instances of one task drawn as one.
 
-    First the task instances of one task at one depth become one node; if that is still too
-    much (a long chain), all of one task.
+    Those of one task that stand at one depth become one node.  If there still are more nodes
+    or edges than that (a long chain), all of one task do.
 
     >>> nodes = tuple(GraphNode(f"load-{i}", "load") for i in range(9))
-    >>> fold(Graph("etl", nodes, ()), 5, 5).nodes[0].label
+    >>> fold(Graph("etl", nodes, ())).nodes[0].label
     'load ×9'
     """
     depths = graph.depths()
     by_depth = _merged(graph, lambda place: (graph.nodes[place].task, depths[place]))
-    by_task = _merged(graph, lambda place: graph.nodes[place].task)
-    for folded in (graph, by_depth):
-        if len(folded.nodes) <= max_nodes and len(folded.edges) <= max_edges:
-            return folded
-    return by_task
+    if len(by_depth.nodes) <= max_nodes and len(by_depth.edges) <= max_edges:
+        return by_depth
+    return _merged(graph, lambda place: graph.nodes[place].task)
 
 
 def _graph(title: str, nodes: list[GraphNode], edges: Iterable[tuple[str, str, str | None]]) -> Graph:

@@ -193,7 +193,8 @@ def test_an_unknown_run_is_told_with_the_latest_few(look, command, ref):
 def test_an_unknown_task_is_told_with_those_there_are(look):
     done = look("logs", "etl", "extrac")
     assert done.returncode == 2
-    assert "no task instance 'extrac'; it has: extract" in done.stderr
+    assert "run good-1 has no task instance 'extrac'" in done.stderr
+    assert "extract, double, load" in done.stderr
 
 
 def test_arguments_for_a_run_that_is_over_are_refused(look):
@@ -215,7 +216,21 @@ def test_wrong_options_are_told_in_one_line(look, words):
 
 def test_nothing_in_the_folder_is_imported_by_who_merely_looks(history_folder, tmp_path):
     trap = "import pathlib; pathlib.Path('sprung').touch()\n"
-    names = ["yaml", "typer", "rich", "attr", "attrs", "sqlite3", "json", "cloudpickle", "shutil", "difflib"]
+    names = [
+        "yaml",
+        "typer",
+        "rich",
+        "attr",
+        "attrs",
+        "sqlite3",
+        "json",
+        "cloudpickle",
+        "shutil",
+        "difflib",
+        "signal",
+        "enum",
+        "ast",
+    ]
     for name in names:
         (tmp_path / f"{name}.py").write_text(trap)
     shutil.copy(history_folder / "liteflow.db", tmp_path)

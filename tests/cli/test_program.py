@@ -126,7 +126,7 @@ def test_help_shows_the_commands_and_examples(look):
 def test_each_command_has_help_with_examples(look, command):
     done = look(command, "--help")
     assert done.returncode == 0
-    assert f"Examples:\n  liteflow {command}" in done.stdout
+    assert f"  Examples:\n    liteflow {command}" in done.stdout
 
 
 def test_no_command_is_wrong_usage_and_shows_the_help(look):
@@ -157,7 +157,7 @@ def test_the_scaffold_runs_as_it_is(liteflow, folder):
     by_us = liteflow("run", "mine.py", "words=6", "title=3", "transform.scale=2.5")
 
     assert (by_python.returncode, by_python.stderr) == (0, "")
-    assert by_python.stdout == "Hamlet: 8 words, most often 'be'\n"
+    assert by_python.stdout == "counting 10 words\nHamlet: 8 words, most often 'be'\n"
     assert "3: 4 words, most often" in by_us.stdout
     assert "counting 6 words" in liteflow("logs", "latest").stdout
 

@@ -36,7 +36,7 @@ def test_arguments_go_to_the_flow_and_to_its_tasks(liteflow):
 
     assert done.stderr == ""
     run = json.loads(done.stdout)
-    assert run["outputs"]["load"]["value"] == "7: 30.0"
+    assert run["outputs"]["load"]["value"] == "7: 30"
     assert run["state"] == "succeeded"
     assert run["states"] == {"succeeded": 3}
 
@@ -197,6 +197,18 @@ def test_a_script_without_a_flow_says_how_to_make_one(liteflow, folder):
     done = liteflow("run", "none.py")
     assert done.returncode == 2
     assert "has no flow; decorate a function with @flow" in one_line(done.stderr)
+
+
+def test_a_script_that_runs_its_flow_when_it_is_loaded_is_told_what_to_do(liteflow, folder):
+    (folder / "eager.py").write_text(
+        (folder / "etl.py").read_text().partition("if __name__")[0] + "etl.run()\n"
+    )
+
+    for command in ("run", "visualize"):
+        done = liteflow(command, "eager.py")
+        assert done.returncode == 2
+        assert "eager.py runs flow etl while it is loaded" in one_line(done.stderr)
+    assert not (folder / "liteflow.db").exists()
 
 
 def test_a_device_or_a_pipe_is_not_read(liteflow, folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -330,6 +331,32 @@ def marked(mark: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def kill_supervisor(pipe: str) -> None:
+    held = os.open(pipe, os.O_WRONLY)
+    subprocess.Popen(["sh", "-c", "sleep 1000 & sleep 1000"], pass_fds=(held,))
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1000)
+
+
+def test_when_the_supervisor_is_killed_what_tasks_have_started_ends_and_the_run_goes_on(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    killer = Task(kill_supervisor, "killer")(str(pipe))
+
+    run = Flow("unwatched", [killer, sibling(2)]).run(db=tmp_path / "x.db", check=False, max_workers=1)
+
+    assert {key: row.state for key, row in run.tasks.items()} == {"killer": "failed", "sibling": "succeeded"}
+    ((_, outcome, error),) = attempts_of(tmp_path / "x.db", "killer")
+    assert outcome == "lost"
+    assert "supervisor" in error
+    # It ends when nobody holds the other end any more.
+    assert select.select([end], [], [], 5.0)[0] == [end]
+    os.close(end)
 
 
 def test_calls_queued_behind_a_slow_one_run_elsewhere(tmp_path: Path) -> None:

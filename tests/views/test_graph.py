@@ -8,13 +8,13 @@ from hypothesis import given
 from liteflow.views.graph import Graph, GraphEdge, GraphNode, fold
 
 
-def test_a_graph_that_is_small_enough_is_not_folded():
-    graph = layers(2, 2)
-    assert fold(graph, 4, 4) is graph
+def test_where_every_task_is_called_once_there_is_nothing_to_fold():
+    graph = layers(1, 1, 1)
+    assert fold(graph) == graph
 
 
 def test_instances_of_one_task_at_one_depth_become_one_node():
-    folded = fold(layers(20, 100, 1), 10, 10)
+    folded = fold(layers(20, 100, 1))
 
     assert [node.label for node in folded.nodes] == ["t0 ×20", "t1 ×100", "t2-0"]
     assert [(edge.source, edge.target, edge.parameters) for edge in folded.edges] == [
@@ -24,7 +24,7 @@ def test_instances_of_one_task_at_one_depth_become_one_node():
 
 
 def test_a_long_chain_of_one_task_becomes_one_node_without_an_edge_to_itself():
-    folded = fold(chain(1000), 30, 60)
+    folded = fold(chain(1000))
 
     assert [node.count for node in folded.nodes] == [1000]
     assert folded.edges == ()

@@ -34,7 +34,7 @@ def test_of_many_inputs_some_are_named():
 
 
 def test_a_folded_graph_counts():
-    assert text(fold(chain(9), 1, 0)).splitlines()[1] == "  ✓ step ×9   9 succeeded"
+    assert text(fold(chain(9), 1)).splitlines()[1] == "  ✓ step ×9   9 succeeded"
 
 
 @given(graphs())

@@ -87,6 +87,12 @@ class Supervisor:
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to a worker and all of its group."""
+        if self.lost:
+            # Workers have ended with it; what they had started has not.  The number of a
+            # group is nobody else's as long as there is anybody in it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, number)
+            return
         self._writer.send(wire.frame(wire.SIGNAL, (pid, int(number))))
 
     def hear(self) -> None:

@@ -189,6 +189,7 @@ class _Worker:
                 pickling.learn(pickling.Bundle(*bundle) for bundle in body)
             elif kind == wire.SETUP:
                 self._epoch_ns = body["epoch_ns"]
+                # What the library needs later is loaded: from here on a `json.py` of the user's comes first.
                 sys.path[:] = body["path"]
                 sys.argv[:] = body["argv"]
                 sys.modules[pickling.SCRIPT_MODULE] = sys.modules["__main__"]
