@@ -4,8 +4,8 @@
     control thread  control socket: give back what has not started; its end: die with the driver
                     pipes: what a long call prints
 
-A worker is started by exec in a session of its own.  It has two sockets to the driver and
-shares nothing else with anybody but its page, so its death can't hurt another.
+A worker is forked by the supervisor into a session of its own.  It has two sockets to the driver
+and shares nothing else with anybody but its page, so its death can't hurt another.
 """
 
 from __future__ import annotations
