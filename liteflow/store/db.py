@@ -135,18 +135,31 @@ def recognise(path: str) -> int:
         NotAStoreError: It is another application's, or no database.
         NewerStoreError: A newer liteflow wrote it.
     """
-    wal = f"{path}-wal"
-    alone = not os.path.exists(wal) or not os.path.getsize(wal)  # noqa: PTH110, PTH202
     try:
-        if alone:
+        before = _standing(path)
+        if not before[-1]:
             try:
                 return _version(path, "mode=ro&immutable=1")
             except FAULTS:
-                # Someone may just now have begun to write to it; if not, it fails again.
-                pass
+                # With locks it would be read no better, and SQLite would leave its files beside it.
+                if _standing(path) == before:
+                    raise
+                # Someone has just now begun to write to it.
         return _version(path, "mode=ro")
     except FAULTS as error:
         raise explain(error, path) from error
+
+
+def _standing(path: str) -> tuple[int, int, int]:
+    """What changes when somebody writes: the file's size and time, and how much is pending beside it."""
+    wal = f"{path}-wal"
+    pending = os.path.getsize(wal) if os.path.exists(wal) else 0  # noqa: PTH110, PTH202
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        # Taken away just now; SQLite says so.
+        return 0, 0, pending
+    return found.st_size, found.st_mtime_ns, pending
 
 
 def migrate(

@@ -94,6 +94,16 @@ def test_looking_leaves_nothing_beside_a_store_and_changes_nothing(db):
     assert (db.read_bytes(), db.stat().st_mtime_ns) == before
 
 
+def test_a_store_that_was_cut_short_is_told_damaged_and_nothing_is_left_beside_it(db):
+    ended(db)
+    os.truncate(db, db.stat().st_size // 2)
+
+    with pytest.raises(StoreDamagedError):
+        look_at_everything(db)
+
+    assert [path.name for path in db.parent.iterdir()] == [db.name]
+
+
 def test_a_reader_can_write_nothing(db):
     ended(db)
     for prepare in (lambda: None, lambda: killed(db.with_name("killed.db"))):
