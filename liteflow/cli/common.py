@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from liteflow.errors import CommandLineError
 from liteflow.store.history import History
 from liteflow.store.place import default_db
 
@@ -24,7 +25,13 @@ Ref = Annotated[
 
 
 def chosen_db(db: str | None) -> Path:
-    """Return the store file that is meant by `--db`, `LITEFLOW_DB` or neither."""
+    """Return the store file that is meant by `--db`, `LITEFLOW_DB` or neither.
+
+    Raises:
+        CommandLineError: `--db ""`, as of a variable that is not set: no other file is looked into instead.
+    """
+    if db == "":
+        raise CommandLineError("--db names no file; name one, or leave it out")
     return Path(db or default_db())
 
 

@@ -157,6 +157,13 @@ def foreign(folder, kind):
     return path
 
 
+@pytest.mark.parametrize("words", [["runs"], ["show", "latest"], ["visualize", "latest"]])
+def test_an_empty_name_of_a_store_is_not_taken_for_none(look, words):
+    done = look(*words, "--db", "")
+    assert done.returncode == 2
+    assert done.stderr == "liteflow: --db names no file; name one, or leave it out\n"
+
+
 @pytest.mark.parametrize("kind", ["directory", "text", "empty", "garbage", "foreign", "newer"])
 def test_a_file_that_is_no_store_of_ours_is_refused_and_left_as_it_is(liteflow, folder, kind):
     path = foreign(folder, kind)
