@@ -180,7 +180,7 @@ class _Session:
         db = str(self._settings.db) if self._settings.db else None
         failure = RunFailed(self._id, self._dag.name, failures, db)
         first = ending.failures[ending.first_failure]
-        failure.__cause__ = cause_of(first.error, first.traceback, first.exception)
+        failure.__cause__ = cause_of(first.outcome, first.error, first.traceback, first.exception)
         return failure
 
     def _made(self, ending: Ending, failure: RunFailed | None) -> Run[Any]:

@@ -116,15 +116,18 @@ class Run(Mapping[str, Any], Generic[R]):
         return self._cache[index]
 
 
-def cause_of(error: str, traceback: str, exception: bytes | None) -> BaseException:
+def cause_of(outcome: str, error: str, traceback: str, exception: bytes | None) -> BaseException:
     """Rebuild a task's exception, with its traceback from where it ran as its cause.
 
     Args:
+        outcome: How the attempt ended: failed, timed_out, lost.
         error: The exception in one line.
         traceback: Its traceback, as text; empty if there is none (a lost worker).
         exception: Its pickle, if it survived one.
     """
     cause: BaseException = TaskFailedError(error)
+    if outcome == "timed_out":
+        cause = TimeoutError(error.removeprefix("TimeoutError: "))
     if exception is not None:
         try:
             cause = pickling.loads(exception)

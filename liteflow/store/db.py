@@ -15,6 +15,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Final, Literal, TypeVar
 
 from liteflow.errors import (
@@ -198,6 +199,7 @@ def newest(steps: Sequence[Step] = MIGRATIONS) -> int:
     return 1 + len(steps)
 
 
+@cache
 def schema_text() -> str:
     """The SQL that makes the newest schema."""
     with open(os.path.join(os.path.dirname(__file__), "schema.sql"), encoding="utf-8") as file:  # noqa: PTH118, PTH120, PTH123

@@ -318,6 +318,13 @@ def test_a_timeout_ends_the_attempt_and_what_it_has_started(
     ((attempt, outcome, error),) = attempts_of(tmp_path / "x.db", "hang")
     assert (attempt, outcome) == (1, "timed_out")
     assert "0.5 s" in error
+    with pytest.raises(RunFailed) as caught:
+        _ = run.result
+    assert type(caught.value.__cause__) is TimeoutError
+    # The supervisor stays for two seconds, for a next run; all else is gone by then anyway.
+    until = time.monotonic() + 5
+    while marked(mark) and time.monotonic() < until:
+        time.sleep(0.05)
     assert marked(mark) == []
 
 

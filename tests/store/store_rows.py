@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from liteflow.store.db import open_store
+from liteflow.store.db import open_store, schema_text
 from liteflow.store.history import History
 from liteflow.store.journal import Journal, NewRun
 
@@ -85,6 +85,8 @@ def unprivileged(action):
         return action()
     if sys.platform != "linux":
         pytest.skip("as root, all files can be written")
+    # Nobody may perhaps not read the folder that liteflow lies in.
+    schema_text()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

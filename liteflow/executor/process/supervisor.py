@@ -27,7 +27,7 @@ from liteflow.executor.process import wire, worker
 from liteflow.system import death_notice
 
 # With nothing to do for this long, it ends; the next run starts another one.
-IDLE_S = 20.0
+IDLE_S = 2.0
 
 # What the functions of most programs need: cloudpickle if they are the script's own, and if
 # they are a module's, what that module imports of ours.
