@@ -30,6 +30,10 @@ def main() -> int:
         return execute(sys.argv[1:])
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    finally:
+        # It is over but for the worker processes' end, which takes moments: an impatient
+        # second Ctrl-C would only bring a traceback into it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _leave_working_directory() -> None:

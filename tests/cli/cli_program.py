@@ -38,7 +38,7 @@ def fine() -> int:
 
 @task
 def broken(x: int) -> int:
-    print("about to fail", file=sys.stderr)
+    print("about to fail \x1b[2J✗", file=sys.stderr)
     raise ValueError("no such \\x1b[31mthing\\u202e")
 
 @task

@@ -80,7 +80,7 @@ def test_logs_have_time_task_and_stream(look):
     (line,) = look("logs", "bad-1").stdout.splitlines()
     time, key, stream, _, text = line.split(" ", 4)
 
-    assert (key, stream, text) == ("broken", "stderr", "about to fail")
+    assert (key, stream, text) == ("broken", "stderr", r"about to fail \x1b[2J✗")
     assert len(time) == len("04:11:09.123")
 
 
@@ -97,7 +97,7 @@ def test_logs_of_one_task_and_as_json(look):
 
 
 def test_raw_logs_are_the_lines_as_they_were(look):
-    assert look("logs", "etl", "--raw").stdout == "extracting 4\n"
+    assert look("logs", "bad-1", "--raw").stdout == "about to fail \x1b[2J✗\n"
 
 
 @pytest.mark.parametrize(

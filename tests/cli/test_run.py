@@ -87,6 +87,17 @@ def test_classes_of_the_script_are_the_same_in_every_task(liteflow, folder):
     assert run["outputs"]["same"]["value"] is True
 
 
+def test_the_script_is_the_main_module(liteflow, folder):
+    (folder / "main.py").write_text(
+        "import __main__, sys\nfrom liteflow import flow, task\n"
+        "@task\ndef t() -> int:\n    return 1\n"
+        "@flow\ndef f():\n    assert __main__.f is f\n    assert sys.argv == [__main__.__file__]\n"
+        "    return t()\n"
+    )
+    done = liteflow("run", "main.py")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("executor", ["process", "thread", "inline"])
 def test_any_executor_can_be_asked_for(liteflow, executor):
     assert liteflow("run", "etl.py", "--executor", executor, "--max-workers", "1").returncode == 0

@@ -50,6 +50,11 @@ def test_no_letter_of_a_name_can_be_read_as_mermaids_own_notation(graph):
     assert not set(mermaid(graph)) & set("ﬂß`%;@{}$") - {";"}
 
 
+def test_mermaids_own_notation_is_broken_up_even_as_numbers():
+    # It decodes twice: #64258;#176;60#182;#223; came out as a live "<".
+    assert escaped("ﬂ°60¶ßb") == "#64258;#8203;#176;60#182;#8203;#223;b"
+
+
 @pytest.mark.parametrize("name", TRICKY)
 def test_a_name_is_shown_as_it_is(name):
     assert meant(escaped(name)) == (label(name) or "?")
