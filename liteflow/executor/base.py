@@ -52,9 +52,10 @@ class Finished(NamedTuple):
     codec: str
     size: int
     sha256: bytes
+    mac: bytes | None
     preview: str
     exact: int
-    by_value: int
+    code_python: int
     payload: bytes | Large | None
 
 
@@ -136,6 +137,7 @@ class Executor(Protocol):
 
     - Each call taken ends exactly once: finished, failed or returned.
     - Nothing but `close` ever waits.
+    - After `cancel` nothing new is started, and `idle` becomes true some time after the grace.
     - After `close` nothing of it runs any more (threads excepted, which can't be ended).
     """
 
@@ -161,6 +163,25 @@ class Executor(Protocol):
 
     def running(self) -> list[tuple[int, int, int, str]]:
         """For lookers: (node, attempt, started as in Finished, worker) of what runs now."""
+        ...
+
+    def cancel(self, now: float, grace: float) -> list[News]:
+        """Start nothing from here on, and end what runs.
+
+        What was taken and has not started comes back; what runs ends as Failed "cancelled", unless
+        it finishes in spite of it.  Not all of that is in what this returns: the rest is news as
+        any, until `idle`.
+
+        Args:
+            now: Monotonic seconds.
+            grace: Seconds between asking (SIGTERM) and forcing (SIGKILL); 0: at once, also when an
+                earlier call gave more.
+        """
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has no call that is still to end."""
         ...
 
     def close(self) -> None:

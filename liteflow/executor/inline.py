@@ -18,6 +18,7 @@ class InlineExecutor:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._news: list[News] = []
+        self._cancelled = False
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """There is nothing to watch: news is there when `fill` returns."""
@@ -26,7 +27,7 @@ class InlineExecutor:
     def fill(self, lane: Lane) -> None:
         """Run calls, until the driver should have a turn."""
         until = time.monotonic() + _TURN_S
-        while len(lane) and time.monotonic() < until:
+        while len(lane) and not self._cancelled and time.monotonic() < until:
             (call,) = lane.take(1)
             outcome, lines = attempt_here(self._work, call, "inline", KeyboardInterrupt)
             if isinstance(outcome, Finished):
@@ -49,6 +50,16 @@ class InlineExecutor:
     def running(self) -> list[tuple[int, int, int, str]]:
         """Nothing runs while somebody asks."""
         return []
+
+    def cancel(self, now: float, grace: float) -> list[News]:
+        """Run no more; what was run is news."""
+        self._cancelled = True
+        return self.look(now)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was run has been told."""
+        return not self._news
 
     def close(self) -> None:
         """Put the streams back."""

@@ -48,6 +48,7 @@ class ThreadExecutor:
         # the descriptor is another file's by then.
         self._waking = threading.Lock()
         self._open = True
+        self._cancelled = False
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """Threads write a byte when they have done something."""
@@ -67,7 +68,7 @@ class ThreadExecutor:
 
     def fill(self, lane: Lane) -> None:
         """Give each idle thread a call."""
-        while len(lane):
+        while len(lane) and not self._cancelled:
             thread = next((t for t in self._threads if t.call is None), None)
             if thread is None:
                 if len(self._threads) >= self._max_workers:
@@ -84,6 +85,9 @@ class ThreadExecutor:
             self._wake.recv(4096)
         except BlockingIOError:
             return []
+        return self._learn()
+
+    def _learn(self) -> list[News]:
         news = []
         while self._done:
             thread, outcome, lines = self._done.popleft()
@@ -108,23 +112,22 @@ class ThreadExecutor:
             call = thread.call
             if call is None or call.timeout is None or now < thread.started + call.timeout:
                 continue
-            thread.abandoned = True
-            thread.queue.put(None)
-            self._threads.remove(thread)
-            retry_on = self._work.functions[call.function].retry_on
-            failed = Failed(
-                call.node,
-                call.attempt,
-                round(thread.started * 1e6) - self._work.epoch_ns // 1000,
-                round((now - thread.started) * 1e6),
-                "timed_out",
-                f"TimeoutError: ran for over {call.timeout:g} s; its thread can't be ended and goes on",
-                "",
-                None,
-                Exception in retry_on or TimeoutError in retry_on,
-            )
-            news.append(News(thread.name, (), [failed]))
+            news.append(self._abandon(thread, call, now, f"TimeoutError: ran for over {call.timeout:g} s"))
         return news
+
+    def _abandon(self, thread: _Thread, call: Call, now: float, error: str) -> News:
+        """Leave a thread to itself; what it still says is not heard."""
+        thread.abandoned = True
+        thread.queue.put(None)
+        self._threads.remove(thread)
+        started = round(thread.started * 1e6) - self._work.epoch_ns // 1000
+        took = round((now - thread.started) * 1e6)
+        outcome = "cancelled" if self._cancelled else "timed_out"
+        retry_on = self._work.functions[call.function].retry_on
+        retryable = not self._cancelled and (Exception in retry_on or TimeoutError in retry_on)
+        text = f"{error}; its thread can't be ended and goes on in the background"
+        failed = Failed(call.node, call.attempt, started, took, outcome, text, "", None, retryable)
+        return News(thread.name, (), [failed])
 
     def release(self, source: int) -> None:
         """Values are the driver's: nothing to let go of."""
@@ -134,6 +137,20 @@ class ThreadExecutor:
         epoch = self._work.epoch_ns // 1000
         busy = [(t, t.call) for t in self._threads if t.call]
         return [(c.node, c.attempt, round(t.started * 1e6) - epoch, t.name) for t, c in busy]
+
+    def cancel(self, now: float, grace: float) -> list[News]:
+        """Abandon all threads that are at a call; a grace would end none of them sooner."""
+        self._cancelled = True
+        news = self._learn()
+        for thread in list(self._threads):
+            if thread.call is not None:
+                news.append(self._abandon(thread, thread.call, now, "cancelled"))
+        return news
+
+    @property
+    def idle(self) -> bool:
+        """Whether no thread that still counts is at a call."""
+        return not any(thread.call for thread in self._threads)
 
     def close(self) -> None:
         """Let the threads end; those in the middle of a call end after it."""

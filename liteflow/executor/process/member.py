@@ -8,11 +8,27 @@ import signal
 import sys
 from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
 from liteflow.executor.base import Call, Work
 from liteflow.executor.payload import Large
 from liteflow.executor.process import wire
 from liteflow.executor.process.nursery import Hatchling
+
+
+class Condemned(NamedTuple):
+    """A worker is to be ended: why, and what is done next.
+
+    `node` is the call for whose sake (None: whichever runs), `outcome` what becomes of it:
+    timed_out or cancelled.  `signal` is sent at `due` (monotonic seconds); after SIGTERM, SIGKILL
+    is, `grace` seconds later.
+    """
+
+    node: int | None
+    outcome: str
+    due: float
+    signal: signal.Signals
+    grace: float
 
 
 class Member:
@@ -42,7 +58,7 @@ class Member:
         self.sequence = 0
         self.recalled = 0
         self.look_at: float | None = None
-        self.condemned: tuple[int, float] | None = None
+        self.condemned: Condemned | None = None
         self._functions: set[int] = set()
         self._bundles = 0
         self._large: set[int] = set()

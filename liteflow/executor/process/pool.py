@@ -12,6 +12,7 @@ is recalled.
 from __future__ import annotations
 
 import contextlib
+import math
 import selectors
 import signal
 import time
@@ -21,7 +22,7 @@ from liteflow.errors import WorkerStartError
 from liteflow.executor.base import NODE, Call, Failed, Finished, Lane, Line, News, Reaction, Work
 from liteflow.executor.payload import Large
 from liteflow.executor.process import nursery, wire
-from liteflow.executor.process.member import Member, cause_of_death
+from liteflow.executor.process.member import Condemned, Member, cause_of_death
 
 # A message holds about this much work, in seconds, and at most so many calls.
 _MESSAGE_S = 0.004
@@ -37,6 +38,8 @@ _SILENT_S = 0.005
 _SILENT_AND_ALL_BUSY_S = 0.1
 # A killed process is gone within this time, unless the kernel itself is stuck with it.
 _ENDING_S = 5.0
+# A worker that is asked what it has not started answers within this time, or is stuck.
+_ANSWER_S = 0.1
 # Workers that end before they are ready, one after the other, before we give up.
 _FALSE_STARTS = 3
 
@@ -60,6 +63,7 @@ class ProcessExecutor:
         self._expected: dict[int, float] = {}
         self._false_starts = 0
         self._starved = False
+        self._cancelled = False
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """Take the first worker, which is coming up already, or start it."""
@@ -71,7 +75,7 @@ class ProcessExecutor:
 
     def fill(self, lane: Lane) -> None:
         """Give each worker what it has room for, idle ones first."""
-        while len(lane):
+        while len(lane) and not self._cancelled:
             idle = [m for m in self._members if not m.calls and m.condemned is None]
             if idle:
                 # Who was heard last is awake, and has the newest values.
@@ -82,7 +86,7 @@ class ProcessExecutor:
             else:
                 break
         for member in self._members:
-            if not len(lane):
+            if not len(lane) or self._cancelled:
                 break
             if self._has_room(member):
                 self._give(member, lane, idle=1)
@@ -205,7 +209,7 @@ class ProcessExecutor:
             elif kind == wire.NEWS:
                 good, bad, written, unmet = body
                 finished += self._finished(member, good, descriptors)
-                failed += [Failed._make(o) for o in bad if member.calls.pop(o[0], None) is not None]
+                failed += self._failed(member, bad)
                 lines += [Line._make(line) for line in written]
                 returned += [node for node in unmet if member.calls.pop(node, None) is not None]
         member.heard = member.checked = time.monotonic()
@@ -223,7 +227,7 @@ class ProcessExecutor:
         took: dict[int, list[int]] = {}
         for outcome in outcomes:
             done = outcome
-            if done[12] is None:
+            if done[13] is None:
                 done = Finished._make(outcome)._replace(payload=Large(next(waiting), outcome[7]))
             call = calls.pop(done[0] & NODE, None)
             if call is not None:
@@ -241,6 +245,19 @@ class ProcessExecutor:
             self._expected[function] = mean if known is None or mean > known else 0.7 * known + 0.3 * mean
         return finished
 
+    def _failed(self, member: Member, outcomes: list[Failed]) -> list[Failed]:
+        """The failures that are news; one that SIGTERM brought about is what SIGTERM was for."""
+        failed = []
+        for outcome in map(Failed._make, outcomes):
+            call = member.calls.pop(outcome.node, None)
+            if call is not None:
+                condemned = member.condemned
+                asked = condemned is not None and condemned.signal == signal.SIGKILL
+                if asked and condemned is not None and condemned.node in (None, call.node):
+                    outcome = self._ended(call, outcome.started, outcome.took, condemned)  # noqa: PLW2901
+                failed.append(outcome)
+        return failed
+
     def _on_control(self, member: Member, _mask: int) -> list[News]:
         try:
             open_ = member.control_reader.receive()
@@ -255,6 +272,9 @@ class ProcessExecutor:
                     nodes.extend(sent)
             returned += [node for node in nodes if member.calls.pop(node, None) is not None]
         member.heard = time.monotonic()
+        if self._cancelled and member.condemned and member.condemned.signal == signal.SIGTERM:
+            # What it had finished came before this answer.
+            self._carry_out(member, member.heard)
         return [News(member.name, returned=returned)] if returned else []
 
     def _on_death(self, member: Member, _mask: int = 0) -> list[News]:
@@ -276,7 +296,7 @@ class ProcessExecutor:
         said = member.last_words()
         position = member.page.position()
         member.close()
-        if not member.ready:
+        if not member.ready and not self._cancelled:
             self._false_starts += 1
             if self._false_starts >= _FALSE_STARTS:
                 raise WorkerStartError(cause, said)
@@ -285,7 +305,11 @@ class ProcessExecutor:
         lines: list[Line] = []
         call = member.calls.get(running) if running is not None else None
         condemned = member.condemned
-        if call is not None and position is not None and (condemned is None or condemned[0] == call.node):
+        if (
+            call is not None
+            and position is not None
+            and (condemned is None or condemned.node in (None, call.node))
+        ):
             del member.calls[call.node]
             started = (position.started_ns - self._work.epoch_ns) // 1000
             took = (time.monotonic_ns() - position.started_ns) // 1000
@@ -297,13 +321,21 @@ class ProcessExecutor:
         return [*news, News(member.name, (), failed, lines, list(member.calls))]
 
     def _lost(self, call: Call, started: int, took: int, member: Member, cause: str) -> Failed:
-        retryable = Exception in self._work.functions[call.function].retry_on
         if member.condemned is not None:
-            error = f"TimeoutError: ran for over {call.timeout:g} s and was ended"
-            retryable = retryable or TimeoutError in self._work.functions[call.function].retry_on
-            return Failed(call.node, call.attempt, started, took, "timed_out", error, "", None, retryable)
+            return self._ended(call, started, took, member.condemned)
         error = f"its worker process {member.pid} {cause}"
+        retryable = Exception in self._work.functions[call.function].retry_on
         return Failed(call.node, call.attempt, started, took, "lost", error, "", None, retryable)
+
+    def _ended(self, call: Call, started: int, took: int, condemned: Condemned) -> Failed:
+        """The outcome of an attempt that was ended on purpose."""
+        times = call.node, call.attempt, started, took
+        if condemned.outcome == "cancelled":
+            return Failed(*times, "cancelled", "cancelled", "", None, False)
+        retry_on = self._work.functions[call.function].retry_on
+        error = f"TimeoutError: ran for over {call.timeout:g} s and was ended"
+        retryable = Exception in retry_on or TimeoutError in retry_on
+        return Failed(*times, "timed_out", error, "", None, retryable)
 
     def _remove(self, member: Member) -> None:
         assert self._selector is not None
@@ -316,10 +348,10 @@ class ProcessExecutor:
     def look_at(self) -> float | None:
         """The next timeout, kill or recall."""
         times = [m.look_at for m in self._members if m.look_at is not None]
-        times += [m.condemned[1] for m in self._members if m.condemned is not None]
+        times += [m.condemned.due for m in self._members if m.condemned is not None]
         silence = self._silence()
         times += [m.checked + silence for m in self._recallable()]
-        return min(times, default=None)
+        return min((t for t in times if t < math.inf), default=None)
 
     def look(self, now: float) -> list[News]:
         """End what is over its time; recall what is stuck behind a slow call."""
@@ -333,9 +365,9 @@ class ProcessExecutor:
             if position is not None and now - position.started_ns / 1e9 >= silence:
                 member.recall()
         for member in list(self._members):
-            if member.condemned is not None and now >= member.condemned[1]:
-                member.kill()
-                member.condemned = member.condemned[0], now + 3600
+            if member.condemned is not None:
+                if now >= member.condemned.due:
+                    self._carry_out(member, now)
             elif member.look_at is not None and now >= member.look_at:
                 self._check_time(member, now)
         return []
@@ -361,8 +393,45 @@ class ProcessExecutor:
         if now < due:
             member.look_at = due
             return
-        member.condemned = position.node, now + self._grace
-        member.signal(signal.SIGTERM)
+        member.condemned = Condemned(position.node, "timed_out", now, signal.SIGTERM, self._grace)
+        self._carry_out(member, now)
+
+    def _carry_out(self, member: Member, now: float) -> None:
+        """Send a condemned worker its signal, and note what comes next."""
+        condemned = member.condemned
+        if condemned is None:
+            return
+        if self._cancelled and not member.calls:
+            # It has nothing to be ended for; `close` ends it with the others.
+            member.condemned = condemned._replace(due=math.inf)
+            return
+        member.signal(condemned.signal)
+        due = now + condemned.grace if condemned.signal == signal.SIGTERM else math.inf
+        member.condemned = condemned._replace(due=due, signal=signal.SIGKILL)
+
+    def cancel(self, now: float, grace: float) -> list[News]:
+        """Ask workers for what they have not started, and then end those that are at a call."""
+        self._cancelled = True
+        for member in self._members:
+            if not member.calls:
+                continue
+            first = member.condemned is None
+            condemned = member.condemned or Condemned(
+                None, "cancelled", now + _ANSWER_S, signal.SIGTERM, grace
+            )
+            if grace <= 0:
+                condemned = condemned._replace(due=now, signal=signal.SIGKILL)
+            member.condemned = condemned
+            if first:
+                member.recall()
+            if condemned.due <= now:
+                self._carry_out(member, now)
+        return []
+
+    @property
+    def idle(self) -> bool:
+        """Whether no worker has a call."""
+        return not any(member.calls for member in self._members)
 
     # --- the rest --------------------------------------------------------------------------
 
