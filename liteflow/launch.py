@@ -149,9 +149,9 @@ class _Session:
             settings=json.dumps(_plain(asdict(self._settings))),
             result=dag.result.data,
             holes=json.dumps([[hole[0], *map(str, hole[1])] for hole in dag.result.holes]),
-            definitions=[(json.dumps(b.names), b.data) for b in dag.definitions.bundles],
+            definitions=[(json.dumps(b.names), None, b.data) for b in dag.definitions.bundles],
             tasks=[
-                (number, task.name, show(task.signature.returns), policies[number])
+                (number, task.name, show(task.signature.returns), policies[number], None)
                 for number, task in enumerate(plan.tasks)
             ],
         )

@@ -253,7 +253,7 @@ class Driver:
             if not self._is_current(node, done[1]):
                 continue
             row: Row = done
-            payload = done[12]
+            payload = done[13]
             if not isinstance(payload, bytes):
                 payload = self._settled(payload)
                 row = self._stored(done, payload)
@@ -279,7 +279,7 @@ class Driver:
         again = failed.retryable and failed.attempt <= policy.retries
         row = journal.base + node
         how = (failed.attempt, failed.outcome, failed.started, failed.took, worker)
-        journal.attempts([(row, *how, failed.error, failed.traceback, failed.exception)])
+        journal.attempts([(row, *how, failed.error, failed.traceback, None, failed.exception)])
         self._touch()
         key = self._plan.dag.nodes[node].key
         if again:
@@ -355,10 +355,10 @@ class Driver:
         assert payload is not None
         size = done[7]
         if size <= PIECE:
-            return (*done[:12], payload if isinstance(payload, bytes) else payload.read(0, size))
+            return (*done[:13], payload if isinstance(payload, bytes) else payload.read(0, size))
         for seq, start in enumerate(range(0, size, PIECE)):
             self._pieces.append((done[0], seq, payload, start))
-        return (*done[:12], None)
+        return (*done[:13], None)
 
     def _commit_some(self) -> None:
         """Commit; but first, a piece a time, the pieces of large payloads: a row comes after its pieces."""
@@ -394,4 +394,4 @@ class Driver:
         )
 
 
-_NO_VALUE = (None,) * 8
+_NO_VALUE = (None,) * 9

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from liteflow import pickling
@@ -52,6 +53,7 @@ class Plan:
         self._offsets = array("q", [0])
         self._sources = array("i")
         self._inputs: list[str | None] = []
+        self._constants: list[str | None] = []
         self.uses = array("i", bytes(4 * len(dag.nodes)))
         numbers: dict[int, tuple[int, int]] = {}
         for node in dag.nodes:
@@ -67,12 +69,17 @@ class Plan:
         positional = node.task.signature.positional
         if not node.kwargs and not node.after and len(node.args) <= len(positional):
             # Most calls are like this, and the general way takes three times as long.
-            text, sources = "", []
+            text, constants, sources = "", "", []
             for name, argument in zip(positional, node.args, strict=False):
-                if type(argument) is Hole:
+                kind = type(argument)
+                if kind is Hole and not argument.path:
                     sources.append(argument.source)
                     text += f',"{name}":[{argument.source}]'
-                elif type(argument) not in ATOMS:
+                elif kind is int:
+                    constants += f"{name}={argument} "
+                elif kind in ATOMS:
+                    constants += f"{name}={constant_text(argument)} "
+                else:
                     break
             else:
                 if len(sources) < 2 or len(set(sources)) == len(sources):
@@ -80,22 +87,19 @@ class Plan:
                         self.uses[source] += 1
                     self._sources.extend(sources)
                     self._inputs.append(f"{{{text[1:]}}}" if text else None)
+                    self._constants.append(constants or None)
                     self._offsets.append(len(self._sources))
                     return
         self._wire_up_any(node)
 
     def _wire_up_any(self, node: Node) -> None:
-        signature = node.task.signature
-        positional = signature.positional
         feeds: dict[str, list[int]] = {}
-        for position, argument in enumerate(node.args):
+        constants = ""
+        for name, argument in node.arguments():
             if type(argument) not in ATOMS:
-                name = positional[position] if position < len(positional) else str(signature.rest)
                 _feed(feeds, name, argument)
-        if node.kwargs:
-            for name, argument in node.kwargs.items():
-                if type(argument) not in ATOMS:
-                    _feed(feeds, name, argument)
+            if (text := constant_text(argument)) is not None:
+                constants += f"{name}={text} "
         if node.after:
             feeds[""] = list(node.after)
         if feeds:
@@ -107,6 +111,7 @@ class Plan:
             self._inputs.append(_as_json(feeds))
         else:
             self._inputs.append(None)
+        self._constants.append(constants or None)
         self._offsets.append(len(self._sources))
 
     def _add(self, task: Task[..., Any], executor: str) -> tuple[int, int]:
@@ -130,11 +135,12 @@ class Plan:
         """The same of all nodes, in order: what a Schedule is made of."""
         return (self.before(node) for node in range(len(self)))
 
-    def instances(self, base: int) -> Iterator[tuple[int, str, int, str | None]]:
-        """What the journal writes down of each node before the run: (row, key, task, inputs); once."""
+    def instances(self, base: int) -> Iterator[tuple[int, str, int, str | None, str | None]]:
+        """What the journal writes down of each node, once: (row, key, task, inputs, constants)."""
         inputs, self._inputs = self._inputs, []
-        for node, fed in zip(self.dag.nodes, inputs, strict=True):
-            yield base + node.index, node.key, self.task_of[node.index], fed
+        constants, self._constants = self._constants, []
+        for node, fed, fixed in zip(self.dag.nodes, inputs, constants, strict=True):
+            yield base + node.index, node.key, self.task_of[node.index], fed, fixed
 
     def policy(self, node: int) -> Policy:
         """How a node's task is to be run."""
@@ -210,6 +216,26 @@ class Plan:
     def _constants_in(self, node: Node) -> Iterable[int]:
         packed = (a for a in (*node.args, *node.kwargs.values()) if type(a) is Packed)
         return [n for p in packed if (n := self._constant(p)) is not None]
+
+
+def constant_text(argument: Any) -> str | None:
+    """What of an argument is fixed before the run, as a short text; None: nothing is.
+
+    Equal arguments have equal texts, in every process.
+
+    >>> constant_text(2.5), constant_text(Hole(3)), constant_text(Hole(3, (0,)))
+    ('2.5', None, '@(0,)')
+    """
+    kind = type(argument)
+    if kind is str or kind is bytes:
+        # A digest: a password is not to be read in the store.
+        return blake2b(repr(argument).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+    if kind is Hole:
+        return f"@{argument.path!r}".replace(" ", "") if argument.path else None
+    if kind is Packed:
+        paths = "".join([f"@{hole.path!r}".replace(" ", "") for hole in argument.holes if hole.path])
+        return f"#{argument.digest.hex()}{paths}"
+    return repr(argument)
 
 
 def _feed(feeds: dict[str, list[int]], name: str, argument: Any) -> None:

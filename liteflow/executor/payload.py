@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from liteflow import xcom
+from liteflow.signing import PYTHON, Seal
 from liteflow.system import anonymous_file
 
 
@@ -64,7 +65,18 @@ class Payload(NamedTuple):
         return xcom.decode(self.codec, memoryview(bytearray(self.data)))
 
 
-def stored_facts(encoded: xcom.Encoded) -> tuple[str, str, int, bytes, str, int, int]:
-    """What is stored of a value beside its payload, as the store has it (no booleans: they bind slowly)."""
+def stored_facts(
+    encoded: xcom.Encoded, seal: Seal, node: int, attempt: int
+) -> tuple[str, str, int, bytes, bytes | None, str, int, int]:
+    """What is stored of a value beside its payload, as the store has it (no booleans: they bind slowly).
+
+    Args:
+        encoded: The value.
+        seal: Makes its keyed check.
+        node: The number of the task instance in its run.
+        attempt: Which attempt gave it, from 1.
+    """
     type_, codec, size, sha256, preview, exact, by_value, _parts = encoded
-    return type_, codec, size, sha256, preview, 1 if exact else 0, 1 if by_value else 0
+    code_python = PYTHON if by_value else 0
+    mac = seal.value(node, attempt, codec, code_python, type_, size, sha256)
+    return type_, codec, size, sha256, mac, preview, 1 if exact else 0, code_python

@@ -11,11 +11,9 @@ may be used by a forked child.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 from liteflow.errors import (
@@ -28,17 +26,12 @@ from liteflow.errors import (
 )
 from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.place import Identity, StorePath, absolute, prepare
+from liteflow.store.schema import MIGRATIONS, Step, newest, plain, schema_text, statements
 
 APPLICATION_ID: Final = 0x6C69666C  # "lifl"
 MEMORY: Final = ":memory:"
 
 T = TypeVar("T")
-Step = str | Callable[[sqlite3.Connection], None]
-
-# MIGRATIONS[n] makes schema n + 2 of schema n + 1, as SQL or as a function, within a
-# transaction that it leaves open.  `schema.sql` is always the newest: what a step makes of an
-# older file must be the same text, blanks and comments aside (a test holds both together).
-MIGRATIONS: Final[Sequence[Step]] = ()
 
 Durability = Literal["normal", "full"]
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
@@ -173,8 +166,10 @@ def migrate(
         steps: See MIGRATIONS.
         schema: Gives the newest schema's SQL.
     """
-    connection.begin()
     try:
+        # Not to be changed within a transaction.
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.begin()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             _run(connection, (schema or schema_text)())
@@ -192,31 +187,7 @@ def migrate(
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-
-
-def newest(steps: Sequence[Step] = MIGRATIONS) -> int:
-    """The version of the newest schema."""
-    return 1 + len(steps)
-
-
-@cache
-def schema_text() -> str:
-    """The SQL that makes the newest schema."""
-    with open(os.path.join(os.path.dirname(__file__), "schema.sql"), encoding="utf-8") as file:  # noqa: PTH118, PTH120, PTH123
-        return file.read()
-
-
-def statements(script: str) -> Iterator[str]:
-    """Split SQL into its statements.
-
-    >>> list(statements("SELECT 1; -- one;\\nSELECT ';'; "))
-    ['SELECT 1;', " -- one;\\nSELECT ';';"]
-    """
-    start = 0
-    for end in (found.end() for found in re.finditer(";", script)):
-        if sqlite3.complete_statement(script[start:end]):
-            yield script[start:end]
-            start = end
+        connection.execute("PRAGMA foreign_keys = ON")
 
 
 def check_schema(connection: sqlite3.Connection, path: str) -> None:
@@ -241,17 +212,6 @@ def check_schema(connection: sqlite3.Connection, path: str) -> None:
         raise StoreDamagedError(path, f"it holds what liteflow did not put there ({names[:200]})")
     if missing := wanted - found.keys():
         raise StoreDamagedError(path, f"{len(missing)} of its tables and views are missing")
-
-
-def plain(statement: str) -> str:
-    """Reduce SQL to what counts: without comments, the end, and blanks that mean nothing.
-
-    >>> plain("CREATE TABLE a (  -- why\\n  b TEXT\\n);")
-    'create table a(b text)'
-    """
-    text = re.sub(r"--[^\n]*", " ", statement)
-    text = re.sub(r"\s+", " ", text)
-    return re.sub(r" ?([(),]) ?", r"\1", text).strip(" ;").lower()
 
 
 def uri(path: str) -> str:

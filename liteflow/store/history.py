@@ -25,6 +25,7 @@ from liteflow.store.reader import Reader, open_reader
 from liteflow.store.rows import (
     AttemptRow,
     DeclaredRow,
+    DefinitionRow,
     EdgeRow,
     LogRow,
     NodeRow,
@@ -39,6 +40,7 @@ from liteflow.store.rows import (
 __all__ = [
     "AttemptRow",
     "DeclaredRow",
+    "DefinitionRow",
     "EdgeRow",
     "History",
     "LogRow",
@@ -203,10 +205,14 @@ class History:
     def node_payload(self, run_number: int, index: int) -> StoredPayload | None:
         """The same, by the run's number."""
         row_id = (run_number << 32) + index
-        query = "SELECT codec FROM outcome WHERE id = ? AND state IN ('succeeded', 'cached')"
+        query = (
+            "SELECT codec, type, size, sha256, mac, attempt, by_value FROM outcome "
+            "WHERE id = ? AND state IN ('succeeded', 'cached')"
+        )
         if not (found := self._reader.rows(query, (row_id,))):
             return None
-        return StoredPayload(str(found[0][0]), b"".join(self.node_pieces(run_number, index)))
+        codec, *facts = found[0]
+        return self._made(StoredPayload, (codec, b"".join(self.node_pieces(run_number, index)), *facts))
 
     def node_pieces(self, run_number: int, index: int) -> Iterator[bytes]:
         """Yield the bytes of a value in pieces, so that a large one need not be held twice.
@@ -242,23 +248,24 @@ class History:
         query = "SELECT number, name, returns, policy FROM task WHERE run = ? ORDER BY number"
         return [self._made(DeclaredRow, row) for row in self._reader.rows(query, (self._number(run_id),))]
 
-    def definitions(self, run_id: str) -> list[tuple[tuple[str, ...], bytes]]:
-        """Return the definitions of the script's classes: (qualified names, pickle)."""
+    def definitions(self, run_id: str) -> list[DefinitionRow]:
+        """Return the definitions of the script's classes."""
         number, found = self._number(run_id), []
-        for (names,) in self._reader.rows("SELECT names FROM definition WHERE run = ?", (number,)):
+        for names, mac in self._reader.rows("SELECT names, mac FROM definition WHERE run = ?", (number,)):
             query = "SELECT payload FROM definition WHERE run = ? AND names = ?"
             data = self._reader.bytes_of(query, (number, names))
-            found.append((self._names(names), data or b""))
+            found.append(DefinitionRow(self._names(names), mac, data or b""))
         return found
 
     def recipe(self, run_id: str) -> Recipe:
         """Return what the run was made of."""
         number = self._number(run_id)
-        ((holes,),) = self._reader.rows("SELECT holes FROM run WHERE number = ?", (number,))
+        ((holes, seal),) = self._reader.rows("SELECT holes, seal FROM run WHERE number = ?", (number,))
         return Recipe(
             arguments=self._reader.bytes_of("SELECT arguments FROM run WHERE number = ?", (number,)),
             result=self._reader.bytes_of("SELECT result FROM run WHERE number = ?", (number,)),
             holes=holes,
+            seal=seal,
             definitions=tuple(self.definitions(run_id)),
         )
 
@@ -356,6 +363,7 @@ ORDER BY l.seq"""
 
 _KINDS: dict[str, frozenset[type]] = {
     "str": frozenset({str}),
+    "bytes": frozenset({bytes}),
     "int": frozenset({int}),
     "bool": frozenset({int}),
     "float": frozenset({int, float}),

@@ -29,15 +29,15 @@ Row = tuple[object, ...]
 # A file that was removed or replaced is noticed within so many seconds.
 LOOK_EVERY_S: Final = 1.0
 
-_RUN = "INSERT INTO run VALUES (NULL, ?, ?, 'running', ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?)"
-_DEFINITION = "INSERT OR IGNORE INTO definition VALUES (?, ?, ?)"
-_TASK = "INSERT INTO task VALUES (?, ?, ?, ?, ?)"
-_INSTANCE = "INSERT INTO instance VALUES (? + ?, ?, ?, ?)"
+_RUN = "INSERT INTO run VALUES (NULL, ?, ?, 'running', ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DEFINITION = "INSERT OR IGNORE INTO definition VALUES (?, ?, ?, ?)"
+_TASK = "INSERT INTO task VALUES (?, ?, ?, ?, ?, ?)"
+_INSTANCE = "INSERT INTO instance VALUES (? + ?, ?, ?, ?, ?)"
 # No OR REPLACE: an outcome that has been committed never changes (see `forget`).
-_OUTCOME = "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_OUTCOME = "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # The same without what all that succeeded have in common: to bind a NULL costs more than to write it.
-_SUCCESS = "INSERT INTO outcome VALUES (?, 'succeeded', ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
-_ATTEMPT = "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SUCCESS = "INSERT INTO outcome VALUES (?, 'succeeded', ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ATTEMPT = "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LOG = "INSERT INTO log (id, attempt, at, stream, line) VALUES (?, ?, ?, ?, ?)"
 _RUNNING = "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?)"
 _NOT_RUNNING = "DELETE FROM running WHERE id = ?"
@@ -54,8 +54,9 @@ _ORPHANS = (
 class NewRun(NamedTuple):
     """What is written down of a run when it begins; times are microseconds since 1970, UTC.
 
-    `arguments`, `settings` and `holes` are JSON, `arguments` of previews only.  `definitions`
-    are (names as JSON, pickle), `tasks` are (number, name, declared type, policy as JSON).
+    `arguments`, `settings` and `holes` are JSON, `arguments` of previews only.  `seal` is the keyed
+    check of the run's own bytes.  `definitions` are (names as JSON, keyed check, pickle), `tasks` are
+    (number, name, declared type, policy as JSON, fingerprint of the code).
     """
 
     id: str
@@ -67,10 +68,11 @@ class NewRun(NamedTuple):
     python: str | None = None
     settings: str | None = None
     holes: str | None = None
+    seal: bytes | None = None
     result: bytes | None = None
     packed_arguments: bytes | None = None
-    definitions: Sequence[tuple[str, bytes]] = ()
-    tasks: Sequence[tuple[int, str, str | None, str | None]] = ()
+    definitions: Sequence[tuple[str, bytes | None, bytes]] = ()
+    tasks: Sequence[tuple[int, str, str | None, str | None, str | None]] = ()
 
 
 class Journal:
@@ -87,8 +89,9 @@ class Journal:
 
     >>> from liteflow.store.db import open_store
     >>> journal = Journal(open_store(None))
-    >>> journal.begin(NewRun("run-1", "etl", 0, 0, tasks=[(0, "load", "int", None)]), [(0, "load", 0, None)])
-    >>> value = ("int", "pickle", 5, bytes(32), "42", 1, 0, b"12345")
+    >>> run = NewRun("run-1", "etl", 0, 0, tasks=[(0, "load", "int", None, None)])
+    >>> journal.begin(run, [(0, "load", 0, None, None)])
+    >>> value = ("int", "pickle", 5, bytes(32), None, "42", 1, 0, b"12345")
     >>> journal.outcomes([(journal.base + 0, "succeeded", 1, 10, 20, "worker-1", None, *value)])
     >>> journal.end("succeeded", 1_000_000, None)
     >>> journal.connection.execute("SELECT key, state, ended_at FROM tasks").fetchall()
@@ -116,14 +119,14 @@ class Journal:
 
         Args:
             run: The run.
-            instances: (index, key, task, inputs) of each task instance.
+            instances: (index, key, task, inputs, constants) of each task instance.
 
         Raises:
             RunExistsError: There is a run of this id.
             StoreError: It can't be written; nothing of it was.
         """
         connection = self.connection
-        columns = run[:11]
+        columns = run[:12]
         number = 0
 
         def write() -> None:
@@ -153,12 +156,12 @@ class Journal:
     # --- what is put waits for `commit` ----------------------------------------------------
 
     def instances(self, rows: Sequence[Row]) -> None:
-        """Task instances that came later: (index, key, task, inputs)."""
+        """Task instances that came later: (index, key, task, inputs, constants)."""
         base = self.base
         self._put(_INSTANCE, [(base, *row) for row in rows])
 
-    def definitions(self, rows: Sequence[tuple[str, bytes]]) -> None:
-        """Definitions of the main script's classes: (names as JSON, pickle); those known stay."""
+    def definitions(self, rows: Sequence[tuple[str, bytes | None, bytes]]) -> None:
+        """Definitions of the script's classes: (names as JSON, keyed check, pickle); those known stay."""
         self._put(_DEFINITION, [(self.number, *row) for row in rows])
 
     def outcomes(self, rows: Sequence[Row]) -> None:
@@ -170,7 +173,7 @@ class Journal:
     def successes(self, rows: Sequence[Row]) -> None:
         """The same for those that succeeded, quicker: rows of the table without `state` and `error`.
 
-        Let `exact` and `by_value` be 0 or 1: sqlite3 takes three times as long for a bool.
+        Let `exact` be 0 or 1: sqlite3 takes three times as long for a bool.
         """
         if self._noted:
             self._stopped(rows)

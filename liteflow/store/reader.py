@@ -24,9 +24,10 @@ from liteflow.errors import (
     StoreSlowError,
     StoreUnreadableError,
 )
-from liteflow.store.db import StoreConnection, check_schema, newest, recognise, uri
+from liteflow.store.db import StoreConnection, check_schema, recognise, uri
 from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.place import Identity, StorePath, absolute, check_readable
+from liteflow.store.schema import newest
 
 T = TypeVar("T")
 Row = tuple[Any, ...]

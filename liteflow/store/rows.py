@@ -75,8 +75,9 @@ class AttemptRow:
 class XComRow:
     """What is known of a value without reading it.
 
-    `size` is that of its bytes; `exact` says that the preview is its JSON, whole; `by_value`
-    that it holds code, which only the same Python minor version can read.
+    `size` is that of its bytes; `exact` says that the preview is its JSON, whole;
+    `code_python` which Python's code it holds, which no other minor version can read: 311 for
+    3.11, 0 if it holds none.
     """
 
     run_id: str
@@ -87,7 +88,7 @@ class XComRow:
     sha256: str
     preview: str
     exact: bool = field(converter=bool)
-    by_value: bool = field(converter=bool)
+    code_python: int
 
 
 @frozen
@@ -125,20 +126,39 @@ class DeclaredRow:
 
 @frozen
 class StoredPayload:
-    """The bytes of a value, and how to read them."""
+    """The bytes of a value, how to read them, and what its keyed check covers (see XComRow)."""
 
     codec: str
+    data: bytes
+    type: str
+    size: int
+    sha256: bytes
+    mac: bytes | None
+    attempt: int
+    code_python: int
+
+
+@frozen
+class DefinitionRow:
+    """Classes of the script that are defined together: their qualified names, keyed check and pickle."""
+
+    names: tuple[str, ...]
+    mac: bytes | None
     data: bytes
 
 
 @frozen
 class Recipe:
-    """What a run was made of, as bytes: its arguments, and the expression that makes its result."""
+    """What a run was made of, as bytes: its arguments, and the expression that makes its result.
+
+    `seal` is the keyed check of these and of `holes`.
+    """
 
     arguments: bytes | None
     result: bytes | None
     holes: str | None
-    definitions: tuple[tuple[tuple[str, ...], bytes], ...]
+    seal: bytes | None
+    definitions: tuple[DefinitionRow, ...]
 
 
 @frozen

@@ -27,16 +27,40 @@ CREATE TABLE run (
     python TEXT,
     settings TEXT,                   -- JSON
     holes TEXT,                      -- JSON: what stands in the places of `result`
+    seal BLOB,                       -- keyed check of the run's own blobs
     result BLOB,                     -- the flow's expression, packed
     arguments BLOB                   -- the flow's arguments, packed
 ) STRICT;
 
 CREATE INDEX run_flow ON run (flow);
 
+-- Runs that are going on, or were when their driver died: few, however many runs there are.
+CREATE INDEX run_running ON run (number) WHERE state = 'running';
+
+-- Each driver that has driven a run.  The one with the highest token has its lease, unless it has ended.
+CREATE TABLE session (
+    run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    token INTEGER NOT NULL,          -- 1, 2, ...: the fencing token
+    owner TEXT NOT NULL,             -- random: no two sessions share one
+    host TEXT NOT NULL,
+    boot TEXT NOT NULL,              -- id of the machine's boot; '' unknown, as below
+    namespace INTEGER NOT NULL,      -- of process ids; 0 unknown
+    pid INTEGER NOT NULL,
+    process_started INTEGER NOT NULL, -- clock ticks since the boot; 0 unknown
+    since INTEGER NOT NULL,
+    beat INTEGER NOT NULL,           -- the last sign of life, by a clock that runs since the boot
+    beat_at INTEGER NOT NULL,        -- the same, since 1970
+    ended_at INTEGER,
+    python TEXT,
+    key_id TEXT,                     -- which key its keyed checks are made with; NULL: none
+    PRIMARY KEY (run, token)
+) STRICT, WITHOUT ROWID;
+
 -- Classes of the main script, by value; those that need each other are one row.
 CREATE TABLE definition (
     run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
     names TEXT NOT NULL,             -- JSON: their qualified names
+    mac BLOB,                        -- keyed check; NULL, here as below: there was no key
     payload BLOB NOT NULL,
     PRIMARY KEY (run, names)
 ) STRICT;
@@ -48,6 +72,7 @@ CREATE TABLE task (
     name TEXT NOT NULL,
     returns TEXT,                    -- its declared type
     policy TEXT,                     -- JSON
+    code TEXT,                       -- fingerprint of its code
     PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -55,7 +80,8 @@ CREATE TABLE instance (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
     task INTEGER NOT NULL,           -- task.number
-    inputs TEXT                      -- JSON: parameter -> indexes of sources; "" only orders
+    inputs TEXT,                     -- JSON: parameter -> indexes of sources; "" only orders
+    constants TEXT                   -- fingerprint of its other arguments; NULL: it has none
 ) STRICT;
 
 -- How a task instance ended, and its XCom if it succeeded.
@@ -71,9 +97,10 @@ CREATE TABLE outcome (
     codec TEXT,
     size INTEGER,                    -- of the payload, in bytes
     sha256 BLOB,                     -- of the payload
+    mac BLOB,                        -- keyed check of the value
     preview TEXT,
     exact INTEGER,                   -- 1: the preview is the value's JSON, whole
-    by_value INTEGER,                -- 1: the payload holds code, bound to the Python version
+    by_value INTEGER,                -- the Python whose code the payload holds, 311 for 3.11; 0: none
     payload BLOB                     -- NULL: it lies in `chunk`
 ) STRICT;
 
@@ -95,6 +122,7 @@ CREATE TABLE attempt (
     worker TEXT,
     error TEXT,
     traceback TEXT,
+    mac BLOB,                        -- keyed check of the exception
     exception BLOB,                  -- its pickle, if it survived one
     PRIMARY KEY (id, attempt)
 ) STRICT;
@@ -127,6 +155,7 @@ SELECT
     CASE
         WHEN o.id IS NOT NULL THEN o.state
         WHEN r.ended_at IS NOT NULL THEN 'cancelled'
+        WHEN r.state = 'interrupted' THEN 'pending'
         WHEN n.id IS NOT NULL THEN 'running'
         WHEN EXISTS (SELECT 1 FROM attempt WHERE attempt.id = i.id) THEN 'retrying'
         ELSE 'pending'

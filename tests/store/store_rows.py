@@ -26,15 +26,15 @@ def begun(path, keys=("load", "double", "total"), *, run_id="run-1", flow="etl",
 
 
 def begin(journal, keys=("load", "double", "total"), *, run_id="run-1", flow="etl", inputs=(), **more):
-    run = NewRun(run_id, flow, START, START, **{"tasks": [(0, "step", "int", "{}")], **more})
+    run = NewRun(run_id, flow, START, START, **{"tasks": [(0, "step", "int", "{}", None)], **more})
     fed = [*inputs, *[None] * (len(keys) - len(inputs))]
-    journal.begin(run, [(index, key, 0, fed[index]) for index, key in enumerate(keys)])
+    journal.begin(run, [(index, key, 0, fed[index], None) for index, key in enumerate(keys)])
 
 
 def succeeded(row_id, payload=b"12345", *, preview="42", attempt=1, started=10, took=20):
     """The outcome of a task instance that gave a value."""
     size, digest = len(payload), hashlib.sha256(payload).digest()
-    value = ("int", "pickle", size, digest, preview, 1, 0, payload)
+    value = ("int", "pickle", size, digest, None, preview, 1, 0, payload)
     return (row_id, "succeeded", attempt, started, took, "process-1", None, *value)
 
 
@@ -50,13 +50,13 @@ def success(row_id, payload=b"12345"):
 
 
 def failed(row_id, state="failed", *, attempt=1, error="ValueError: no", started=10, took=20):
-    return (row_id, state, attempt, started, took, "process-1", error, *[None] * 8)
+    return (row_id, state, attempt, started, took, "process-1", error, *[None] * 9)
 
 
 def tried(row_id, attempt=1, outcome="failed", *, error="ValueError: no", started=10, took=20):
     """An attempt that gave no value."""
     times = (started, took)
-    return (row_id, attempt, outcome, *times, "process-1", error, "Traceback ...", b"exception")
+    return (row_id, attempt, outcome, *times, "process-1", error, "Traceback ...", None, b"exception")
 
 
 def states(db, run_id="run-1"):

@@ -15,7 +15,7 @@ from liteflow import store
 from liteflow.errors import NoSuchRunError, StoreDamagedError
 from liteflow.store import history as history_module
 from liteflow.store.db import open_store
-from liteflow.store.history import DeclaredRow, EdgeRow, History, NodeRow
+from liteflow.store.history import DeclaredRow, DefinitionRow, EdgeRow, History, NodeRow
 from liteflow.store.journal import Journal
 
 INPUTS = (None, '{"x":[0]}', '{"values":[0,1],"":[1]}')
@@ -172,7 +172,7 @@ def test_xcoms_tell_of_values_without_them(journal, look):
     (xcom,) = look().xcoms("run-1")
     assert (xcom.key, xcom.type, xcom.codec, xcom.size, xcom.preview) == ("load", "int", "pickle", 5, "42")
     assert xcom.sha256 == "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
-    assert (xcom.exact, xcom.by_value) == (True, False)
+    assert (xcom.exact, xcom.code_python) == (True, 0)
 
 
 def test_lines_come_as_they_came_and_from_where_one_was(journal, look, monkeypatch):
@@ -296,14 +296,14 @@ def test_what_a_run_was_made_of_is_given_back(db):
         holes="[[0]]",
         result=b"template",
         packed_arguments=big,
-        definitions=[('["A", "B"]', b"classes")],
+        definitions=[('["A", "B"]', b"mac", b"classes")],
     )
     journal.close()
 
     with History(db) as history:
         recipe, run = history.recipe("run-1"), history.find_run("run-1")
     assert (recipe.arguments, recipe.result, recipe.holes) == (big, b"template", "[[0]]")
-    assert recipe.definitions == ((("A", "B"), b"classes"),)
+    assert recipe.definitions == (DefinitionRow(("A", "B"), b"mac", b"classes"),)
     assert (run.arguments_text, run.script, run.python) == ('{"x": "1"}', "/home/a/etl.py", "3.11.7")
     assert run.settings == '{"executor": "process"}'
 
@@ -444,7 +444,7 @@ class Bomb:
 
 def test_a_look_at_everything_unpickles_nothing(db):
     bomb = pickle.dumps(Bomb())
-    journal = begun(db, result=bomb, packed_arguments=bomb, definitions=[('["A"]', bomb)])
+    journal = begun(db, result=bomb, packed_arguments=bomb, definitions=[('["A"]', None, bomb)])
     journal.attempts([(*tried(journal.base + 1)[:-1], bomb)])
     journal.outcomes([succeeded(journal.base, bomb)])
     journal.end("succeeded", START, None)

@@ -64,7 +64,7 @@ def test_lists_handed_over_stay_their_owners(db, journal):
 
 
 def test_task_instances_may_come_later(db, journal):
-    journal.instances([(3, "late", 0, '{"x":[0]}')])
+    journal.instances([(3, "late", 0, '{"x":[0]}', None)])
     journal.outcomes([succeeded(journal.base + 3)])
     journal.commit()
 
@@ -92,7 +92,7 @@ def test_a_second_run_of_one_id_is_refused_and_leaves_no_trace(db, journal):
 
 def test_a_run_whose_beginning_is_interrupted_has_not_begun(db, journal):
     def interrupted():
-        yield (0, "a", 0, None)
+        yield (0, "a", 0, None, None)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -104,12 +104,15 @@ def test_a_run_whose_beginning_is_interrupted_has_not_begun(db, journal):
 
 
 def test_definitions_may_come_again(db, journal):
-    journal.definitions([('["A"]', b"1")])
-    journal.definitions([('["A"]', b"2"), ('["B", "C"]', b"3")])
+    journal.definitions([('["A"]', None, b"1")])
+    journal.definitions([('["A"]', None, b"2"), ('["B", "C"]', None, b"3")])
     journal.commit()
 
     with History(db) as history:
-        assert history.definitions("run-1") == [(("A",), b"1"), (("B", "C"), b"3")]
+        assert [(row.names, row.data) for row in history.definitions("run-1")] == [
+            (("A",), b"1"),
+            (("B", "C"), b"3"),
+        ]
 
 
 # --- an outcome is for good ----------------------------------------------------------------

@@ -22,6 +22,7 @@ from liteflow.store import db as store_db
 from liteflow.store import place
 from liteflow.store.db import migrate, open_store, plain, schema_text, statements
 from liteflow.store.history import History
+from liteflow.store.schema import MIGRATIONS
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -54,7 +55,7 @@ def test_a_store_says_what_it_is(db):
     open_store(db).close()
 
     assert rows(db, "PRAGMA application_id") == [(0x6C69666C,)]
-    assert rows(db, "PRAGMA user_version") == [(1,)]
+    assert rows(db, "PRAGMA user_version") == [(store_db.newest(),)]
     assert rows(db, "PRAGMA journal_mode") == [("wal",)]
     assert rows(db, "PRAGMA integrity_check") == [("ok",)]
     tables = "SELECT strict FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -138,7 +139,7 @@ def test_an_empty_file_of_ours_becomes_a_store_for_us_only(db):
     open_store(db).close()
 
     assert mode_of(db) == 0o600
-    assert rows(db, "PRAGMA user_version") == [(1,)]
+    assert rows(db, "PRAGMA user_version") == [(store_db.newest(),)]
 
 
 def test_a_store_whose_making_was_broken_off_is_made_anew(db):
@@ -444,33 +445,33 @@ STEP = "ALTER TABLE run ADD COLUMN host TEXT; UPDATE run SET host = 'here; -- th
 def test_a_step_changes_what_is_there_and_the_version(db):
     begun(db).close()
     connection = open_store(db)
-    migrate(connection, (STEP, lambda one: one.execute("CREATE TABLE extra (a)")))
+    migrate(connection, (*MIGRATIONS, STEP, lambda one: one.execute("CREATE TABLE extra (a)")))
     connection.close()
 
     assert rows(db, "SELECT id, host FROM run") == [("run-1", "here; -- there")]
-    assert rows(db, "PRAGMA user_version") == [(3,)]
+    assert rows(db, "PRAGMA user_version") == [(store_db.newest() + 2,)]
     assert rows(db, "SELECT count(*) FROM extra") == [(0,)]
 
 
 def test_steps_that_were_taken_are_not_taken_again(db):
     connection = open_store(db)
-    migrate(connection, (STEP,))
-    migrate(connection, (STEP,))
-    migrate(connection, (STEP, "CREATE TABLE extra (a);"))
+    migrate(connection, (*MIGRATIONS, STEP))
+    migrate(connection, (*MIGRATIONS, STEP))
+    migrate(connection, (*MIGRATIONS, STEP, "CREATE TABLE extra (a);"))
     connection.close()
 
-    assert rows(db, "PRAGMA user_version") == [(3,)]
+    assert rows(db, "PRAGMA user_version") == [(store_db.newest() + 2,)]
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(db):
     begun(db).close()
     connection = open_store(db)
     with pytest.raises(sqlite3.OperationalError):
-        migrate(connection, (STEP, "CREATE TABLE extra (a); CREATE TABLE run (a);"))
+        migrate(connection, (*MIGRATIONS, STEP, "CREATE TABLE extra (a); CREATE TABLE run (a);"))
     assert not connection.in_transaction
     connection.close()
 
-    assert rows(db, "PRAGMA user_version") == [(1,)]
+    assert rows(db, "PRAGMA user_version") == [(store_db.newest(),)]
     assert "host" not in [name for _, name, *_ in rows(db, "PRAGMA table_info(run)")]
     open_store(db).close()
 

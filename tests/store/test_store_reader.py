@@ -277,7 +277,7 @@ def test_a_schema_is_known_by_what_it_means_not_by_its_blanks(db):
     connection.executescript(
         schema_text().replace("    ", "\t").replace("CREATE TABLE meta (", "CREATE TABLE meta (  -- other\n")
     )
-    connection.executescript("PRAGMA application_id = 0x6C69666C; PRAGMA user_version = 1")
+    connection.executescript("PRAGMA application_id = 0x6C69666C; PRAGMA user_version = 2")
     connection.close()
 
     look_at_everything(db)
@@ -325,7 +325,7 @@ def forge(db, statement):
     ],
 )
 def test_a_file_that_holds_what_it_should_not_is_refused(db, statement):
-    ended(db, inputs=[None, '{"x":[0]}', '{"x":[0]}'], definitions=[('["A"]', b"a")])
+    ended(db, inputs=[None, '{"x":[0]}', '{"x":[0]}'], definitions=[('["A"]', None, b"a")])
     look_at_everything(db)
     forge(db, statement)
 
