@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 from liteflow import hints
 from liteflow.errors import ArrowError, LazyAttributeError, LookedInsideError, SettingError, shown
 from liteflow.names import checked_name
+from liteflow.uses import OPERATORS, USES
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -312,8 +313,7 @@ def _join(left: Any, right: Any) -> Any:
 
 def _target(item: Any) -> Call[Any]:
     if not isinstance(item, Joint):
-        remedy = "use a list to fan out" if isinstance(item, tuple) else "on the right go calls of tasks"
-        raise ArrowError(f"{_named(item)} stands on the right of >>", remedy)
+        raise ArrowError(f"{_named(item)} stands on the right of >>", _instead_on_the_right(item))
     lazy = item._lazy()
     if not isinstance(lazy, Call):
         problem = f"{repr_of(lazy)} takes no arguments: it is a part of a result"
@@ -321,14 +321,28 @@ def _target(item: Any) -> Call[Any]:
     return lazy
 
 
+def _instead_on_the_right(item: Any) -> str:
+    if isinstance(item, tuple):
+        return "use a list to fan out"
+    if getattr(item, "_is_flow", False):
+        return f"a flow takes its parameters in a call: {item.name}(...)"
+    if callable(item) and not isinstance(item, type):
+        return "on the right go calls of tasks, and task(...) makes a function one"
+    return "on the right go calls of tasks"
+
+
+def _instead_on_the_left(item: Any) -> str:
+    if getattr(item, "_is_flow", False):
+        return f"call the flow: {item.name}(...)"
+    return "give plain values as arguments, like task(value)"
+
+
 def _source(left: Any) -> Any:
     """Return the left side with bare tasks called: a lazy value, a list or a tuple."""
     if isinstance(left, Joint):
         return left._lazy()
     if not isinstance(left, list | tuple):
-        raise ArrowError(
-            f"{_named(left)} stands on the left of >>", "give plain values as arguments, like task(value)"
-        )
+        raise ArrowError(f"{_named(left)} stands on the left of >>", _instead_on_the_left(left))
     if not left:
         raise ArrowError("there is nothing to the left of >>", f"the {type(left).__name__} is empty")
     kind = tuple if isinstance(left, tuple) else list
@@ -390,47 +404,6 @@ def _named(item: Any) -> str:
 
 # --- what a flow can't do with a value that is not there ------------------------------------
 
-_INSIDE = "do this inside a task"
-_USES: dict[str, tuple[str, str]] = {
-    "__bool__": ("is neither true nor false", "decide inside a task"),
-    "__len__": ("has no length", "take its len() inside a task"),
-    "__contains__": ("can't be searched", "search it inside a task"),
-    "__str__": ("has no text", "format it inside a task (repr() shows the lazy value itself)"),
-    "__format__": ("has no text", "format it inside a task ({x!r} shows the lazy value itself)"),
-    "__call__": ("can't be called", "call it inside a task"),
-    "__await__": ("can't be awaited", "pass it on: the task that gets it gets the value"),
-    "__aiter__": ("can't be iterated", "iterate over it inside a task"),
-    "__enter__": ("can't be used in a with statement", "use it inside a task"),
-    "__exit__": ("can't be used in a with statement", "use it inside a task"),
-    "__aenter__": ("can't be used in a with statement", "use it inside a task"),
-    "__aexit__": ("can't be used in a with statement", "use it inside a task"),
-    "__setitem__": ("can't be changed", "make the changed value in a task"),
-    "__delitem__": ("can't be changed", "make the changed value in a task"),
-    "__bytes__": ("has no bytes", _INSIDE),
-    "__reversed__": ("can't be reversed", _INSIDE),
-    "__fspath__": ("is no path", "open the file inside a task"),
-    **{
-        f"__{name}__": ("is no number", "compute inside a task")
-        for name in (
-            "int", "float", "complex", "index", "round", "trunc", "floor", "ceil",
-            "neg", "pos", "abs", "invert", "divmod", "rdivmod",
-        )
-    },
-    **{
-        f"__{name}__": (f"can't be compared with {sign}", "compare inside a task (>> connects tasks)")
-        for name, sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items()
-    },
-    **{
-        f"__{way}{name}__": (f"can't be used with {sign}", "compute inside a task")
-        for name, sign in {
-            "add": "+", "sub": "-", "mul": "*", "matmul": "@", "truediv": "/", "floordiv": "//",
-            "mod": "%", "pow": "**", "and": "&", "or": "|", "xor": "^",
-        }.items()
-        for way in ("", "r")
-    },
-    **{f"__{way}lshift__": ("can't be used with <<", "connect tasks with >>") for way in ("", "r")},
-}  # fmt: skip
-
 
 def _refusal(use: str, remedy: str) -> Callable[..., NoReturn]:
     def refuse(self: Lazy[Any], *_: object) -> NoReturn:
@@ -439,5 +412,19 @@ def _refusal(use: str, remedy: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-for _method, (_use, _remedy) in _USES.items():
+for _method, (_use, _remedy) in USES.items():
     setattr(Lazy, _method, _refusal(_use, _remedy))
+
+
+def _operator_refusal(sign: str) -> Callable[..., NoReturn]:
+    def refuse(self: Joint[Any], *_: object) -> NoReturn:
+        raise ArrowError(
+            f"{self!r} can't be used with {sign}", "connect tasks with >>, compute inside a task"
+        )
+
+    return refuse
+
+
+# A task is no value, but `extract > load` is a slip of the same finger; a lazy value has its own answers.
+for _method, _sign in OPERATORS.items():
+    setattr(Joint, _method, _operator_refusal(_sign))

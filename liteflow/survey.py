@@ -19,6 +19,11 @@ from liteflow.parameters import Parameter
 from liteflow.pickling import Definitions, Packed, pack
 from liteflow.task import Task
 
+_CONTAINERS = frozenset([list, tuple, dict, set, frozenset])
+
+# So many containers of an argument are searched for a task that stands where its call was meant.
+_MOST_LOOKED_INTO = 1000
+
 
 class Survey:
     """The calls that an expression needs, and what was found on the way.
@@ -154,15 +159,26 @@ def is_uncalled(kind: type) -> bool:
 
 
 def _uncalled(value: Any) -> Any:
-    """Return a task or flow that stands as a value, or as an item of a plain container."""
+    """Return a task or flow that stands as a value, or in a nest of plain containers.
+
+    It is a slip that people make by hand; so large data is not searched to its end for one.
+    """
     if is_uncalled(type(value)):
         return value
-    if type(value) is dict:
-        value = value.values()
-    elif type(value) not in (list, tuple, set, frozenset):
-        return None
-    if any(is_uncalled(kind) for kind in set(map(type, value))):
-        return next(item for item in value if is_uncalled(type(item)))
+    nest, looked_into = [value], 0
+    while nest and looked_into < _MOST_LOOKED_INTO:
+        items = nest.pop()
+        looked_into += 1
+        kind = type(items)
+        if kind is dict:
+            items = items.values()
+        elif kind not in _CONTAINERS:
+            continue
+        kinds = set(map(type, items))
+        if any(is_uncalled(kind) for kind in kinds):
+            return next(item for item in items if is_uncalled(type(item)))
+        if not kinds.isdisjoint(_CONTAINERS):
+            nest += [item for item in items if type(item) in _CONTAINERS]
     return None
 
 

@@ -22,7 +22,7 @@ HOUSE = Path(__file__).resolve().parent.parent / "liteflow"
 # The lowest floor first.  Rooms of one floor know nothing of each other.
 FLOORS: list[set[str]] = [
     {"errors", "system", "engine.__init__"},
-    {"hints", "pickling", "names", "options", "store"},
+    {"hints", "pickling", "names", "options", "store", "uses"},
     {"parameters", "xcom"},
     {"lazy"},
     {"task"},
@@ -48,6 +48,7 @@ PURE = {
     "hints",
     "names",
     "options",
+    "uses",
     "parameters",
     "lazy",
     "task",
