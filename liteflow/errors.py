@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from time import gmtime, strftime
 
 from attrs import define
 
@@ -344,6 +345,59 @@ class RunFailed(RunError):  # noqa: N818  the interface's name
 
 
 @define(eq=False, slots=False)
+class RunTimeoutError(RunFailed, TimeoutError):
+    """A run took longer than it may; `timeout` is that in seconds."""
+
+    timeout: float
+
+    def __str__(self) -> str:
+        db = f" --db {self.db}" if self.db else ""
+        go_on = f"; what had finished is kept, go on with: liteflow resume {self.run_id}{db}" if self.db else ""
+        return f"run {self.run_id} of {self.flow} took longer than its {self.timeout:g} s{go_on}"
+
+
+@define(eq=False, slots=False)
+class RunCancelled(RunError):  # noqa: N818  as RunFailed
+    """A run was cancelled, so it has no result."""
+
+    run_id: str
+    flow: str
+    db: str | None
+
+    def __str__(self) -> str:
+        db = f" --db {self.db}" if self.db else ""
+        go_on = f"; what had finished is kept, go on with: liteflow resume {self.run_id}{db}" if self.db else ""
+        return f"run {self.run_id} of {self.flow} was cancelled{go_on}"
+
+
+@define(eq=False, slots=False)
+class NotResumableError(LiteflowError, ValueError):
+    """There is no run to go on with, or this one can't be; `run` is None if none was named."""
+
+    run: str | None
+    flow: str
+    why: str
+
+    def __str__(self) -> str:
+        what = f"run {self.run}" if self.run else f"flow {self.flow}"
+        return f"{what} can't be resumed: {self.why}"
+
+
+@define(eq=False, slots=False)
+class OtherArgumentsError(DefinitionError, ValueError):
+    """There is a run of this id already, with other arguments."""
+
+    run_id: str
+    argument: str
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id} was begun with another {self.argument}: one id stands for one run with its "
+            "arguments; give them as they were, or another run_id"
+        )
+
+
+@define(eq=False, slots=False)
 class NoOutputError(RunError, KeyError):
     """A value was asked for that the run does not have."""
 
@@ -526,6 +580,99 @@ class NoSuchRunError(StoreError, LookupError):
         if not runs:
             return f"there is no run {self.ref!r} in {self.path}: it has no runs at all yet"
         return f"there is no run {self.ref!r} in {self.path}; the latest are: {runs}"
+
+
+@define(eq=False, slots=False)
+class RunOwnedError(StoreError):
+    """Another driver has the run: process `pid` on `host`, since `since` (unix seconds).
+
+    `silent` is for how many seconds nothing was heard of it, where that is all that can be
+    known; None: it lives.
+    """
+
+    run_id: str
+    path: str
+    host: str
+    pid: int
+    since: float
+    silent: float | None = None
+
+    def __str__(self) -> str:
+        began = strftime("%Y-%m-%d %H:%M:%S UTC", gmtime(self.since))
+        who = f"process {self.pid} on {self.host} (since {began})"
+        if self.silent is None:
+            what = f"wait for it to end, or end it (kill {self.pid})"
+        else:
+            what = (
+                f"it can't be looked at from here, and was heard of {self.silent:.0f} s ago: wait for it to "
+                "end, or, if it is dead, until nothing has been heard of it for 30 s"
+            )
+        return f"run {self.run_id!r} in {self.path} is being driven by {who}; {what}, then try again"
+
+
+@define(eq=False, slots=False)
+class LeaseLostError(StoreError):
+    """Another driver has taken the run over while this one was silent; nothing more is written here.
+
+    `host` and `pid` say who has it now; None: nobody.
+    """
+
+    run_id: str
+    path: str
+    host: str | None
+    pid: int | None
+
+    def __str__(self) -> str:
+        now = "has ended" if self.pid is None else f"is driven by process {self.pid} on {self.host} now"
+        return (
+            f"run {self.run_id!r} in {self.path} {now}: it was taken over while this process was silent; "
+            "what had been committed is kept, nothing more is written from here"
+        )
+
+
+
+class KeyRefusedError(StoreFileError):
+    """The key that tells a user's values from others' is no secret, or no key; `path` is where it lies."""
+
+    def __str__(self) -> str:
+        return f"{self.path} can't be the key that stored values are checked with: {self.detail}"
+
+
+@define(eq=False, slots=False)
+class ForeignValueError(StoreError):
+    """What is stored may be of someone else, and reading it would run their code.
+
+    `path` is the file, `what` is to be read, `key_id` names the key that it says it was made with;
+    None: it names none.
+    """
+
+    path: str
+    what: str
+    key_id: str | None
+
+    def __str__(self) -> str:
+        made = f"was made with key {self.key_id}" if self.key_id else "was not made with a key of yours"
+        return (
+            f"{self.what} in {self.path} {made}; its values are Python pickles that can run code: "
+            "if you know where it comes from, use --trust (trust=True)"
+        )
+
+
+@define(eq=False, slots=False)
+class CodeOfOtherPythonError(StoreError):
+    """A value holds code of another Python, which would crash this one; versions as in "3.11"."""
+
+    run_id: str
+    key: str
+    made_by: str
+    this: str
+
+    def __str__(self) -> str:
+        return (
+            f"the value of {self.key!r} in run {self.run_id} holds code of Python {self.made_by}, "
+            f"which Python {self.this} can't run; read it with Python {self.made_by}, or run the task again"
+        )
+
 
 # --- the command line ----------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
     memory to share        memfd           a temporary file without a name
     notice of a death      pidfd           the end of the socket to it
     end with the parent    PR_SET_PDEATHSIG    the worker's lifeline thread
+    which process is it    /proc           sysctl, ps
 
 No attrs here: workers import this, and start sooner without.
 """
@@ -12,6 +13,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+import zlib
+from functools import cache
 
 LINUX = sys.platform == "linux"
 
@@ -67,3 +71,93 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+# --- which process is that? ----------------------------------------------------------------
+
+
+@cache
+def host_name() -> str:
+    """The name of this machine, as it calls itself."""
+    return os.uname().nodename
+
+
+@cache
+def boot_id() -> str:
+    """A text that is another one each time the machine starts; "" where that can't be told.
+
+    Source: random(4), /proc/sys/kernel/random/boot_id; on macOS sysctl(3), kern.bootsessionuuid.
+    """
+    if LINUX:
+        return _text_of("/proc/sys/kernel/random/boot_id")
+    return _said_by("sysctl", "-n", "kern.bootsessionuuid")
+
+
+@cache
+def pid_namespace() -> int:
+    """Which process ids these are: a container has its own; 0 where there is no such thing.
+
+    Source: pid_namespaces(7).
+    """
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116  no pathlib in workers
+    except OSError:
+        return 0
+
+
+def process_started(pid: int) -> int | None:
+    """When a process was started, in a unit of the system's own: with its id it means one process only.
+
+    Returns:
+        0 if the process is there and that can't be told, None if there is no such process, or
+        nothing is left of it but its exit status.
+
+    Source: proc(5), /proc/pid/stat, fields 3 (state) and 22 (starttime, in clock ticks).
+    """
+    if LINUX:
+        # The name, field 2, may hold anything, parentheses and blanks too.
+        fields = _text_of(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        if len(fields) > 19:
+            return None if fields[0] in "ZX" else int(fields[19])
+    else:
+        state, _, began = _said_by("ps", "-o", "stat=,lstart=", "-p", str(pid)).partition(" ")
+        if began:
+            return None if state.startswith("Z") else zlib.crc32(began.strip().encode())
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:
+        # It is another user's.
+        return 0
+    return 0
+
+
+def boot_clock() -> float:
+    """Seconds by a clock that goes on while the machine sleeps, and that nobody sets.
+
+    Source: clock_gettime(2), CLOCK_BOOTTIME.
+    """
+    # What Linux calls CLOCK_BOOTTIME, macOS calls CLOCK_MONOTONIC.
+    return time.clock_gettime(time.CLOCK_BOOTTIME if LINUX else time.CLOCK_MONOTONIC)
+
+
+def _text_of(path: str) -> str:
+    """What a small file says; "" if it says nothing."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _said_by(*command: str) -> str:
+    """What a program prints; "" if there is none such."""
+    import subprocess  # noqa: PLC0415  start-up: not needed on Linux
+
+    try:
+        plain = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False, env=plain)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

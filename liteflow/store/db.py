@@ -25,6 +25,7 @@ from liteflow.errors import (
     StorePlaceError,
 )
 from liteflow.store.faults import FAULTS, explain, explained
+from liteflow.store.guard import Guard, guard_for
 from liteflow.store.place import Identity, StorePath, absolute, prepare
 from liteflow.store.schema import MIGRATIONS, Step, newest, plain, schema_text, statements
 
@@ -37,6 +38,8 @@ Durability = Literal["normal", "full"]
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 # SQLite waits for a lock this long at a time, and we again and again: between, Ctrl-C gets through.
 _WAIT_S = 0.2
+# How long the last words of a connection wait for others that write; then SQLite's own locks have to do.
+_CLOSING_S = 1.0
 _LOG_LIMIT = 64 * 1024 * 1024
 
 
@@ -48,12 +51,20 @@ class StoreConnection(sqlite3.Connection):
         identity: Which file that was when it was opened; None in memory.
         process: The id of the process that opened it.
         patience: How long to wait for a lock, in seconds.
+        guard: Is held while something is written.
     """
 
     path: str = MEMORY
     identity: Identity | None = None
     process: int = 0
     patience: float = 20.0
+    guard: Guard | None = None
+
+    @property
+    def store_id(self) -> str:
+        """The file's own id, random."""
+        (found,) = self.execute("SELECT value FROM meta WHERE name = 'store_id'").fetchone()
+        return str(found)
 
     def check_process(self) -> None:
         """See that this is not a forked copy.
@@ -71,7 +82,57 @@ class StoreConnection(sqlite3.Connection):
             StoreBusyError: The lock was not to be had in time.
             StoreError: SQLite can't begin.
         """
-        _patiently(self, lambda: self.execute("BEGIN IMMEDIATE"))
+        _patiently(self, lambda: self._guarded(lambda: self.execute("BEGIN IMMEDIATE")))
+
+    def commit(self) -> None:
+        """Commit what has been begun."""
+        self.execute("COMMIT")
+        self._give_back()
+
+    def rollback(self) -> None:
+        """Take back what has been begun, if anything has."""
+        try:
+            # After some errors (a full disk) SQLite has done so by itself.
+            if self.in_transaction:
+                self.execute("ROLLBACK")
+        finally:
+            self._give_back()
+
+    def checkpoint(self) -> None:
+        """Bring the log into the file, if nobody is in the way."""
+        self._guarded(lambda: self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        self._give_back()
+
+    def close(self) -> None:
+        """Close the file; the last one to do so brings the log into it."""
+        guard, self.guard = self.guard, None
+        if guard is not None and self.process == os.getpid():
+            until = time.monotonic() + _CLOSING_S
+            while not guard.take() and time.monotonic() < until:
+                time.sleep(0.001)
+        super().close()
+        if guard is not None:
+            guard.close()
+
+    def _guarded(self, act: Callable[[], object]) -> None:
+        """Do what needs the guard, and keep it; on any failure it is given back."""
+        if self.guard is not None and not self.guard.take():
+            raise _GuardTakenError("another run in this directory is writing")
+        try:
+            act()
+        except BaseException:
+            self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        if self.guard is not None:
+            self.guard.give_back()
+
+
+class _GuardTakenError(sqlite3.OperationalError):
+    """As SQLite's own, where it can't have a lock."""
+
+    sqlite_errorname = "SQLITE_BUSY"
 
 
 def open_store(
@@ -106,6 +167,7 @@ def open_store(
     try:
         connection.path, connection.patience = place, patience
         connection.process, connection.identity = os.getpid(), Identity.of(place)
+        connection.guard = guard_for(place)
         _settle(connection, durability)
         if version < newest():
             migrate(connection)
@@ -183,10 +245,9 @@ def migrate(
         if version < newest(steps):
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {newest(steps)}")
-        connection.execute("COMMIT")
+        connection.commit()
     finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        connection.rollback()
         connection.execute("PRAGMA foreign_keys = ON")
 
 

@@ -16,10 +16,11 @@ from os import fspath
 from types import NoneType, TracebackType
 from typing import Any, Final, TypeVar
 
-from attrs import fields
+from attrs import evolve, fields
 
 from liteflow.errors import NoSuchRunError, StoreDamagedError
 from liteflow.store.db import StoreConnection
+from liteflow.store.lease import SESSION_COLUMNS, Session, here, standing
 from liteflow.store.place import StorePath
 from liteflow.store.reader import Reader, open_reader
 from liteflow.store.rows import (
@@ -27,10 +28,14 @@ from liteflow.store.rows import (
     DeclaredRow,
     DefinitionRow,
     EdgeRow,
+    ExceptionRow,
     LogRow,
     NodeRow,
     Recipe,
+    RecordedCall,
     RunRow,
+    SealedRow,
+    SessionRow,
     Standing,
     StoredPayload,
     TaskRow,
@@ -42,11 +47,15 @@ __all__ = [
     "DeclaredRow",
     "DefinitionRow",
     "EdgeRow",
+    "ExceptionRow",
     "History",
     "LogRow",
     "NodeRow",
     "Recipe",
+    "RecordedCall",
     "RunRow",
+    "SealedRow",
+    "SessionRow",
     "Standing",
     "StoredPayload",
     "TaskRow",
@@ -57,6 +66,8 @@ R = TypeVar("R")
 
 # How many task instances, or lines, are read at a time.
 BATCH: Final = 5000
+# What a task instance can be only while something drives its run.
+_GOING_ON = ("running", "retrying")
 # How many runs an error offers.
 _OFFERED = 5
 
@@ -129,16 +140,36 @@ class History:
         lines = tuple(f"{run.id} ({run.flow}, {run.state})" for run in offered)
         raise NoSuchRunError(ref, self.path, lines, bool(found))
 
+    def unfinished(self, flow: str | None = None) -> list[RunRow]:
+        """Return the runs (of a flow) that have not succeeded, the newest first."""
+        return self._runs(
+            "WHERE state <> 'succeeded' AND (?1 IS NULL OR flow = ?1) ORDER BY number DESC", flow
+        )
+
+    def sessions(self, run_id: str) -> list[SessionRow]:
+        """Return who has driven a run, in order."""
+        query = (
+            "SELECT ?2, token, host, pid, since / 1e6, beat_at / 1e6, ended_at / 1e6, python, key_id "
+            "FROM session WHERE run = ?1 ORDER BY token"
+        )
+        return [
+            self._made(SessionRow, row) for row in self._reader.rows(query, (self._number(run_id), run_id))
+        ]
+
     # --- what is in a run ------------------------------------------------------------------
 
     def tasks(self, run_id: str) -> list[TaskRow]:
         """Return the task instances of a run, in the order of the graph."""
-        return self._of_run(
+        rows = self._of_run(
             TaskRow,
             run_id,
             "SELECT ?3, key, task, state, attempts, started_at / 1e6, ended_at / 1e6, worker, error "
             "FROM every_task WHERE id >= ?1 AND id < ?2 ORDER BY id",
         )
+        if any(row.state in _GOING_ON for row in rows) and self.find_run(run_id).state == "interrupted":
+            # Nothing of it goes on, whatever was noted before its driver died.
+            return [_waiting(row) if row.state in _GOING_ON else row for row in rows]
+        return rows
 
     def edges(self, run_id: str) -> list[EdgeRow]:
         """Return the edges of a run, those into the first task instance first."""
@@ -206,13 +237,15 @@ class History:
         """The same, by the run's number."""
         row_id = (run_number << 32) + index
         query = (
-            "SELECT codec, type, size, sha256, mac, attempt, by_value FROM outcome "
+            "SELECT codec, type, size, sha256, mac, attempt, by_value, payload IS NULL FROM outcome "
             "WHERE id = ? AND state IN ('succeeded', 'cached')"
         )
         if not (found := self._reader.rows(query, (row_id,))):
             return None
-        codec, *facts = found[0]
-        return self._made(StoredPayload, (codec, b"".join(self.node_pieces(run_number, index)), *facts))
+        codec, *facts, chunked = found[0]
+        # By this digest, which the keyed check is over: another may stand there a moment later.
+        data = b"".join(self._pieces(row_id, facts[2], chunked))
+        return self._made(StoredPayload, (codec, data, *facts))
 
     def node_pieces(self, run_number: int, index: int) -> Iterator[bytes]:
         """Yield the bytes of a value in pieces, so that a large one need not be held twice.
@@ -226,13 +259,39 @@ class History:
             (row_id,),
         )
         for sha256, chunked in found:
-            digest = hashlib.sha256()
-            for piece in self._chunks(row_id) if chunked else self._whole(row_id):
-                digest.update(piece)
-                yield piece
-            if digest.digest() != sha256:
-                where = f"task instance {index} of run number {run_number}"
-                raise StoreDamagedError(self.path, f"the value of {where} is not what was stored")
+            yield from self._pieces(row_id, sha256, chunked)
+
+    def sealed(self, run_id: str) -> Iterator[SealedRow]:
+        """Yield each value's keyed check, with what it is over; no value is read."""
+        query = (
+            "SELECT id & 4294967295, attempt, codec, by_value, type, size, sha256, mac FROM outcome "
+            "WHERE id >= ?1 AND id < ?2 AND state IN ('succeeded', 'cached') ORDER BY id"
+        )
+        for row in self._batches(self._number(run_id), query):
+            yield self._made(SealedRow, row)
+
+    def exception(self, run_id: str, index: int) -> ExceptionRow | None:
+        """Return the exception that the last attempt at a task instance raised; None if it left none."""
+        row_id = (self._number(run_id) << 32) + index
+        query = (
+            "SELECT attempt, mac, exception IS NULL FROM attempt WHERE id = ? ORDER BY attempt DESC LIMIT 1"
+        )
+        for attempt, mac, absent in self._reader.rows(query, (row_id,)):
+            query = "SELECT exception FROM attempt WHERE id = ? AND attempt = ?"
+            data = None if absent else self._reader.bytes_of(query, (row_id, attempt))
+            return None if data is None else self._made(ExceptionRow, (attempt, mac, data))
+        return None
+
+    @property
+    def store_id(self) -> str:
+        """The file's own id, random, which keyed checks are bound to."""
+        found = self._reader.rows("SELECT value FROM meta WHERE name = 'store_id'")
+        return str(found[0][0]) if found else ""
+
+    def key_ids(self, run_id: str) -> list[str]:
+        """Return the ids of the keys that a run's checks were made with, it says, the latest first."""
+        query = "SELECT key_id FROM session WHERE run = ? AND key_id IS NOT NULL ORDER BY token DESC"
+        return list(dict.fromkeys(str(key) for (key,) in self._reader.rows(query, (self._number(run_id),))))
 
     # --- what a graph or a resume is made of -----------------------------------------------
 
@@ -245,8 +304,18 @@ class History:
 
     def declared(self, run_id: str) -> list[DeclaredRow]:
         """Return the tasks that a run uses, by number."""
-        query = "SELECT number, name, returns, policy FROM task WHERE run = ? ORDER BY number"
+        query = "SELECT number, name, returns, policy, code FROM task WHERE run = ? ORDER BY number"
         return [self._made(DeclaredRow, row) for row in self._reader.rows(query, (self._number(run_id),))]
+
+    def recorded(self, run_id: str) -> list[RecordedCall]:
+        """Return the task instances of a run as a resume compares them with its flow, by index."""
+        query = (
+            "SELECT e.id & 4294967295, e.key, e.task, t.code, i.constants, i.inputs, e.state "
+            "FROM every_task AS e JOIN instance AS i ON i.id = e.id "
+            "LEFT JOIN task AS t ON t.run = e.id >> 32 AND t.number = i.task "
+            "WHERE e.id >= ?1 AND e.id < ?2 ORDER BY e.id"
+        )
+        return self._of_run(RecordedCall, run_id, query, named=False)
 
     def definitions(self, run_id: str) -> list[DefinitionRow]:
         """Return the definitions of the script's classes."""
@@ -284,9 +353,19 @@ class History:
     def _runs(self, clause: str, *values: object) -> list[RunRow]:
         query = (
             "SELECT id, flow, state, created_at / 1e6, started_at / 1e6, ended_at / 1e6, error, number, "
-            f"arguments_text, script, python, settings FROM run {clause}"
+            f"arguments_text, script, python, settings, NULL, NULL, NULL FROM run {clause}"
         )
-        return [self._made(RunRow, row) for row in self._reader.rows(query, values)]
+        runs = [self._made(RunRow, row) for row in self._reader.rows(query, values)]
+        return [self._as_it_is(run) if run.state == "running" else run for run in runs]
+
+    def _as_it_is(self, run: RunRow) -> RunRow:
+        """A run that is recorded as running, which is true only if its driver lives."""
+        query = f"SELECT {SESSION_COLUMNS} FROM session WHERE run = ? ORDER BY token DESC LIMIT 1"
+        for row in self._reader.rows(query, (run.number,)):
+            last = Session._make(row)
+            if standing(last, here()) != "dead":
+                return evolve(run, owner_host=last.host, owner_pid=last.pid, owner_since=last.since / 1e6)
+        return evolve(run, state="interrupted")
 
     def _number(self, run_id: str) -> int:
         found = self._reader.rows("SELECT number FROM run WHERE id = ?", (run_id,))
@@ -308,6 +387,15 @@ class History:
         ((last,),) = self._reader.rows("SELECT max(id) FROM instance WHERE id >= ? AND id < ?", (first, end))
         for start in range(first, (first if last is None else last + 1), BATCH):
             yield from self._reader.rows(query, (start, min(start + BATCH, end), *values))
+
+    def _pieces(self, row_id: int, sha256: object, chunked: int) -> Iterator[bytes]:
+        digest = hashlib.sha256()
+        for piece in self._chunks(row_id) if chunked else self._whole(row_id):
+            digest.update(piece)
+            yield piece
+        if digest.digest() != sha256:
+            where = f"task instance {row_id & 0xFFFFFFFF} of run number {row_id >> 32}"
+            raise StoreDamagedError(self.path, f"the value of {where} is not what was stored")
 
     def _whole(self, row_id: int) -> Iterator[bytes]:
         yield self._reader.bytes_of("SELECT payload FROM outcome WHERE id = ?", (row_id,)) or b""
@@ -374,6 +462,10 @@ _SEEN_TYPES: dict[type, set[tuple[type, ...]]] = {}
 def _span(number: int) -> tuple[int, int]:
     """The row ids of a run's task instances: the first, and the one behind the last."""
     return number << 32, (number + 1) << 32
+
+
+def _waiting(row: TaskRow) -> TaskRow:
+    return evolve(row, state="pending", started_at=None, worker=None)
 
 
 def _names_of(row: type) -> list[str]:

@@ -1,7 +1,11 @@
 """Writing a run down: rows are put, and committed together, in the order in which they came.
 
-    begin -> (put ... put -> commit) ... -> end -> close
+    begin | claim -> (put ... put -> commit) ... -> end | abandon -> close
               piece: a part of a large payload, committed at once, before its outcome is put
+              beat: nothing to commit, and still alive
+
+Whoever begins or claims a run has its lease (lease.py).  Each transaction first says so: if
+another driver has taken the run over, nothing is written.
 
 The driver puts rows as it learns facts, and commits every few milliseconds: one explicit
 transaction for all that was put since the last.  Whatever goes wrong, the transaction is
@@ -15,24 +19,27 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
-from liteflow.errors import RecordRefusedError, RunExistsError, StoreError, StoreGoneError
+from liteflow.errors import RecordRefusedError, StoreError, StoreGoneError
 from liteflow.store.db import StoreConnection
 from liteflow.store.faults import FAULTS, explain
+from liteflow.store.lease import Owner, driving
+from liteflow.store.newrun import DEFINITION, INSTANCE, NewRun, Row, write_run
 from liteflow.store.place import Identity
+from liteflow.store.rewrite import Remac, renumber, replace_tasks, update_instances
+from liteflow.store.session import SESSION_ENDED, Claimed, Lease, claim_run, keep_lease, open_session
 
-Row = tuple[object, ...]
+__all__ = ["LOOK_EVERY_S", "Journal", "NewRun", "Row"]
+
+# SQL, or what else is to be done with the rows inside the transaction.
+Statement = str | Callable[[sqlite3.Connection, Sequence[Row]], None]
 
 # A file that was removed or replaced is noticed within so many seconds.
 LOOK_EVERY_S: Final = 1.0
 
-_RUN = "INSERT INTO run VALUES (NULL, ?, ?, 'running', ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
-_DEFINITION = "INSERT OR IGNORE INTO definition VALUES (?, ?, ?, ?)"
-_TASK = "INSERT INTO task VALUES (?, ?, ?, ?, ?, ?)"
-_INSTANCE = "INSERT INTO instance VALUES (? + ?, ?, ?, ?, ?)"
 # No OR REPLACE: an outcome that has been committed never changes (see `forget`).
 _OUTCOME = "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # The same without what all that succeeded have in common: to bind a NULL costs more than to write it.
@@ -44,35 +51,12 @@ _NOT_RUNNING = "DELETE FROM running WHERE id = ?"
 _FORGET = "DELETE FROM outcome WHERE id = ? AND state NOT IN ('succeeded', 'cached')"
 _ALL_STOPPED = "DELETE FROM running WHERE id BETWEEN ? AND ?"
 _END = "UPDATE run SET state = ?, ended_at = ?, error = ? WHERE number = ?"
+_RECIPE = "UPDATE run SET holes = ?, seal = ?, result = ? WHERE number = ?"
 # Pieces that no outcome needs: of an attempt whose outcome did not come, or was made again and small.
 _ORPHANS = (
     "DELETE FROM chunk WHERE id BETWEEN ? AND ? AND NOT EXISTS "
     "(SELECT 1 FROM outcome WHERE outcome.id = chunk.id AND state = 'succeeded' AND payload IS NULL)"
 )
-
-
-class NewRun(NamedTuple):
-    """What is written down of a run when it begins; times are microseconds since 1970, UTC.
-
-    `arguments`, `settings` and `holes` are JSON, `arguments` of previews only.  `seal` is the keyed
-    check of the run's own bytes.  `definitions` are (names as JSON, keyed check, pickle), `tasks` are
-    (number, name, declared type, policy as JSON, fingerprint of the code).
-    """
-
-    id: str
-    flow: str
-    created_at: int
-    started_at: int
-    arguments: str | None = None
-    script: str | None = None
-    python: str | None = None
-    settings: str | None = None
-    holes: str | None = None
-    seal: bytes | None = None
-    result: bytes | None = None
-    packed_arguments: bytes | None = None
-    definitions: Sequence[tuple[str, bytes | None, bytes]] = ()
-    tasks: Sequence[tuple[int, str, str | None, str | None, str | None]] = ()
 
 
 class Journal:
@@ -84,13 +68,14 @@ class Journal:
 
     Attributes:
         connection: The same.
-        number: The run's number in the store, 0 before `begin`.
+        number: The run's number in the store, 0 before `begin` or `claim`.
         waiting: How many rows have been put and not committed.
 
     >>> from liteflow.store.db import open_store
+    >>> from liteflow.store.lease import this_process
     >>> journal = Journal(open_store(None))
     >>> run = NewRun("run-1", "etl", 0, 0, tasks=[(0, "load", "int", None, None)])
-    >>> journal.begin(run, [(0, "load", 0, None, None)])
+    >>> journal.begin(run, [(0, "load", 0, None, None)], this_process())
     >>> value = ("int", "pickle", 5, bytes(32), None, "42", 1, 0, b"12345")
     >>> journal.outcomes([(journal.base + 0, "succeeded", 1, 10, 20, "worker-1", None, *value)])
     >>> journal.end("succeeded", 1_000_000, None)
@@ -102,8 +87,9 @@ class Journal:
     def __init__(self, connection: StoreConnection, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
         self.number = 0
+        self._lease: Lease | None = None
         self.waiting = 0
-        self._batches: list[tuple[str, list[Row]]] = []
+        self._batches: list[tuple[Statement, list[Row]]] = []
         self._noted: set[object] = set()
         self._landed = False
         self._clock = clock
@@ -114,55 +100,77 @@ class Journal:
         """The row id of the task instance with index 0."""
         return self.number << 32
 
-    def begin(self, run: NewRun, instances: Iterable[Row]) -> None:
+    def begin(
+        self, run: NewRun, instances: Iterable[Row], owner: Owner, *, key_id: str | None = None
+    ) -> None:
         """Write down a run and all its task instances, and commit.
 
         Args:
             run: The run.
             instances: (index, key, task, inputs, constants) of each task instance.
+            owner: Who drives it.
+            key_id: Which key its keyed checks are made with; None: it has none.
 
         Raises:
             RunExistsError: There is a run of this id.
             StoreError: It can't be written; nothing of it was.
         """
         connection = self.connection
-        columns = run[:12]
-        number = 0
+        lease: Lease | None = None
 
         def write() -> None:
-            nonlocal number
-            if connection.execute("SELECT 1 FROM run WHERE id = ?", (run.id,)).fetchone():
-                raise RunExistsError(run.id, connection.path)
-            number = connection.execute(_RUN, columns).lastrowid or 0
-            connection.executemany(_DEFINITION, [(number, *row) for row in run.definitions])
-            connection.executemany(_TASK, [(number, *row) for row in run.tasks])
-            base = number << 32
-            connection.executemany(_INSTANCE, ((base, *row) for row in instances))
+            nonlocal lease
+            number = write_run(connection, run, instances)
+            lease = open_session(connection, Lease(run.id, number, 1, owner.id), owner, run.python, key_id)
 
-        self._transact(write)
-        self.number = number
+        self._transact(write, leased=False)
+        self._take(lease)
 
-    def resume(self, number: int) -> None:
+    def claim(
+        self, number: int, owner: Owner, *, python: str | None = None, key_id: str | None = None
+    ) -> str:
         """Go on with a run that has begun before: what is put from now on is of that run.
 
+        What is known of the run has to be read after this, for until then its driver may have
+        written more.
+
+        Args:
+            number: The run's.
+            owner: Who drives it now.
+            python: This Python's version.
+            key_id: As of `begin`.
+
+        Returns:
+            The state that the run was in.
+
         Raises:
+            RunOwnedError: Its driver lives.
             StoreError: It can't be written.
         """
-        self.number = number
-        self._put(_ALL_STOPPED, [self._span()])
-        self._put(_END, [("running", None, None, number)])
-        self.commit()
+        connection = self.connection
+        claimed: Claimed | None = None
+
+        def write() -> None:
+            nonlocal claimed
+            claimed = claim_run(connection, number, owner, python, key_id)
+            connection.execute(_ALL_STOPPED, _span(number))
+            connection.execute(_END, ("running", None, None, number))
+
+        self._transact(write, leased=False)
+        assert claimed is not None
+        self._take(claimed.lease)
+        return claimed.state
 
     # --- what is put waits for `commit` ----------------------------------------------------
 
     def instances(self, rows: Sequence[Row]) -> None:
         """Task instances that came later: (index, key, task, inputs, constants)."""
         base = self.base
-        self._put(_INSTANCE, [(base, *row) for row in rows])
+        self._put(INSTANCE, [(base, *row) for row in rows])
 
     def definitions(self, rows: Sequence[tuple[str, bytes | None, bytes]]) -> None:
         """Definitions of the script's classes: (names as JSON, keyed check, pickle); those known stay."""
-        self._put(_DEFINITION, [(self.number, *row) for row in rows])
+        self._put(DEFINITION, [(self.number, *row) for row in rows])
 
     def outcomes(self, rows: Sequence[Row]) -> None:
         """How task instances ended: rows of the table, one for each, once."""
@@ -204,7 +212,46 @@ class Journal:
         """
         self._put(_FORGET, [(row_id,) for row_id in ids])
 
+    # --- a flow that has changed; these wait for `commit` too, so that all of it is one change ----
+
+    def redo(self, indexes: Iterable[int]) -> None:
+        """Let what these task instances gave count no more, values too: it is to be made again."""
+        ids = [(self.base + index,) for index in indexes]
+        self._put("DELETE FROM outcome WHERE id = ?", ids)
+        self._put("DELETE FROM chunk WHERE id = ?", ids)
+
+    def renumber(self, mapping: Mapping[int, int], remac: Remac) -> None:
+        """Give task instances other indexes: old -> new, no two to one; see rewrite.py."""
+        number = self.number
+        self._put(lambda connection, _: renumber(connection, number, mapping, remac), [()])
+
+    def replace_tasks(self, rows: Sequence[Row]) -> None:
+        """The run's tasks as they are now, as in NewRun; to be followed by `update_instances`."""
+        number = self.number
+        self._put(lambda connection, rows: replace_tasks(connection, number, rows), rows)
+
+    def update_instances(self, rows: Sequence[Row]) -> None:
+        """The run's task instances as they are now: (index, key, task, inputs, constants).
+
+        Those at other indexes stay if they have an outcome, and go if they have none.
+        """
+        number = self.number
+        self._put(lambda connection, rows: update_instances(connection, number, rows), rows)
+
+    def replace_recipe(self, holes: str | None, seal: bytes | None, result: bytes | None) -> None:
+        """What the run's result is made of as it is now, as in NewRun."""
+        self._put(_RECIPE, [(holes, seal, result, self.number)])
+
     # --- what commits ----------------------------------------------------------------------
+
+    def beat(self) -> None:
+        """Say that this driver lives, where there has been nothing to commit (see BEAT_EVERY_S).
+
+        Raises:
+            LeaseLostError: Another driver has the run.
+            StoreError: It can't be written.
+        """
+        self._transact(lambda: None)
 
     def piece(self, row_id: int, seq: int, data: bytes | memoryview) -> None:
         """Write a piece of a large payload, in a transaction of its own.
@@ -254,16 +301,43 @@ class Journal:
         self._put(_ALL_STOPPED, [self._span()])
         self._put(_ORPHANS, [self._span()])
         self._put(_END, [(state, ended_at, error, self.number)])
-        self.commit()
-        self._checkpoint()
+        self._leave(ended_at)
+
+    def abandon(self, error: str | None = None) -> None:
+        """Stop driving the run: it is `interrupted`, and anybody may go on with it at once.
+
+        Raises:
+            StoreError: It can't be written; then it shows as interrupted when this journal is closed.
+        """
+        self._put(_ALL_STOPPED, [self._span()])
+        self._put(_END, [("interrupted", None, error, self.number)])
+        self._leave(time.time_ns() // 1000)
 
     def close(self) -> None:
-        """Close the store.  What has not been committed is not kept."""
+        """Close the store.  What has not been committed is not kept; this drives the run no more."""
+        self._drop_lease()
         self.connection.close()
 
     # --- how -------------------------------------------------------------------------------
 
-    def _put(self, statement: str, rows: Sequence[Row]) -> None:
+    def _take(self, lease: Lease | None) -> None:
+        assert lease is not None
+        self._drop_lease()
+        self._lease, self.number = lease, lease.run
+        driving[lease.owner] = self
+
+    def _drop_lease(self) -> None:
+        if self._lease is not None:
+            driving.pop(self._lease.owner, None)
+
+    def _leave(self, at: int) -> None:
+        assert self._lease is not None, "a journal ends after begin or claim"
+        self._put(SESSION_ENDED, [(at, self.number, self._lease.token)])
+        self.commit()
+        self._drop_lease()
+        self._checkpoint()
+
+    def _put(self, statement: Statement, rows: Sequence[Row]) -> None:
         if not rows:
             return
         batches = self._batches
@@ -279,7 +353,7 @@ class Journal:
         self._put(_NOT_RUNNING, ended)
 
     def _span(self) -> tuple[int, int]:
-        return self.base, self.base + 0xFFFFFFFF
+        return _span(self.number)
 
     def _commit_batches(self) -> None:
         batches, waiting = self._batches, self.waiting
@@ -287,7 +361,10 @@ class Journal:
 
         def write() -> None:
             for statement, rows in batches:
-                self.connection.executemany(statement, rows)
+                if isinstance(statement, str):
+                    self.connection.executemany(statement, rows)
+                else:
+                    statement(self.connection, rows)
 
         try:
             self._transact(write)
@@ -300,15 +377,18 @@ class Journal:
                 self._batches, self.waiting = batches, waiting
             raise
 
-    def _transact(self, write: Callable[[], None]) -> None:
+    def _transact(self, write: Callable[[], None], *, leased: bool = True) -> None:
         connection = self.connection
         self._landed = begun = False
         self._check_file()
         try:
             connection.begin()
             begun = True
+            if leased:
+                assert self._lease is not None, "a journal writes after begin or claim"
+                keep_lease(connection, self._lease)
             write()
-            connection.execute("COMMIT")
+            connection.commit()
             self._landed = True
         except (*FAULTS, OverflowError) as error:
             self._roll_back()
@@ -319,11 +399,9 @@ class Journal:
             raise
 
     def _roll_back(self) -> None:
-        # After some errors (a full disk) SQLite has done so by itself; and what stands in the way of
-        # a rollback is what is being reported already.
+        # What stands in the way of a rollback is what is being reported already.
         with suppress(sqlite3.Error):
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+            self.connection.rollback()
 
     def _explained(self, error: Exception) -> StoreError:
         if isinstance(error, OverflowError):
@@ -359,7 +437,12 @@ class Journal:
         # A reader in mid-read, or a disk with no space left, can stand in its way: then all is in the
         # -wal file, as safe as before, and the next who writes to the store brings it over.
         with suppress(sqlite3.Error):
-            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self.connection.checkpoint()
+
+
+def _span(number: int) -> tuple[int, int]:
+    """The first and the last row id that a run's task instances may have."""
+    return number << 32, (number << 32) + 0xFFFFFFFF
 
 
 def _name(row_id: object) -> str:

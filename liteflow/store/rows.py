@@ -14,7 +14,8 @@ class RunRow:
     """One run.
 
     `arguments_text` is JSON (parameter -> preview), `settings` too; `number` is what the
-    tables use in place of the id.
+    tables use in place of the id.  The `owner_` fields say which process drives it, since when,
+    while one does; a run whose driver has died is `interrupted` at once, whatever is recorded.
     """
 
     id: str
@@ -29,6 +30,24 @@ class RunRow:
     script: str | None
     python: str | None
     settings: str | None
+    owner_host: str | None = None
+    owner_pid: int | None = None
+    owner_since: float | None = None
+
+
+@frozen
+class SessionRow:
+    """A driver of a run, from 1; `ended_at` is None while it drives, or if it died and nobody knows yet."""
+
+    run_id: str
+    token: int
+    host: str
+    pid: int
+    since: float
+    beat_at: float
+    ended_at: float | None
+    python: str | None
+    key_id: str | None
 
 
 @frozen
@@ -115,6 +134,22 @@ class NodeRow:
 
 
 @frozen
+class RecordedCall:
+    """A task instance as a resume compares it with the flow of today.
+
+    `code` and `constants` are fingerprints, `inputs` is JSON as in NodeRow, `state` as in TaskRow.
+    """
+
+    index: int
+    key: str
+    task: str | None
+    code: str | None
+    constants: str | None
+    inputs: str | None
+    state: str
+
+
+@frozen
 class DeclaredRow:
     """A task as a run uses it; `policy` is JSON."""
 
@@ -122,6 +157,7 @@ class DeclaredRow:
     name: str
     returns: str | None
     policy: str | None
+    code: str | None
 
 
 @frozen
@@ -136,6 +172,29 @@ class StoredPayload:
     mac: bytes | None
     attempt: int
     code_python: int
+
+
+@frozen
+class SealedRow:
+    """A value's keyed check, and what that is over; `index` is the task instance's."""
+
+    index: int
+    attempt: int
+    codec: str
+    code_python: int
+    type: str
+    size: int
+    sha256: bytes
+    mac: bytes | None
+
+
+@frozen
+class ExceptionRow:
+    """The exception that an attempt raised, as a pickle, and its keyed check."""
+
+    attempt: int
+    mac: bytes | None
+    data: bytes
 
 
 @frozen

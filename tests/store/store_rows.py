@@ -10,6 +10,7 @@ import pytest
 from liteflow.store.db import open_store, schema_text
 from liteflow.store.history import History
 from liteflow.store.journal import Journal, NewRun
+from liteflow.store.lease import this_process
 
 START = 1_763_696_000_000_000  # 2025-11-21T03:33:20Z
 
@@ -28,7 +29,7 @@ def begun(path, keys=("load", "double", "total"), *, run_id="run-1", flow="etl",
 def begin(journal, keys=("load", "double", "total"), *, run_id="run-1", flow="etl", inputs=(), **more):
     run = NewRun(run_id, flow, START, START, **{"tasks": [(0, "step", "int", "{}", None)], **more})
     fed = [*inputs, *[None] * (len(keys) - len(inputs))]
-    journal.begin(run, [(index, key, 0, fed[index], None) for index, key in enumerate(keys)])
+    journal.begin(run, [(index, key, 0, fed[index], None) for index, key in enumerate(keys)], this_process())
 
 
 def succeeded(row_id, payload=b"12345", *, preview="42", attempt=1, started=10, took=20):

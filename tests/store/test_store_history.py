@@ -17,6 +17,7 @@ from liteflow.store import history as history_module
 from liteflow.store.db import open_store
 from liteflow.store.history import DeclaredRow, DefinitionRow, EdgeRow, History, NodeRow
 from liteflow.store.journal import Journal
+from liteflow.store.lease import this_process
 
 INPUTS = (None, '{"x":[0]}', '{"values":[0,1],"":[1]}')
 
@@ -83,7 +84,7 @@ def test_a_run_is_meant_by_its_id_its_beginning_its_flow_or_latest(many_runs, re
 
 
 def test_the_beginning_of_several_ids_is_refused_with_these(many_runs):
-    with pytest.raises(NoSuchRunError, match=r"several run ids .*abd2 \(etl, running\); abc1"):
+    with pytest.raises(NoSuchRunError, match=r"several run ids .*abd2 \(etl, interrupted\); abc1"):
         many_runs.find_run("ab")
 
 
@@ -207,7 +208,7 @@ def test_a_run_is_read_whole_however_many_task_instances_it_has(db, monkeypatch)
     keys = [f"step-{n}" for n in range(10)]
     journal = begun(db, keys, inputs=[None, *['{"x":[0]}'] * 9])
     begin(journal, ["other"], run_id="run-2")
-    journal.resume(1)
+    journal.claim(1, this_process())
     journal.outcomes([succeeded(journal.base + n) for n in range(10)])
     journal.commit()
 
@@ -225,7 +226,7 @@ def test_a_run_is_read_whole_however_many_task_instances_it_has(db, monkeypatch)
 def test_values_are_found_by_run_and_index(db, journal, look):
     begin(journal, ["a"], run_id="run-2")
     journal.outcomes([succeeded(journal.base, b"other")])
-    journal.resume(1)
+    journal.claim(1, this_process())
     journal.outcomes([succeeded(journal.base, b"mine"), failed(journal.base + 1)])
 
     history = look()
@@ -282,7 +283,7 @@ def test_a_graph_and_its_tasks_are_told(look):
         NodeRow(index, key, 0, inputs)
         for index, (key, inputs) in enumerate(zip(["load", "double", "total"], INPUTS, strict=True))
     ]
-    assert look().declared("run-1") == [DeclaredRow(0, "step", "int", "{}")]
+    assert look().declared("run-1") == [DeclaredRow(0, "step", "int", "{}", None)]
 
 
 def test_what_a_run_was_made_of_is_given_back(db):
@@ -383,7 +384,6 @@ def test_the_views_and_the_history_tell_the_same(tmp_path_factory, offset, took,
     journal.commit()
     if ended:
         journal.end("failed", START + took, "why")
-    journal.close()
 
     with History(db) as history:
         told = {
@@ -402,6 +402,7 @@ def test_the_views_and_the_history_tell_the_same(tmp_path_factory, offset, took,
         found = view(db, f"SELECT * FROM {name}")
         key = repr if name != "logs" else lambda row: row["key"]
         assert sorted(found, key=key) == sorted(wanted, key=key), name
+    journal.close()
 
 
 def test_times_are_text_that_sorts_and_is_read_by_others(db, journal):

@@ -10,6 +10,7 @@ from liteflow.errors import (
 from liteflow.store.db import open_store
 from liteflow.store.history import History
 from liteflow.store.journal import Journal, NewRun
+from liteflow.store.lease import this_process
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_a_run_whose_beginning_is_interrupted_has_not_begun(db, journal):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        journal.begin(NewRun("run-2", "etl", START, START), interrupted())
+        journal.begin(NewRun("run-2", "etl", START, START), interrupted(), this_process())
 
     with History(db) as history:
         assert [run.id for run in history.runs()] == ["run-1"]
@@ -314,7 +315,7 @@ def test_a_run_that_is_gone_on_with_is_running_again(db, journal):
     journal.close()
 
     journal = Journal(open_store(db))
-    journal.resume(1)
+    journal.claim(1, this_process())
     journal.forget([journal.base + 2])
     journal.commit()
 
@@ -332,7 +333,7 @@ def test_what_ran_when_a_driver_was_killed_runs_no_more_when_its_run_is_gone_on_
     journal.close()
 
     journal = Journal(open_store(db))
-    journal.resume(1)
+    journal.claim(1, this_process())
     assert states(db)["load"] == "pending"
     journal.close()
 

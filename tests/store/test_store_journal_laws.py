@@ -13,6 +13,7 @@ from store_rows import START, begin, failed, in_pieces, succeeded, success, trie
 from liteflow.store.db import open_store
 from liteflow.store.history import History
 from liteflow.store.journal import Journal
+from liteflow.store.lease import this_process
 
 NODES = 6
 nodes = st.integers(0, NODES - 1)
@@ -116,14 +117,14 @@ class Written(RuleBasedStateMachine):
     def be_killed_and_resumed(self):
         self.journal.close()
         self.journal = Journal(open_store(self.db))
-        self.journal.resume(1)
+        self.journal.claim(1, this_process())
         self.nothing_waits()
 
     @rule()
     def end_and_be_resumed(self):
         self.journal.end("failed", START, None)
         self.all_is_committed()
-        self.journal.resume(1)
+        self.journal.claim(1, this_process())
 
     def all_is_committed(self):
         for node in self.put_since["forgotten"]:

@@ -17,6 +17,7 @@ from liteflow.errors import (
 )
 from liteflow.store.db import open_store
 from liteflow.store.journal import LOOK_EVERY_S, Journal
+from liteflow.store.lease import this_process
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_a_damaged_store_is_named(db):
         file.write(b"\xff" * 4096)
 
     journal = Journal(open_store(db))
-    journal.resume(1)
+    journal.claim(1, this_process())
     journal.outcomes([succeeded(journal.base)])
     with pytest.raises(StoreDamagedError, match=r"\.recover"):
         journal.commit()
