@@ -32,6 +32,11 @@ def has_reset_bug(version: tuple[int, int, int]) -> bool:
     return _FIRST <= version < _FIXED and (back_port is None or version[2] < back_port)
 
 
+def sqlite_here() -> tuple[str, bool]:
+    """Return the version of SQLite in use, and whether it has that fault."""
+    return sqlite3.sqlite_version, has_reset_bug(sqlite3.sqlite_version_info)
+
+
 class Guard:
     """The lock of one connection.
 

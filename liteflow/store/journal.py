@@ -39,6 +39,8 @@ Statement = str | Callable[[sqlite3.Connection, Sequence[Row]], None]
 
 # A file that was removed or replaced is noticed within so many seconds.
 LOOK_EVERY_S: Final = 1.0
+# How long the last words wait for a lock.
+_CLOSING_S = 1.0
 
 # No OR REPLACE: an outcome that has been committed never changes (see `forget`).
 _OUTCOME = "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -307,14 +309,20 @@ class Journal:
         """Stop driving the run: it is `interrupted`, and anybody may go on with it at once.
 
         Raises:
-            StoreError: It can't be written; then it shows as interrupted when this journal is closed.
+            StoreError: It can't be written.
         """
         self._put(_ALL_STOPPED, [self._span()])
         self._put(_END, [("interrupted", None, error, self.number)])
         self._leave(time.time_ns() // 1000)
 
     def close(self) -> None:
-        """Close the store.  What has not been committed is not kept; this drives the run no more."""
+        """Close the store.  What has not been committed is not kept; a run not ended is interrupted."""
+        if self._lease is not None and self._lease.owner in driving:
+            self._batches, self.waiting = [], 0
+            self.connection.patience = min(self.connection.patience, _CLOSING_S)
+            # If nothing can be written, the run is free for this process at once, for others when it ends.
+            with suppress(StoreError, sqlite3.Error):
+                self.abandon()
         self._drop_lease()
         self.connection.close()
 

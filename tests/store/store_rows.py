@@ -26,10 +26,21 @@ def begun(path, keys=("load", "double", "total"), *, run_id="run-1", flow="etl",
     return journal
 
 
-def begin(journal, keys=("load", "double", "total"), *, run_id="run-1", flow="etl", inputs=(), **more):
+def begin(
+    journal,
+    keys=("load", "double", "total"),
+    *,
+    run_id="run-1",
+    flow="etl",
+    inputs=(),
+    owner=None,
+    key_id=None,
+    **more,
+):
     run = NewRun(run_id, flow, START, START, **{"tasks": [(0, "step", "int", "{}", None)], **more})
     fed = [*inputs, *[None] * (len(keys) - len(inputs))]
-    journal.begin(run, [(index, key, 0, fed[index], None) for index, key in enumerate(keys)], this_process())
+    rows = [(index, key, 0, fed[index], None) for index, key in enumerate(keys)]
+    journal.begin(run, rows, owner or this_process(), key_id=key_id)
 
 
 def succeeded(row_id, payload=b"12345", *, preview="42", attempt=1, started=10, took=20):

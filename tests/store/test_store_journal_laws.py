@@ -115,7 +115,7 @@ class Written(RuleBasedStateMachine):
 
     @rule()
     def be_killed_and_resumed(self):
-        self.journal.close()
+        self.journal.connection.close()
         self.journal = Journal(open_store(self.db))
         self.journal.claim(1, this_process())
         self.nothing_waits()
