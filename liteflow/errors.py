@@ -576,10 +576,10 @@ class NoSuchRunError(StoreError, LookupError):
     def __str__(self) -> str:
         runs = "; ".join(self.latest)
         if self.ambiguous:
-            return f"{self.ref!r} is the beginning of several run ids in {self.path}: {runs}; give more of it"
+            return f"{shown(self.ref)} is the beginning of several run ids in {self.path}: {runs}; give more of it"
         if not runs:
-            return f"there is no run {self.ref!r} in {self.path}: it has no runs at all yet"
-        return f"there is no run {self.ref!r} in {self.path}; the latest are: {runs}"
+            return f"there is no run {shown(self.ref)} in {self.path}: it has no runs at all yet"
+        return f"there is no run {shown(self.ref)} in {self.path}; the latest are: {runs}"
 
 
 @define(eq=False, slots=False)

@@ -126,9 +126,9 @@ class Survey:
         try:
             return pack(value, _is_lazy, self.definitions)
         except NotPicklableError as error:
-            raise ArgumentError(
-                owner, parameter, str(error), None if call is None else place(call)
-            ) from error
+            at = None if call is None else place(call)
+            # Its own traceback is one of pickle and ours: the sentence says it all.
+            raise ArgumentError(owner, parameter, str(error), at) from None
 
 
 def single(call: Call[Any], given: Mapping[str, Any] | None = None) -> Iterable[tuple[str, Any]]:

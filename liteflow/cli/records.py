@@ -106,6 +106,9 @@ def arguments_of(run: RunRow) -> dict[str, Any]:
     """Return the previews of a run's arguments; none if the file does not hold them as it should."""
     try:
         found = json.loads(run.arguments_text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    # A preview is a text; a nest, which only a hostile file has, could be too deep to be shown.
+    return {name: "?" if isinstance(value, dict | list) else value for name, value in found.items()}

@@ -15,18 +15,22 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
+from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
 from liteflow.cli.output import complain
-from liteflow.errors import CommandLineError, UnknownNameError
+from liteflow.errors import CommandLineError, LiteflowError, UnknownNameError
 from liteflow.flow import Flow
 from liteflow.pickling import SCRIPT_MODULE
-from liteflow.views.shown import label, visible
+from liteflow.views.shown import cut, label, visible
 
 # More than any script; a device or a database given by mistake is not read to its end.
 LARGEST = 16 * 1024 * 1024
+LONGEST_LINE = 500
+
+_LIBRARY = str(Path(__file__).parent.parent) + os.sep
 
 
 def load_flow(target: str) -> Flow[Any, Any]:
@@ -40,6 +44,8 @@ def load_flow(target: str) -> Flow[Any, Any]:
             loaded; then its own traceback has been printed.
     """
     file, wanted = split_target(target)
+    if not file:
+        raise CommandLineError("no file is named; give a Python file, or FILE:FLOW")
     return pick_flow(load_script(Path(file)), wanted, file)
 
 
@@ -129,24 +135,57 @@ def print_users_traceback(error: BaseException, first_file: str | None = None) -
     shown = (
         _from_file(error.__traceback__, first_file) if first_file else _beyond_library(error.__traceback__)
     )
-    lines = traceback.format_exception(type(error), error, shown)
-    complain(visible("".join(lines).rstrip("\n"), keep="\n\t"))
+    if isinstance(error, LiteflowError):
+        # It was raised by us on purpose: the line that is wrong is the last that is not ours.
+        shown = _without_library(shown)
+    text = "".join(traceback.format_exception(type(error), error, shown)).rstrip("\n")
+    # A line of the script may have megabytes.
+    complain("\n".join(cut(visible(line, keep="\t"), LONGEST_LINE) for line in text.split("\n")))
 
 
 def _read(path: Path) -> bytes:
+    shown = label(str(path), 200)
     try:
         found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise CommandLineError(f"{path} is a directory; give the script in it")
-        if not stat.S_ISREG(found.st_mode):
-            raise CommandLineError(f"{path} is not a regular file")
-        if found.st_size > LARGEST:
-            raise CommandLineError(f"{path} is too large for a script ({found.st_size} bytes)")
-        return path.read_bytes()
+        why_not = _why_no_script(found)
+        code = path.read_bytes() if why_not is None else b""
     except FileNotFoundError:
-        raise CommandLineError(f"no such file: {label(str(path), 200)}") from None
+        raise CommandLineError(f"no such file: {shown}") from None
     except (OSError, ValueError) as error:
-        raise CommandLineError(f"can't read {label(str(path), 200)}: {_reason(error)}") from None
+        raise CommandLineError(f"can't read {shown}: {_reason(error)}") from None
+    if why_not is not None:
+        raise CommandLineError(f"{shown} is {why_not}")
+    try:
+        # compile() passes over wrong bytes in a comment, where `python FILE` refuses them.
+        decode_source(code)
+    except (UnicodeDecodeError, SyntaxError):
+        where = _undecodable(code)
+        # An encoding that is not known is told by loading, with the line.
+        if where is not None:
+            raise CommandLineError(
+                f"{shown}, {where}; save it as UTF-8, or name its encoding in the first line, "
+                "like # coding: latin-1"
+            ) from None
+    return code
+
+
+def _undecodable(code: bytes) -> str | None:
+    try:
+        code.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = code.count(b"\n", 0, error.start) + 1
+        return f"line {line}: byte 0x{code[error.start]:02x} is no UTF-8"
+    return None
+
+
+def _why_no_script(found: os.stat_result) -> str | None:
+    if stat.S_ISDIR(found.st_mode):
+        return "a directory; give the script in it"
+    if not stat.S_ISREG(found.st_mode):
+        return "not a regular file"
+    if found.st_size > LARGEST:
+        return f"too large for a script ({found.st_size} bytes)"
+    return None
 
 
 def _reason(error: Exception) -> str:
@@ -191,11 +230,22 @@ def _from_file(frames: TracebackType | None, file: str) -> TracebackType | None:
     return frames
 
 
+def _without_library(frames: TracebackType | None) -> TracebackType | None:
+    own = []
+    while frames is not None:
+        if not frames.tb_frame.f_code.co_filename.startswith(_LIBRARY):
+            own.append(frames)
+        frames = frames.tb_next
+    kept: TracebackType | None = None
+    for frame in reversed(own):
+        kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return kept
+
+
 def _beyond_library(frames: TracebackType | None) -> TracebackType | None:
-    library = str(Path(__file__).parent.parent) + os.sep
     first: TracebackType | None = frames
     while frames is not None:
-        if frames.tb_frame.f_code.co_filename.startswith(library):
+        if frames.tb_frame.f_code.co_filename.startswith(_LIBRARY):
             first = frames.tb_next
         frames = frames.tb_next
     return first

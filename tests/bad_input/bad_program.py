@@ -10,6 +10,7 @@ encoding, say) is tested with real ones, in tests/cli.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -72,19 +73,28 @@ class Program:
 def serve() -> int:
     """Be the template: fork for each request, and tell how the fork ended."""
     import liteflow.__main__ as door
-    from liteflow import Flow, task
-    from liteflow.cli import app
 
-    loaded = (door, app, Flow, task)
+    _load_what_commands_load(door)
     answers = os.fdopen(os.dup(1), "w")
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            return _become(request, loaded[0])
+            return _become(request, door)
         answers.write(f"{_status_of(pid)}\n")
         answers.flush()
     return 0
+
+
+def _load_what_commands_load(door: Any) -> None:
+    import liteflow.launch
+
+    assert liteflow.launch
+    streams, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), io.StringIO(), io.StringIO()
+    sys.argv = ["liteflow", "runs", "--limit", "0"]
+    assert door.main() == 2
+    sys.stdout, sys.stderr = streams
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _status_of(pid: int) -> int:
