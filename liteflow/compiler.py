@@ -281,7 +281,7 @@ class _Encoder:
         known = self._filled.get(id(packed))
         if known is None:
             holes = tuple([self._hole(lazy) for lazy in packed.holes])
-            known = self._filled[id(packed)] = Packed(packed.data, holes)
+            known = self._filled[id(packed)] = packed._replace(holes=holes)
         return known
 
 

@@ -9,18 +9,20 @@ of an expression has the arguments that are still free in it as its parameters.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from liteflow.dag import Dag
 from liteflow.errors import ArgumentError, FlowError, shown
 from liteflow.lazy import Joint, Lazy
 from liteflow.names import checked_name
-from liteflow.options import DEFAULT, check_names
+from liteflow.options import DEFAULT, FLOW_OPTIONS, check_names
 from liteflow.parameters import Parameter
 from liteflow.pickling import importable
 from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from typing import Protocol, Unpack
 
     from liteflow.engine.driver import Observer
+    from liteflow.given import Given
+    from liteflow.handle import Handle
+    from liteflow.launch import Order
     from liteflow.options import FlowOptions, StorePath
     from liteflow.run import Run
 
@@ -112,7 +117,7 @@ class Flow(Generic[P, R]):
         Raises:
             DefinitionError: What is wrong, where, and what to do.
         """
-        values, overrides = self._sorted(inputs or {}, parameters)
+        values, overrides = self._sorted({} if inputs is None else inputs, parameters)
         return self._recipe.compile(values, overrides)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Lazy[R]:
@@ -138,7 +143,9 @@ class Flow(Generic[P, R]):
         run_id: str | None = None,
         fail_fast: bool = DEFAULT,
         durability: str = DEFAULT,
+        timeout: float | None = DEFAULT,
         grace: float = DEFAULT,
+        trust: bool = DEFAULT,
         observer: Observer | None = None,
         **parameters: Any,
     ) -> Run[R]:
@@ -153,12 +160,17 @@ class Flow(Generic[P, R]):
             executor: Where tasks run that name no executor: "process", "thread" or "inline".
             max_workers: How many at a time; for processes one for each processor.
             check: Whether a run that failed raises RunFailed; True.
-            run_id: The id of the new run; a random one.
+            run_id: An id of one's own for the run, which makes this idempotent: a run of this
+                id that is unfinished is gone on with, a finished one is given back as it was.
+                None: a new run with a random id.
             fail_fast: Whether the first failure ends the run; else whatever does not depend on
                 it goes on.
             durability: "normal", or "full": results survive a power cut too, and nothing
                 starts before what it needs is on disk.
-            grace: Seconds between SIGTERM and SIGKILL for an attempt over its time; 2.
+            timeout: Seconds that the whole run may take; then it is ended and has failed.
+            grace: Seconds between SIGTERM and SIGKILL for an attempt that is ended; 2.
+            trust: Whether values of the store are read whoever wrote them; they are pickles,
+                which can run code.
             observer: Is told what happens while it happens; without one, what tasks print is
                 printed here.
             parameters: Values of the flow's parameters.
@@ -166,7 +178,10 @@ class Flow(Generic[P, R]):
         Raises:
             DefinitionError: What is wrong with the flow or its arguments; nothing has run.
             RunFailed: A task failed; its own exception is the cause.
+            RunOwnedError: Another driver runs the run of this id.
             StoreError: The store can't be used; what had been committed is in it.
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP (a KeyboardInterrupt); what had finished is
+                kept, and `resume` goes on with it.
 
         >>> from liteflow import task
         >>> @task
@@ -175,35 +190,122 @@ class Flow(Generic[P, R]):
         >>> Flow("twice", double() >> double()).run(x=4, db=None).result
         16
         """
-        # Lazy: a program that defines flows, and does not run them now, starts in half the time.
-        from liteflow.settings import RunSettings  # noqa: PLC0415
-
-        given = {
+        options = {
             "db": db,
             "executor": executor,
             "max_workers": max_workers,
             "check": check,
             "fail_fast": fail_fast,
             "durability": durability,
+            "timeout": timeout,
             "grace": grace,
+            "trust": trust,
         }
-        settings = RunSettings(**{**self.options, **{k: v for k, v in given.items() if v is not DEFAULT}})
-        if settings.executor == "process":
-            # Processes take 50 ms to come up: as long as all that follows.
-            from liteflow.executor.process import nursery  # noqa: PLC0415
+        order = self._order(options, self._given(inputs, parameters), run_id, observer)
+        # Lazy: a program that defines flows, and does not run them now, starts in half the time.
+        from liteflow.launch import launch  # noqa: PLC0415
 
-            nursery.warm()
-            try:
-                dag = self.compile(inputs, **parameters)
-            except BaseException:
-                nursery.cool()
-                raise
-        else:
-            dag = self.compile(inputs, **parameters)
-        from liteflow.launch import launch  # noqa: PLC0415  as above
+        return self._checked(launch(order, idempotent=run_id is not None), order)
 
-        run: Run[R] = launch(dag, settings, run_id=run_id, observer=observer, script=_script_of(self))
-        if settings.check and run.failure is not None:
+    def start(
+        self,
+        /,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        run_id: str | None = None,
+        observer: Observer | None = None,
+        **arguments: Any,
+    ) -> Handle[R]:
+        """Run the flow in the background.
+
+        Args:
+            inputs, run_id, observer: As for `run`.
+            arguments: Values of the flow's parameters, and the options of `run` but `check`.
+
+        Returns:
+            A handle: `wait()` gives the Run, `result()` what the flow returns, `cancel()` ends it.
+
+        Raises:
+            DefinitionError: What is wrong with the flow or its arguments; nothing has begun.
+
+        >>> from liteflow import task
+        >>> @task
+        ... def double(x: int) -> int:
+        ...     return 2 * x
+        >>> handle = Flow("twice", double() >> double()).start(x=4, db=None, executor="thread")
+        >>> handle.result()
+        16
+        """
+        options = {name: arguments.pop(name) for name in FLOW_OPTIONS if name in arguments}
+        given = self._given(inputs, arguments)
+        order = self._order(options, given, run_id, observer)
+        # What is wrong with it is to be told here, not in the background.
+        dag = self._recipe.compile(given.values, given.overrides)
+
+        def compiled(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dag:
+            return dag if values is given.values else self._recipe.compile(values, overrides)
+
+        order = evolve(order, compile=compiled)
+        from liteflow.handle import Handle  # noqa: PLC0415  lazy, as in `run`
+        from liteflow.launch import launch  # noqa: PLC0415
+
+        return Handle(order.run_id, order.control, lambda: launch(order, idempotent=run_id is not None))
+
+    def resume(
+        self, run_id: str | None = None, *, observer: Observer | None = None, **options: Unpack[FlowOptions]
+    ) -> Run[R]:
+        """Go on with a run that failed, was cancelled, or whose driver died.
+
+        Its arguments are what they were.  What had committed stays and is not run again, unless
+        its code has changed since, or what it depends on runs again.
+
+        Args:
+            run_id: The run's id, or the beginning of one; None: the latest run of this flow
+                that has not succeeded.
+            observer: As for `run`.
+            options: As for `run`.
+
+        Raises:
+            NotResumableError: There is no such run, or it needs no resume; it says why.
+            RunOwnedError: Another driver runs it.
+            LiteflowError: As for `run`.
+        """
+        check_names(self.name, options)
+        order = self._order(dict(options), self._given(None, {}), None, observer)
+        from liteflow.launch import resume  # noqa: PLC0415  lazy, as in `run`
+
+        return self._checked(resume(order, run_id), order)
+
+    def _order(
+        self, options: Mapping[str, Any], given: Given, run_id: str | None, observer: Observer | None
+    ) -> Order:
+        if _refusals:
+            _refusals[-1](self)
+        # Lazy, as in `run`.
+        from liteflow.launch import Order, checked_run_id  # noqa: PLC0415
+        from liteflow.settings import RunSettings  # noqa: PLC0415
+
+        return Order(
+            flow=self.name,
+            compile=self._recipe.compile,
+            complete=self._recipe.complete,
+            given=given,
+            settings=RunSettings(
+                **{**self.options, **{k: v for k, v in options.items() if v is not DEFAULT}}
+            ),
+            run_id=checked_run_id(run_id),
+            observer=observer,
+            script=_script_of(self),
+        )
+
+    def _given(self, inputs: Mapping[str, object] | None, parameters: Mapping[str, object]) -> Given:
+        from liteflow.given import Given  # noqa: PLC0415  lazy, as in `run`
+
+        values, overrides = self._sorted({} if inputs is None else inputs, parameters)
+        return Given(values, overrides)
+
+    def _checked(self, run: Run[R], order: Order) -> Run[R]:
+        if order.settings.check and run.failure is not None:
             raise run.failure
         return run
 
@@ -241,10 +343,24 @@ class Flow(Generic[P, R]):
 
 
 def _script_of(flow: Flow[Any, Any]) -> str | None:
-    """The file that the flow is written in, for the record."""
-    code = getattr(getattr(flow, "__wrapped__", None), "__code__", None)
-    name = code.co_filename if code is not None else getattr(sys.modules["__main__"], "__file__", None)
-    return name if name and not name.startswith("<") else None
+    """The file that the flow is written in, for the record; None if there is none."""
+    function = getattr(flow, "__wrapped__", None)
+    module = sys.modules.get(getattr(function, "__module__", None) or "__main__")
+    name = getattr(module, "__file__", None)
+    return os.path.abspath(name) if name else None  # noqa: PTH100  no pathlib at start-up
+
+
+_refusals: list[Callable[[Flow[Any, Any]], None]] = []
+
+
+@contextmanager
+def runs_refused(refuse: Callable[[Flow[Any, Any]], None]) -> Iterator[None]:
+    """Inside, `refuse` is called with a flow that is to be run, and raises."""
+    _refusals.append(refuse)
+    try:
+        yield
+    finally:
+        _refusals.pop()
 
 
 _NOTHING: Any = object()

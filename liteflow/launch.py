@@ -1,85 +1,62 @@
-"""One run from its first to its last moment: store, driver, and what the user gets.
+"""A flow is run: its run begins, goes on, or is given back as it was.
 
-    Dag + settings --launch--> Run
+Order --no such run--> compile, begin ----+--> session --> Run
+      --unfinished---> compile, go on ----+
+      --finished-----> the Run, from the store
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-import time
-from platform import python_version
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict
+from attrs import evolve, field, frozen
 
-from liteflow import xcom
 from liteflow.dag import Dag
-from liteflow.engine.driver import Driver, Ending, Observer
-from liteflow.engine.plan import Plan
-from liteflow.errors import RunFailed
-from liteflow.executor.base import Executor, Work
-from liteflow.executor.inline import InlineExecutor
-from liteflow.executor.payload import Payload
-from liteflow.executor.process.pool import ProcessExecutor
-from liteflow.executor.thread import ThreadExecutor
-from liteflow.hints import show
+from liteflow.engine.control import Control
+from liteflow.engine.driver import Observer
+from liteflow.errors import NotResumableError, OtherArgumentsError, RunExistsError
+from liteflow.given import Given
 from liteflow.names import checked_name
-from liteflow.run import Run, cause_of
+from liteflow.pickling import learn
+from liteflow.run import Run
+from liteflow.session import Earlier, Session
 from liteflow.settings import RunSettings
-from liteflow.store.db import open_store
-from liteflow.store.journal import Journal, NewRun
 
 if TYPE_CHECKING:
-    from liteflow.store.history import History
+    from liteflow.store.history import History, RunRow
+    from liteflow.trust import TrustedValues
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz023456789"
+FINISHED = ("succeeded", "failed")
 
 
-def echo(lines: list[tuple[str, str, str]]) -> None:
-    """Print what tasks have printed in other processes; log records are for the store."""
-    for _key, stream, text in lines:
-        target = {"stdout": sys.stdout, "stderr": sys.stderr}.get(stream)
-        if target is not None:
-            target.write(text)
-    sys.stdout.flush()
+@frozen(kw_only=True)
+class Order:
+    """A flow that is to be run, and how.
 
-
-def launch(
-    dag: Dag,
-    settings: RunSettings,
-    *,
-    run_id: str | None = None,
-    observer: Observer | None = None,
-    script: str | None = None,
-) -> Run[Any]:
-    """Run a DAG and give what came of it, whether it succeeded or not.
-
-    Args:
-        dag: What to run.
+    Attributes:
+        flow: Its name.
+        compile: Makes its Dag of parameters by name and arguments by `key.parameter`.
+        complete: Adds to parameters the defaults of those that were not given.
+        given: What it is given.
         settings: How.
-        run_id: The id of the new run; None: a random one.
+        run_id: The id of the run, checked.
         observer: Is told what happens; None: what tasks print is printed here.
         script: The file that defines the flow, for the record.
-
-    Raises:
-        DefinitionError: Something can't travel to a worker, or the id can't be one; nothing has run.
-        StoreError: The store can't be used; what had been committed is in it.
-        KeyboardInterrupt: Ctrl-C; all attempts have been ended, and what had finished is kept.
+        control: How the run is stopped from outside.
     """
-    run_id = new_run_id() if run_id is None else checked_name(run_id, "a run", "run_id")
-    session = _Session(dag, settings, run_id, script)
-    return session.run(observer)
 
-
-def make_executor(name: str, settings: RunSettings, work: Work) -> Executor:
-    """Give the executor of that name."""
-    if name == "process":
-        return ProcessExecutor(work, settings.workers(name), settings.grace)
-    if name == "thread":
-        return ThreadExecutor(work, settings.workers(name))
-    return InlineExecutor(work)
+    flow: str
+    compile: Callable[[Mapping[str, Any], Mapping[str, Any]], Dag]
+    complete: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    given: Given
+    settings: RunSettings
+    run_id: str
+    observer: Observer | None = None
+    script: str | None = None
+    control: Control = field(factory=Control)
 
 
 def new_run_id() -> str:
@@ -87,143 +64,156 @@ def new_run_id() -> str:
     return "".join(_ALPHABET[byte % 32] for byte in os.urandom(8))
 
 
-class _Session:
-    """What belongs to one run while it lasts."""
+def checked_run_id(run_id: str | None) -> str:
+    """Return the id of a new run, which may be the user's own.
 
-    def __init__(self, dag: Dag, settings: RunSettings, run_id: str, script: str | None) -> None:
-        self._dag = dag
-        self._settings = settings
-        self._id = run_id
-        self._script = script
-        self._started_us = time.time_ns() // 1000
-        self._epoch_ns = time.monotonic_ns()
-        self._plan = Plan(dag, settings.executor)
-        # As dag.leaves, from what the plan knows already.
-        self._leaves = {node.key: node.index for node in dag.nodes if not self._plan.uses[node.index]}
-        self._journal: Journal | None = None
+    Raises:
+        SettingError: It can't be one.
+    """
+    return new_run_id() if run_id is None else checked_name(run_id, "a run", "run_id")
 
-    def run(self, observer: Observer | None) -> Run[Any]:
-        wanted = frozenset([*self._leaves.values(), *(hole[0] for hole in self._dag.result.holes)])
-        driver = Driver(
-            self._plan,
-            lambda: self._begin(observer),
-            lambda name, work: make_executor(name, self._settings, work),
-            fail_fast=self._settings.fail_fast,
-            full=self._settings.durability == "full",
-            keep=wanted,
-            observer=observer,
-            echo=echo,
-            epoch_ns=self._epoch_ns,
+
+def launch(order: Order, *, idempotent: bool) -> Run[Any]:
+    """Run a flow and give what came of it, whether it succeeded or not.
+
+    Args:
+        order: What, and how.
+        idempotent: Whether the id is the user's own: if there is such a run already, it is
+            gone on with, or given back as it was.
+
+    Raises:
+        DefinitionError: Something is wrong with the flow or its arguments; nothing has run.
+        RunOwnedError: Another driver runs it.
+        StoreError: The store can't be used; what had been committed is in it.
+        Interrupted: A signal has ended it; what had finished is kept.
+    """
+    if idempotent:
+        earlier = _found(order)
+        if earlier is not None:
+            return _once_more(order, earlier)
+    dag = _compiled(order)
+    try:
+        return Session(dag, order.settings, order.run_id, order.script, order.given).run(
+            order.observer, order.control
         )
-        try:
-            ending = driver.run()
-        except BaseException as error:
-            state = "cancelled" if isinstance(error, KeyboardInterrupt) else "failed"
-            self._end(state, _line(error))
-            if observer is not None and self._begun:
-                observer.ended(state)
+    except RunExistsError:
+        # Somebody else has begun it since we looked.
+        earlier = _found(order) if idempotent else None
+        if earlier is None:
             raise
-        failure = self._failure(ending)
-        self._end(ending.state, next(iter(failure.failures.values())) if failure else None)
-        if observer is not None:
-            observer.ended(ending.state)
-        return self._made(ending, failure)
-
-    @property
-    def _begun(self) -> bool:
-        return self._journal is not None and self._journal.number > 0
-
-    def _begin(self, observer: Observer | None) -> Journal:
-        path = self._settings.db
-        journal = self._journal = Journal(open_store(path, self._settings.durability))
-        plan, dag = self._plan, self._dag
-        policies = [json.dumps(_plain(asdict(task.policy))) for task in plan.tasks]
-        new = NewRun(
-            id=self._id,
-            flow=dag.name,
-            created_at=self._started_us,
-            started_at=self._started_us,
-            arguments=json.dumps({name: xcom.preview_of(value)[0] for name, value in dag.parameters.items()}),
-            script=self._script,
-            python=python_version(),
-            settings=json.dumps(_plain(asdict(self._settings))),
-            result=dag.result.data,
-            holes=json.dumps([[hole[0], *map(str, hole[1])] for hole in dag.result.holes]),
-            definitions=[(json.dumps(b.names), None, b.data) for b in dag.definitions.bundles],
-            tasks=[
-                (number, task.name, show(task.signature.returns), policies[number], None)
-                for number, task in enumerate(plan.tasks)
-            ],
-        )
-        journal.begin(new, plan.instances(0))
-        if observer is not None:
-            # Not before: a run that can't be written down has never been.
-            observer.started(self._id, dag.name, [node.key for node in dag.nodes])
-        return journal
-
-    def _end(self, state: str, error: str | None) -> None:
-        """Write down the end; in the file's place while the run is on, in memory for as long as the Run."""
-        journal = self._journal
-        if journal is None or not self._begun:
-            return
-        # By the monotonic clock, as all durations: the end is never before the start.
-        ended = self._started_us + (time.monotonic_ns() - self._epoch_ns) // 1000
-        journal.end(state, ended, error)
-        if self._settings.db is not None:
-            journal.close()
-
-    def _failure(self, ending: Ending) -> RunFailed | None:
-        if ending.first_failure is None:
-            return None
-        keys = self._dag.nodes
-        failures = {keys[node].key: failed.error for node, failed in ending.failures.items()}
-        db = str(self._settings.db) if self._settings.db else None
-        failure = RunFailed(self._id, self._dag.name, failures, db)
-        first = ending.failures[ending.first_failure]
-        failure.__cause__ = cause_of(first.outcome, first.error, first.traceback, first.exception)
-        return failure
-
-    def _made(self, ending: Ending, failure: RunFailed | None) -> Run[Any]:
-        path, run_id = self._settings.db, self._id
-        journal = self._journal
-
-        def open_history() -> History:
-            # Start-up: most runs are not looked into by the program that runs them.
-            from liteflow.store.history import History  # noqa: PLC0415
-
-            if path is not None:
-                return History(path)
-            assert journal is not None
-            return History(journal.connection)
-
-        def payload_of(index: int) -> Payload | None:
-            kept = ending.payloads.get(index)
-            if kept is not None:
-                return kept
-            with open_history() as history:
-                stored = history.payload(run_id, index)
-            return Payload(stored.codec, stored.data) if stored else None
-
-        nodes = {node.key: node.index for node in self._dag.nodes}
-        return Run(
-            id=run_id,
-            flow=self._dag.name,
-            state=ending.state,
-            db=str(path) if path else None,
-            failure=failure,
-            leaves=self._leaves,
-            result=self._dag.result,
-            payload_of=payload_of,
-            open_history=open_history,
-            index_of=nodes.get,
-        )
+        return _once_more(order, earlier)
 
 
-def _line(error: BaseException) -> str:
-    text = str(error).strip().partition("\n")[0][:500]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def resume(order: Order, ref: str | None) -> Run[Any]:
+    """Go on with an unfinished run; arguments as in `launch`.
+
+    Args:
+        order: The flow, and how; its id and its arguments are those of the run.
+        ref: A run's id or the beginning of one; None: the latest unfinished run of the flow.
+
+    Raises:
+        NotResumableError: There is none, or it needs none.
+        RunOwnedError: Another driver runs it.
+        LiteflowError: As for `launch`.
+    """
+    # Start-up: most runs are no resumes.
+    from liteflow.store.history import History  # noqa: PLC0415
+
+    if order.settings.db is None:
+        raise NotResumableError(ref, order.flow, "with db=None nothing is kept that could be gone on with")
+    with History(order.settings.db) as history:
+        row = history.find_run(ref) if ref is not None else _latest_unfinished(order, history)
+        if row.flow != order.flow:
+            raise NotResumableError(
+                row.id, order.flow, f"it is a run of flow {row.flow}, not of {order.flow}"
+            )
+        if row.state == "succeeded":
+            raise NotResumableError(row.id, order.flow, "it has succeeded, so nothing is left to do")
+    return _go_on(evolve(order, run_id=row.id), row)
 
 
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts as JSON holds them; what it doesn't know as text."""
-    return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
+# --- how -----------------------------------------------------------------------------------
+
+
+def _compiled(order: Order) -> Dag:
+    if order.settings.executor != "process":
+        return order.compile(order.given.values, order.given.overrides)
+    # Processes take 50 ms to come up: as long as all that follows.
+    from liteflow.executor.process import nursery  # noqa: PLC0415  start-up: not for threads
+
+    nursery.warm()
+    try:
+        return order.compile(order.given.values, order.given.overrides)
+    except BaseException:
+        nursery.cool()
+        raise
+
+
+def _found(order: Order) -> RunRow | None:
+    """The run of this id, if there is one."""
+    path = order.settings.db
+    if path is None or not path.exists() or not path.stat().st_size:
+        return None
+    from liteflow.store.history import History  # noqa: PLC0415  as above
+
+    with History(path) as history:
+        return next((row for row in history.finds(order.run_id) if row.id == order.run_id), None)
+
+
+def _latest_unfinished(order: Order, history: History) -> RunRow:
+    for row in history.unfinished(order.flow):
+        return row
+    if history.latest(order.flow) is None:
+        why = f"it has no run in {history.path}; begin one with run()"
+    else:
+        why = f"all its runs in {history.path} have succeeded"
+    raise NotResumableError(None, order.flow, why)
+
+
+def _once_more(order: Order, row: RunRow) -> Run[Any]:
+    """The same id again: an unfinished run goes on, a finished one is given back."""
+    if row.flow != order.flow:
+        raise NotResumableError(row.id, order.flow, f"it is a run of flow {row.flow}, not of {order.flow}")
+    if row.state not in FINISHED:
+        return _go_on(order, row, evolve(order.given, complete=order.complete(order.given.values)))
+    # Start-up: most runs are new ones.
+    from liteflow.stored import open_values, stored_run  # noqa: PLC0415
+
+    assert order.settings.db is not None
+    with open_values(order.settings.db, row, order.settings.trust) as values:
+        before = _before(values)
+    if before is not None:
+        _refuse_difference(row, before, evolve(order.given, complete=order.complete(order.given.values)))
+    return stored_run(order.settings.db, row, order.settings.trust)
+
+
+def _go_on(order: Order, row: RunRow, given: Given | None = None) -> Run[Any]:
+    """Go on with a run, with its own arguments; `given` are those that it is asked for with now."""
+    from liteflow.stored import open_values  # noqa: PLC0415  as above
+
+    assert order.settings.db is not None
+    with open_values(order.settings.db, row, order.settings.trust) as values:
+        before = _before(values)
+    if before is None:
+        before = given
+    if before is None:
+        why = "its arguments could not be kept; call run(run_id=...) with the same arguments instead"
+        raise NotResumableError(row.id, order.flow, why)
+    if given is not None:
+        _refuse_difference(row, before, given)
+    order = evolve(order, given=before.again())
+    session = Session(_compiled(order), order.settings, row.id, order.script, order.given, Earlier(row))
+    return session.run(order.observer, order.control)
+
+
+def _before(values: TrustedValues) -> Given | None:
+    """What the run was given; None if that could not be kept."""
+    recipe = values.recipe()
+    learn(values.definitions())
+    return None if recipe.arguments is None else Given.unpack(recipe.arguments)
+
+
+def _refuse_difference(row: RunRow, before: Given, given: Given) -> None:
+    name = before.difference(given)
+    if name is not None:
+        raise OtherArgumentsError(row.id, name)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
         check: bool
         fail_fast: bool
         durability: str
+        timeout: float | None
         grace: float
+        trust: bool
 
 
 class _Default:
@@ -46,7 +48,9 @@ RUN_OPTIONS = (
     "run_id",
     "fail_fast",
     "durability",
+    "timeout",
     "grace",
+    "trust",
     "observer",
 )
 """Names that `flow.run()` keeps for itself: a flow's parameter of such a name goes by `inputs`."""

@@ -81,10 +81,7 @@ class FunctionRecipe:
 
     def compile(self, values: Mapping[str, object], overrides: Mapping[str, object]) -> Dag:
         """Call the function, and compile what it returns; arguments as in `Flow.compile`."""
-        for name in values:
-            if name not in self.signature.names:
-                raise self.signature.unknown(name)
-        arguments = self._complete(dict(values))
+        arguments = self.complete(values)
         build = Build(self.flow)
         token = building.set(build)
         try:
@@ -103,10 +100,13 @@ class FunctionRecipe:
 
     def expression(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the flow's expression, to be a part of another one."""
-        return self._call(self._complete(self.signature.by_name(*self.signature.bind(args, kwargs))))
+        return self._call(self.complete(self.signature.by_name(*self.signature.bind(args, kwargs))))
 
-    def _complete(self, given: dict[str, Any]) -> dict[str, Any]:
+    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all arguments, in order: the given ones, which are checked, and defaults."""
+        for name in given:
+            if name not in self.signature.names:
+                raise self.signature.unknown(name)
         arguments: dict[str, Any] = {}
         for name, parameter in self.parameters().items():
             if name in given:
@@ -157,6 +157,10 @@ class ExpressionRecipe:
         if not dag.nodes:
             _refuse_plain(self.flow, self.value, "is made of")
         return dag
+
+    def complete(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return all parameters: a free one has no default, so they are the given ones."""
+        return given
 
     def expression(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return a copy of the expression, to be a part of another one."""

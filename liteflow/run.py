@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import field, frozen
 
 from liteflow import pickling
-from liteflow.errors import NoOutputError, RunFailed, TaskFailedError, TaskTraceback
+from liteflow.errors import NoOutputError, RunCancelled, RunFailed, TaskFailedError, TaskTraceback
 from liteflow.executor.payload import Payload
 from liteflow.pickling import Packed
 
@@ -35,14 +35,14 @@ class Run(Mapping[str, Any], Generic[R]):
         flow: The flow's name.
         state: "succeeded", "failed" or "cancelled".
         db: The path of the store file; None if nothing was kept.
-        failure: What `RunFailed` would be raised with; None if nothing failed.
+        failure: The RunFailed or RunCancelled that says why it has no result; None if it succeeded.
     """
 
     id: str
     flow: str
     state: str
     db: str | None
-    failure: RunFailed | None
+    failure: RunFailed | RunCancelled | None
     _leaves: Mapping[str, int]
     _result: Packed
     _payload_of: Callable[[int], Payload | None]
@@ -55,7 +55,8 @@ class Run(Mapping[str, Any], Generic[R]):
         """What the flow returned, in its shape, with the outputs in place.
 
         Raises:
-            RunFailed: The run did not succeed.
+            RunFailed: A task failed.
+            RunCancelled: The run was cancelled.
         """
         if self.failure is not None:
             raise self.failure

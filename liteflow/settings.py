@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from liteflow.errors import SettingError
 from liteflow.options import DEFAULT
 from liteflow.store.place import default_db
 from liteflow.system import cores
-from liteflow.task import EXECUTORS
+from liteflow.task import EXECUTORS, LONGEST
 
 MOST_WORKERS = 512
 MOST_THREADS = 32
@@ -55,6 +56,18 @@ def _grace(value: Any) -> float:
     return float(value)
 
 
+def _timeout(value: Any) -> float | None:
+    if value is None or (isinstance(value, float) and value == inf):
+        return None
+    # No isinstance: datetime takes a millisecond to load, and few give a timedelta.
+    seconds = value.total_seconds() if hasattr(value, "total_seconds") else value
+    # nan fails every comparison, so it is refused too.
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0.001 <= seconds <= LONGEST:
+        raise SettingError("a run", "timeout", value, f"0.001 to {LONGEST:.0f} seconds, or None")
+    return float(seconds)
+
+
 def _db(value: Any) -> Path | None:
     if value is DEFAULT:
         value = default_db()
@@ -80,7 +93,9 @@ class RunSettings:
         fail_fast: Whether the first failure ends the run at once.
         durability: "normal": a killed process loses nothing that was committed; "full": nor
             does a power cut, and nothing starts before its inputs are on disk.
-        grace: Seconds between SIGTERM and SIGKILL for an attempt that is over its time.
+        timeout: Seconds that the whole run may take; None: as long as it takes.
+        grace: Seconds between SIGTERM and SIGKILL for an attempt that is ended.
+        trust: Whether values of the store are read whoever wrote them.
 
     Raises:
         SettingError: A value is out of its range.
@@ -92,7 +107,9 @@ class RunSettings:
     check: bool = field(default=True, validator=_yes_or_no)
     fail_fast: bool = field(default=False, validator=_yes_or_no)
     durability: Literal["normal", "full"] = field(default="normal", converter=_durability)
+    timeout: float | None = field(default=None, converter=_timeout)
     grace: float = field(default=2.0, converter=_grace)
+    trust: bool = field(default=False, validator=_yes_or_no)
 
     def workers(self, executor: str) -> int:
         """How many workers an executor may have."""

@@ -10,10 +10,13 @@ Nothing recurses over the graph: a chain of a million calls is as good as any.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from hashlib import blake2b
 from typing import Any
 
 from liteflow.dag import ATOMS
 from liteflow.errors import ArgumentError, FlowError, NotPicklableError
+from liteflow.fingerprint import UnstableValueError, digest_of
 from liteflow.lazy import Build, Call, Item, Lazy, place, repr_of
 from liteflow.parameters import Parameter
 from liteflow.pickling import Definitions, Packed, pack
@@ -21,6 +24,8 @@ from liteflow.task import Task
 
 _CONTAINERS = frozenset([list, tuple, dict, set, frozenset])
 
+# Of larger arguments the pickle itself is digested.
+_LARGE = 64 * 1024
 # So many containers of an argument are searched for a task that stands where its call was meant.
 _MOST_LOOKED_INTO = 1000
 
@@ -124,11 +129,12 @@ class Survey:
             problem = f"is or holds {item!r} itself; did you mean {item.name}()?"
             raise ArgumentError(owner, parameter, problem, None if call is None else place(call))
         try:
-            return pack(value, _is_lazy, self.definitions)
+            packed = pack(value, _is_lazy, self.definitions)
         except NotPicklableError as error:
             at = None if call is None else place(call)
             # Its own traceback is one of pickle and ours: the sentence says it all.
             raise ArgumentError(owner, parameter, str(error), at) from None
+        return packed._replace(digest=_digest(value, packed))
 
 
 def single(call: Call[Any], given: Mapping[str, Any] | None = None) -> Iterable[tuple[str, Any]]:
@@ -180,6 +186,16 @@ def _uncalled(value: Any) -> Any:
         if not kinds.isdisjoint(_CONTAINERS):
             nest += [item for item in items if type(item) in _CONTAINERS]
     return None
+
+
+def _digest(value: object, packed: Packed) -> bytes:
+    """A digest of a value that does not change by itself; of its pickle, if it has no other."""
+    places = {id(lazy): str(number) for number, lazy in enumerate(packed.holes)}
+    # The pickle may differ from one process to the next: then a resume runs the call again.
+    with suppress(UnstableValueError):
+        if len(packed.data) <= _LARGE:
+            return digest_of(value, lambda part: places.get(id(part)) if isinstance(part, Lazy) else None)
+    return blake2b(packed.data, digest_size=8).digest()
 
 
 def _is_lazy(value: object) -> bool:

@@ -21,9 +21,9 @@ HOUSE = Path(__file__).resolve().parent.parent / "liteflow"
 
 # The lowest floor first.  Rooms of one floor know nothing of each other.
 FLOORS: list[set[str]] = [
-    {"errors", "system", "engine.__init__"},
-    {"hints", "pickling", "names", "options", "store", "uses"},
-    {"parameters", "xcom"},
+    {"errors", "system", "signing", "signals", "engine.__init__", "engine.control"},
+    {"hints", "pickling", "names", "options", "store", "uses", "keys", "fingerprint"},
+    {"parameters", "xcom", "given"},
     {"lazy"},
     {"task"},
     {"dag"},
@@ -32,9 +32,11 @@ FLOORS: list[set[str]] = [
     {"compiler"},
     {"recipe"},
     {"executor", "settings"},
-    {"engine.lanes", "engine.plan"},
+    {"engine.lanes", "engine.plan", "engine.resumption", "trust"},
+    {"engine.recorder", "engine.values"},
     {"engine.driver"},
     {"run"},
+    {"session", "stored", "handle"},
     {"launch"},
     {"flow"},
     {"__init__"},
@@ -58,7 +60,7 @@ PURE = {
     "compiler",
     "recipe",
 }
-PURE |= {"engine.schedule", "views"}
+PURE |= {"engine.schedule", "engine.resumption", "views"}
 OUTSIDE_WORLD = {
     "os",
     "time",
@@ -75,6 +77,7 @@ OUTSIDE_WORLD = {
 WORKERS_MODULES = [
     "hints",
     "pickling",
+    "signing",
     "xcom",
     "executor.attempt",
     "executor.process.worker",

@@ -3,6 +3,7 @@
     0    done
     1    the run failed
     2    wrong usage or bad input: one line on standard error says what
+    3    the run belongs to another driver, which lives
     128+ ended by a signal: 130 Ctrl-C, 143 SIGTERM, 141 nobody reads the output any more
 
 A traceback of ours is a bug, and says so in one line.
@@ -20,13 +21,13 @@ from typing import Annotated, Any
 import typer
 
 from liteflow import __version__
-from liteflow.cli import look, run, scaffold, visualize
+from liteflow.cli import check, look, resume, run, scaffold, visualize
 from liteflow.cli.common import examples
 from liteflow.cli.output import complain
-from liteflow.errors import LiteflowError, RunError
+from liteflow.errors import LeaseLostError, LiteflowError, RunError, RunOwnedError
 from liteflow.views.shown import label, visible
 
-FAILED, WRONG, BUG = 1, 2, 70
+FAILED, WRONG, OWNED, BUG = 1, 2, 3, 70
 
 
 def make_app() -> typer.Typer:
@@ -55,7 +56,7 @@ def make_app() -> typer.Typer:
             typer.echo(context.get_help(), err=True)
             raise typer.Exit(WRONG)
 
-    for group in (scaffold, run, look, visualize):
+    for group in (scaffold, run, resume, look, visualize, check):
         group.register(app)
     return app
 
@@ -88,7 +89,7 @@ def _carried_out(arguments: Sequence[str]) -> int:
         return ended.exit_code
     except LiteflowError as error:
         complain(f"liteflow: {_lines(str(error))}")
-        return FAILED if isinstance(error, RunError) else WRONG
+        return _status_of(error)
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.ENOSPC) and error.filename is None:
             raise
@@ -101,6 +102,12 @@ def _carried_out(arguments: Sequence[str]) -> int:
         complain(f"liteflow: {_one_line(said())}{_help_of(error)}")
         return WRONG
     return 0
+
+
+def _status_of(error: LiteflowError) -> int:
+    if isinstance(error, RunOwnedError | LeaseLostError):
+        return OWNED
+    return FAILED if isinstance(error, RunError) else WRONG
 
 
 def _lines(text: str) -> str:

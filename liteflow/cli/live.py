@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
 import rich.live
@@ -25,7 +25,17 @@ from rich.table import Table
 from rich.text import Text
 
 from liteflow.cli.output import knows_unicode
-from liteflow.cli.progress import LOUD, Changes, Silence, Tally, Written, finished, printed, told
+from liteflow.cli.progress import (
+    LOUD,
+    Changes,
+    Silence,
+    Tally,
+    Written,
+    finished,
+    printed,
+    resumption,
+    told,
+)
 from liteflow.cli.times import duration
 from liteflow.views.shown import label
 from liteflow.views.states import FINISHED, joint_state, look, tally
@@ -70,6 +80,12 @@ class Live(Silence):
         self._picture.begin(label(flow), label(run_id), keys)
         self._safely(lambda: self._live.start(refresh=True))
         self._ticker.start()
+
+    def resumed(self, kept: Sequence[str], again: Mapping[str, str]) -> None:
+        """Say what stays, and what runs again."""
+        with self._lock:
+            self._picture.tally.apply(dict.fromkeys(kept, ("succeeded", 0)))
+        self._above(Text(line, "dim") for line in resumption(kept, again))
 
     def changed(self, changes: Changes) -> None:
         """Count the changes; say above the table what failed."""

@@ -27,6 +27,8 @@ Written = Sequence[tuple[str, str, str]]
 MANY = 50
 SECONDS_BETWEEN_SUMMARIES = 5.0
 LONGEST_LINE = 1000
+# So many calls that run again are named.
+MOST_NAMED = 20
 
 # These are said however large the run is.
 LOUD = frozenset({"failed", "retrying"})
@@ -104,6 +106,9 @@ class Silence:
         """Remember which run it is."""
         self.run_id = run_id
 
+    def resumed(self, kept: Sequence[str], again: Mapping[str, str]) -> None:
+        """Say nothing."""
+
     def changed(self, changes: Changes) -> None:
         """Say nothing."""
 
@@ -134,6 +139,11 @@ class Lines(Silence):
         self._said_at = self._now()
         complain(f"run {visible(run_id)} of {visible(flow)}: {len(keys)} task instances")
 
+    def resumed(self, kept: Sequence[str], again: Mapping[str, str]) -> None:
+        """Say what stays, and what runs again."""
+        self._tally.apply(dict.fromkeys(kept, ("succeeded", 0)))
+        complain("\n".join(resumption(kept, again)))
+
     def changed(self, changes: Changes) -> None:
         """Say what has ended, or how far the run is."""
         self._tally.apply(changes)
@@ -148,6 +158,19 @@ class Lines(Silence):
     def lines(self, lines: Written) -> None:
         """Show what tasks have printed."""
         complain("\n".join(printed(key, text) for key, _stream, text in lines))
+
+
+def resumption(kept: Sequence[str], again: Mapping[str, str]) -> list[str]:
+    """Say in some lines how a run goes on.
+
+    >>> resumption(["extract"], {"load": "its code changed"})
+    ['1 result is kept', '  load runs again: its code changed']
+    """
+    said = [f"{len(kept)} results are kept" if len(kept) != 1 else "1 result is kept"]
+    said += [f"  {label(key)} runs again: {label(why, 500)}" for key, why in list(again.items())[:MOST_NAMED]]
+    if len(again) > MOST_NAMED:
+        said.append(f"  and {len(again) - MOST_NAMED} more run again")
+    return said
 
 
 def told(key: str, state: str, attempt: int) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
+from liteflow import signals
 from liteflow.cli.arguments import read_inputs
 from liteflow.cli.common import Db, examples
 from liteflow.cli.look import took_of, tracebacks
@@ -20,7 +18,8 @@ from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
 from liteflow.cli.progress import Lines, Silence
 from liteflow.cli.records import output_record, previewed, run_record
 from liteflow.cli.script import load_flow, print_users_traceback
-from liteflow.errors import CommandLineError, LiteflowError
+from liteflow.engine.driver import Observer
+from liteflow.errors import CommandLineError, LiteflowError, RunFailed, RunTimeoutError
 from liteflow.flow import Flow
 from liteflow.run import Run
 from liteflow.store.history import History, RunRow, TaskRow
@@ -32,12 +31,30 @@ from liteflow.xcom import preview_of
 MANY_OUTPUTS = 20
 
 
-class Terminated(KeyboardInterrupt):
-    """The process was told to end, by a signal that is not Ctrl-C but means the same to a run."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+Executor = Annotated[
+    str | None, typer.Option("--executor", metavar="NAME", help="Where tasks run: process, thread or inline.")
+]
+MaxWorkers = Annotated[
+    int | None, typer.Option("--max-workers", min=1, metavar="N", help="So many tasks at a time.")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", help="End the run when it takes longer than this."),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Read values of the store whoever made them; they can run code, so know who did."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        help="Run in this process, one task at a time, so that breakpoint() works; whole tracebacks.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -67,73 +84,93 @@ def register(app: typer.Typer) -> None:
         ] = None,
         *,
         db: Db = None,
-        executor: Annotated[
-            str | None, typer.Option(metavar="NAME", help="Where tasks run: process, thread or inline.")
-        ] = None,
-        max_workers: Annotated[
-            int | None, typer.Option(min=1, metavar="N", help="So many tasks at a time.")
-        ] = None,
+        executor: Executor = None,
+        max_workers: MaxWorkers = None,
+        timeout: Timeout = None,
         run_id: Annotated[
-            str | None, typer.Option(metavar="ID", help="The id of the run; else one is made.")
-        ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-        debug: Annotated[
-            bool,
+            str | None,
             typer.Option(
-                "--debug",
-                help="Run in this process, one task at a time, so that breakpoint() works; whole tracebacks.",
+                metavar="ID",
+                help="An id of your own: an unfinished run of this id goes on, a finished one is shown.",
             ),
+        ] = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Go on with the latest unfinished run of the flow.")
         ] = False,
+        trust: Trust = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
+        quiet: Quiet = False,
+        debug: Debug = False,
     ) -> None:
         """Run a flow of a Python file.
 
-        The exit status is 0 if the run succeeded, 1 if it failed, 2 if it could not begin.
+        The exit status is 0 if the run succeeded, 1 if it failed, 2 if it could not begin, 3 if
+        another process drives it.
         """
-        options: dict[str, Any] = {
-            "db": db,
-            "executor": executor or ("inline" if debug else None),
-            "max_workers": max_workers,
-            "run_id": run_id,
-        }
-        with signals_as_exceptions():
+        if resume and arguments:
+            raise CommandLineError(
+                "--resume goes on with the arguments that the run was begun with; leave out "
+                f"{label(arguments[0])}, or begin a new run without --resume"
+            )
+        options = options_of(db, executor or ("inline" if debug else None), max_workers, timeout, trust)
+        with signals.raised():
             flow = load_flow(target)
-            inputs = read_inputs(flow, arguments or [])
-            given = {name: value for name, value in options.items() if value is not None}
-            ended = _run(flow, inputs, given, quiet, debug)
-        _report(ended, as_json, quiet)
+            if resume:
+                ended = drive(flow, lambda seen: flow.resume(run_id, observer=seen, **options), quiet, debug)
+            else:
+                inputs = read_inputs(flow, arguments or [])
+                ended = drive(
+                    flow,
+                    lambda seen: flow.run(inputs=inputs, run_id=run_id, observer=seen, **options),
+                    quiet,
+                    debug,
+                )
+        report(ended, as_json, quiet)
         raise typer.Exit(0 if ended.state == "succeeded" else 1)
 
 
-@contextmanager
-def signals_as_exceptions() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a run as Ctrl-C does: cancelled, and what is finished kept."""
+def options_of(
+    db: str | None,
+    executor: str | None,
+    max_workers: int | None,
+    timeout: float | None,
+    trust: bool,
+) -> dict[str, Any]:
+    """Return the options of a run that were given; the others are as the flow says."""
+    options: dict[str, Any] = {
+        "db": db,
+        "executor": executor,
+        "max_workers": max_workers,
+        "timeout": timeout,
+        "trust": trust or None,
+    }
+    return {name: value for name, value in options.items() if value is not None} | {"check": False}
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated(number)
 
-    before = {number: signal.signal(number, terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def drive(flow: Flow[Any, Any], begin: Callable[[Observer], Run[Any]], quiet: bool, debug: bool) -> Run[Any]:
+    """Run or resume a flow, showing how it goes on.
 
-
-def _run(
-    flow: Flow[Any, Any], inputs: dict[str, object], options: dict[str, Any], quiet: bool, debug: bool
-) -> Run[Any]:
-    observer = _observer(quiet, debug or options.get("executor") == "inline")
+    Args:
+        flow: Which.
+        begin: Runs it with an observer.
+        quiet: Nothing is shown.
+        debug: The terminal stays free for a debugger, and tracebacks are whole.
+    """
+    observer = _observer(quiet, debug)
     try:
         with observer:
-            return flow.run(inputs=inputs, check=False, observer=observer, **options)
+            return begin(observer)
     except LiteflowError:
         if debug:
             traceback.print_exc()
         raise
     except KeyboardInterrupt:
         if observer.run_id is not None:
-            complain(f"liteflow: run {visible(observer.run_id)} is cancelled; what had finished is kept")
+            run_id = visible(observer.run_id)
+            complain(
+                f"liteflow: run {run_id} is cancelled; what had finished is kept, "
+                f"go on with: liteflow resume {run_id}"
+            )
         raise
     except Exception as error:  # noqa: BLE001  it is the flow's own, whatever it is
         if debug:
@@ -160,10 +197,12 @@ def _observer(quiet: bool, debug: bool) -> Silence:
     return Live()
 
 
-def _report(run: Run[Any], as_json: bool, quiet: bool) -> None:
+def report(run: Run[Any], as_json: bool, quiet: bool) -> None:
     """Print what came of the run: its outputs, or the tracebacks of the tasks that failed."""
     tasks = run.tasks
     states = Counter(row.state for row in tasks.values())
+    if isinstance(run.failure, RunTimeoutError):
+        complain(f"liteflow: {run.failure}")
     if run.db is None:
         # Nothing is kept, so nothing can be looked up; but the values and the error are here.
         row, outputs, said = None, _outputs_at_hand(run, tasks), _traceback_at_hand(run)
@@ -194,7 +233,7 @@ def _say_outcome(run: Run[Any], row: RunRow | None, states: Counter[str], output
 
 def _record(run: Run[Any], row: RunRow | None, states: Counter[str], outputs: Outputs) -> dict[str, object]:
     known = run_record(row) if row is not None else {"id": run.id, "flow": run.flow, "state": run.state}
-    failures = run.failure.failures if run.failure is not None else {}
+    failures = run.failure.failures if isinstance(run.failure, RunFailed) else {}
     return {**known, "db": run.db, "states": dict(states), "outputs": outputs, "failures": failures}
 
 

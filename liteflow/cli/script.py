@@ -22,7 +22,7 @@ from typing import Any
 
 from liteflow.cli.output import complain
 from liteflow.errors import CommandLineError, LiteflowError, UnknownNameError
-from liteflow.flow import Flow
+from liteflow.flow import Flow, runs_refused
 from liteflow.pickling import SCRIPT_MODULE
 from liteflow.views.shown import cut, label, visible
 
@@ -82,7 +82,7 @@ def load_script(path: Path) -> ModuleType:
         # Not through the import system, which would write a __pycache__ beside the script.
         with _runs_refused(path):
             exec(loader.source_to_code(code_of, str(full)), module.__dict__)
-    except CommandLineError:
+    except (CommandLineError, KeyboardInterrupt):
         raise
     except SystemExit as error:
         raise CommandLineError(
@@ -209,19 +209,14 @@ def _become_main(module: ModuleType, path: Path) -> None:
 def _runs_refused(path: Path) -> Iterator[None]:
     """Let no flow run while the script is loaded: who asked for a run would get two, who looks one."""
 
-    def refuse(flow: Flow[Any, Any], *_args: object, **_options: object) -> None:
+    def refuse(flow: Flow[Any, Any]) -> None:
         raise CommandLineError(
             f"{path} runs flow {flow.name} while it is loaded; put that under "
             f'if __name__ == "__main__":, or start the script with python {path}'
         )
 
-    run = Flow.run
-    changeable: Any = Flow
-    changeable.run = refuse
-    try:
+    with runs_refused(refuse):
         yield
-    finally:
-        changeable.run = run
 
 
 def _from_file(frames: TracebackType | None, file: str) -> TracebackType | None:

@@ -2,17 +2,18 @@
 
     schedule --ready--> lanes --calls--> executors --news--> schedule
                                             |
-                                            +--rows--> journal (many to a transaction)
+                                            +--rows--> recorder --many to a transaction--> journal
 
 It decides little: what may run is the schedule's matter (pure), how an attempt runs the
-executor's.  Values pass through as bytes.  One thread, one selector, and it never waits for
-the disk with nothing else to do: outcomes are committed a few milliseconds after they came,
-in the order in which they came, so that no result is in the store before those it was made
-of.  With `durability="full"` they are committed before anything that needs them starts.
+executor's, when it is written down the recorder's.  Values pass through as bytes.  One thread,
+one selector, and it never waits for the disk with nothing else to do.  With `durability="full"`
+outcomes are committed before anything that needs them starts.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import selectors
 import time
@@ -20,24 +21,20 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Protocol
-from weakref import ref
 
 from attrs import frozen
 
+from liteflow.engine.control import Stop
 from liteflow.engine.lanes import ReadyLane
 from liteflow.engine.plan import Plan
+from liteflow.engine.recorder import Recorder
 from liteflow.engine.schedule import Schedule, State
+from liteflow.engine.values import Values
 from liteflow.executor.base import NODE, Call, Executor, Failed, Finished, News, Work
-from liteflow.executor.payload import Large, Payload
+from liteflow.executor.payload import Payload
+from liteflow.signing import Seal
 from liteflow.store.journal import Journal, Row
 
-# Outcomes wait at most this long, and at most so many of them, for their transaction.
-_COMMIT_S = 0.005
-_COMMIT_ROWS = 1000
-# A payload larger than a piece is written piece by piece, with the loop going on between.
-PIECE = 8 * 1024 * 1024
-# So many large payloads are held as shared memory, with a descriptor each.
-_MOST_HELD = 64
 # Attempts that run longer than this are shown as running to whoever looks at the file.
 _LONG_S = 1.0
 
@@ -47,6 +44,10 @@ class Observer(Protocol):
 
     def started(self, run_id: str, flow: str, keys: Sequence[str]) -> None:
         """The run has begun, with these task instances."""
+        ...
+
+    def resumed(self, kept: Sequence[str], again: Mapping[str, str]) -> None:
+        """The run goes on: these results stay, and these calls run again: key -> why."""
         ...
 
     def changed(self, changes: Mapping[str, tuple[str, int]]) -> None:
@@ -63,10 +64,38 @@ class Observer(Protocol):
 
 
 @frozen(kw_only=True)
+class Standing:
+    """What an earlier driver of the run has left.
+
+    Attributes:
+        kept: Nodes whose results are in the store and stay.
+        attempts: How many attempts other nodes have had.
+        load: Reads a kept node's payload from the store.
+    """
+
+    kept: frozenset[int] = frozenset()
+    attempts: Mapping[int, int] = {}
+    load: Callable[[int], Payload] | None = None
+
+
+@frozen(kw_only=True)
+class Opened:
+    """A run that has begun, or goes on, in its journal; `seal` makes the checks of its values."""
+
+    journal: Journal
+    seal: Seal
+    standing: Standing = Standing()
+
+
+@frozen(kw_only=True)
 class Ending:
-    """How a run ended: its state, and of what its user may ask without reading the store."""
+    """How a run ended: its state, and of what its user may ask without reading the store.
+
+    `stop` says why it ended early, if it did.
+    """
 
     state: str
+    stop: Stop | None
     first_failure: int | None
     failures: Mapping[int, Failed]
     payloads: Mapping[int, Payload]
@@ -77,48 +106,56 @@ class Driver:
 
     Args:
         plan: What to run.
-        begin: Opens the journal and begins the run in it; called when the plan has shown that
-            it can be run, while the first worker comes up.
+        begin: Opens the journal and begins the run in it, or goes on with it; called when the
+            plan has shown that it can be run, while the first worker comes up.
         make_executor: Gives the executor of a lane's name.
         fail_fast: Whether the first failure ends everything.
         full: Whether results are committed before what needs them starts.
+        timeout: Seconds that all of it may take; None: as long as it takes.
+        grace: Seconds that attempts have to end by themselves when the run is stopped.
         keep: Nodes whose values the user will ask for.
         observer: Is told what happens; None: nobody.
         echo: Gets what attempts write, where no observer does: (key, stream, text) each.
-        epoch_ns: Monotonic time at which the run started.
+        epoch_ns: Gives the monotonic time that times in the store count from, once the run
+            has begun.
     """
 
     def __init__(
         self,
         plan: Plan,
-        begin: Callable[[], Journal],
+        begin: Callable[[], Opened],
         make_executor: Callable[[str, Work], Executor],
         *,
         fail_fast: bool,
         full: bool,
+        timeout: float | None,
+        grace: float,
         keep: frozenset[int],
         observer: Observer | None,
         echo: Callable[[list[tuple[str, str, str]]], None],
         epoch_ns: int,
     ) -> None:
         self._plan = plan
-        self._open_journal = begin
+        self._begin_run = begin
         self._fail_fast = fail_fast
         self._full = full
-        self._keep = keep
+        self._timeout = timeout
+        self._ends_at: float | None = None
+        self._grace = grace
         self._observer = observer
         self._tell_lines = echo if observer is None else observer.lines
         self._epoch_ns = epoch_ns
-        self._payloads: dict[int, bytes | Payload] = {}
-        self._uses = plan.uses
+        self._values = Values(plan, keep, self._load, self._release)
+        self._standing = Standing()
+        # Attempts at nodes that have had some, and how many of them an earlier driver has made.
         self._attempts: dict[int, int] = {}
         self._retries: list[tuple[float, int]] = []
         self._failures: dict[int, Failed] = {}
         self._changes: dict[str, tuple[str, int]] = {}
-        self._rows_since: float | None = None
-        self._pieces: deque[tuple[int, int, Large | bytes, int]] = deque()
-        self._held: list[ref[Large]] = []
         self._next_long = time.monotonic() + _LONG_S
+        self._stops: deque[Stop] = deque()
+        self._stop: Stop | None = None
+        self._wake, self._waker = os.pipe()
         self._schedule = Schedule(plan.predecessors())
         heights = self._schedule.heights()
         self._lanes = [ReadyLane(heights, self._begin, self._behind) for _ in plan.lanes]
@@ -126,11 +163,21 @@ class Driver:
             plan.functions,
             plan.function_bytes,
             plan.dag.definitions,
-            self._payload_of,
+            self._values.payload_of,
             epoch_ns,
-            lambda: self._journal.base,
+            lambda: (self._journal.base, self._seal.key),
         )
         self._executors = [make_executor(name, work) for name in plan.lanes]
+
+    def stop(self, stop: Stop) -> None:
+        """End the run before its end; from any thread, or a signal handler.
+
+        What runs is asked to end, and forced after the grace; a second call forces it at once.
+        """
+        self._stops.append(stop)
+        # A full pipe is full of wake-ups, and a closed one belonged to a run that has ended.
+        with contextlib.suppress(OSError):
+            os.write(self._waker, b"!")
 
     def run(self) -> Ending:
         """Run to the end.
@@ -140,38 +187,90 @@ class Driver:
             BaseException: What interrupted the loop (Ctrl-C); all attempts have been ended, and
                 what had finished is committed.
         """
-        with selectors.DefaultSelector() as selector:
+        for end in (self._wake, self._waker):
+            os.set_blocking(end, False)
+        try:
+            with selectors.DefaultSelector() as selector:
+                self._run(selector)
+        finally:
+            wake, waker, self._wake, self._waker = self._wake, self._waker, -1, -1
+            os.close(wake)
+            os.close(waker)
+        return self._ending()
+
+    def _run(self, selector: selectors.BaseSelector) -> None:
+        selector.register(self._wake, selectors.EVENT_READ, self._on_wake)
+        try:
+            for executor in self._executors:
+                executor.watch(selector)
+            if "process" in self._plan.lanes:
+                self._plan.prepare("process")
+            opened = self._begin_run()
+            self._journal, self._seal, self._standing = opened.journal, opened.seal, opened.standing
+            self._recorder = Recorder(self._journal)
+            self._start()
+            self._loop(selector)
+            self._tell_changes()
+        finally:
             try:
                 for executor in self._executors:
-                    executor.watch(selector)
-                if "process" in self._plan.lanes:
-                    self._plan.prepare("process")
-                self._journal = self._open_journal()
-                for node in self._schedule.start():
-                    self._lanes[self._plan.lane_of[node]].push(node)
-                self._loop(selector)
-                self._tell_changes()
-            finally:
-                for executor in self._executors:
                     executor.close()
-                self._commit_all()
-        return self._ending()
+            finally:
+                if hasattr(self, "_recorder"):
+                    self._recorder.commit()
+
+    def _start(self) -> None:
+        if self._timeout is not None:
+            self._ends_at = time.monotonic() + self._timeout
+        schedule, standing = self._schedule, self._standing
+        self._attempts = {node: count + 1 for node, count in standing.attempts.items()}
+        for node in sorted(standing.kept):
+            schedule.take_over(node)
+        self._values.ended(standing.kept)
+        ready = [*schedule.start(), *schedule.nodes(State.READY)] if standing.kept else schedule.start()
+        for node in dict.fromkeys(ready):
+            self._lanes[self._plan.lane_of[node]].push(node)
 
     def _loop(self, selector: selectors.BaseSelector) -> None:
         while not self._schedule.over:
             if self._full:
-                self._commit_all()
-            for executor, lane in zip(self._executors, self._lanes, strict=True):
-                if lane:
-                    executor.fill(lane)
+                self._recorder.commit()
+            if self._stop is None:
+                for executor, lane in zip(self._executors, self._lanes, strict=True):
+                    if lane:
+                        executor.fill(lane)
+            elif all(executor.idle for executor in self._executors):
+                break
             for key, mask in selector.select(self._patience()):
                 for news in key.data(mask):
                     self._learn(news)
             self._do_what_is_due(time.monotonic())
             if self._changes:
                 self._tell_changes()
+        for node in self._schedule.cancel_all():
+            self._changes[self._plan.key(node)] = ("cancelled", 0)
+
+    def _on_wake(self, _mask: int) -> list[News]:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 1024)
+        return []
+
+    def _obey(self, stop: Stop, now: float) -> None:
+        """Begin to end, or end at once when it has begun already."""
+        grace = self._grace if self._stop is None else 0.0
+        if self._stop is None:
+            self._stop = stop
+        for executor in self._executors:
+            for news in executor.cancel(now, grace):
+                self._learn(news)
 
     def _do_what_is_due(self, now: float) -> None:
+        while self._stops:
+            self._obey(self._stops.popleft(), now)
+        if self._ends_at is not None and now >= self._ends_at:
+            self._ends_at = None
+            if self._stop is None:
+                self._obey(Stop("failed", f"the run took longer than its {self._timeout:g} s"), now)
         for executor in self._executors:
             due = executor.look_at()
             if due is not None and due <= now:
@@ -182,21 +281,18 @@ class Driver:
             # Not ready yet, if the outcome of what it ran behind was lost with the worker.
             if self._schedule.state(node) is State.RETRYING and self._schedule.retry(node):
                 self._lanes[self._plan.lane_of[node]].push(node)
-        if self._rows_since is not None and (
-            now >= self._rows_since + _COMMIT_S or self._journal.waiting >= _COMMIT_ROWS
-        ):
-            self._commit_some()
+        self._recorder.look(now)
         if now >= self._next_long:
             self._note_long(now)
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         """How long the loop may wait for news, in seconds."""
         times = [due for e in self._executors if (due := e.look_at()) is not None]
         if self._retries:
             times.append(self._retries[0][0])
-        if self._rows_since is not None:
-            times.append(self._rows_since + _COMMIT_S)
-        times.append(self._next_long)
+        if self._ends_at is not None:
+            times.append(self._ends_at)
+        times += (self._recorder.due_at(), self._next_long)
         return max(0.0, min(times) - time.monotonic())
 
     # --- giving out ------------------------------------------------------------------------
@@ -205,7 +301,7 @@ class Driver:
         self._schedule.run(node)
         attempt = self._attempts.get(node, 1)
         if self._observer is not None:
-            self._changes[self._plan.dag.nodes[node].key] = ("running", attempt)
+            self._changes[self._plan.key(node)] = ("running", attempt)
         return self._plan.call(node, attempt)
 
     def _behind(self, call: Call) -> Call | None:
@@ -218,15 +314,13 @@ class Driver:
         self._schedule.run_behind(node)
         return self._plan.call(node, self._attempts.get(node, 1), call.node)
 
-    def _payload_of(self, source: int) -> Payload:
-        payload = self._payloads.get(source)
-        if isinstance(payload, bytes):
-            return Payload("pickle", payload)
-        if payload is None:
-            # A large constant: it becomes shared memory when it is first needed.
-            data = self._plan.constants[-1 - source]
-            payload = self._payloads[source] = Payload("pickle", Large.written((data,), len(data)))
-        return payload
+    def _load(self, node: int) -> Payload:
+        assert self._standing.load is not None
+        return self._standing.load(node)
+
+    def _release(self, source: int) -> None:
+        for executor in self._executors:
+            executor.release(source)
 
     # --- what came of it -------------------------------------------------------------------
 
@@ -245,9 +339,10 @@ class Driver:
 
     def _learn_finished(self, finished: Sequence[Finished]) -> None:
         # The hot path: everything here is done once for each task instance.
-        plan, uses, payloads, keep = self._plan, self._uses, self._payloads, self._keep
+        plan, values = self._plan, self._values
         succeed, lanes, lane_of = self._schedule.succeed, self._lanes, plan.lane_of
         rows: list[Row] = []
+        ended: list[int] = []
         for done in finished:
             node = done[0] & NODE
             if not self._is_current(node, done[1]):
@@ -255,37 +350,38 @@ class Driver:
             row: Row = done
             payload = done[13]
             if not isinstance(payload, bytes):
-                payload = self._settled(payload)
-                row = self._stored(done, payload)
+                payload = values.settled(payload)
+                row = self._recorder.row_of_large(done, payload)
             rows.append(row)
-            if uses[node] or node in keep:
-                # A small pickle needs no more to be read.
-                small = isinstance(payload, bytes) and done[6] == "pickle"
-                payloads[node] = payload if small else Payload(done[6], payload)  # type: ignore[assignment]
+            ended.append(node)
+            values.put(node, done[6], payload)
             for ready in succeed(node):
                 lanes[lane_of[ready]].push(ready)
-            for source in plan.before(node):
-                uses[source] -= 1
-                if not uses[source]:
-                    self._release(source)
             if self._observer is not None:
-                self._changes[plan.dag.nodes[node].key] = ("succeeded", done[1])
+                self._changes[plan.key(node)] = ("succeeded", done[1])
+        values.ended(ended)
         self._journal.successes(rows)
-        self._touch()
+        self._recorder.touch()
 
     def _learn_failed(self, failed: Failed, worker: str) -> None:
         node, schedule, journal = failed.node, self._schedule, self._journal
-        policy = self._plan.policy(node)
-        again = failed.retryable and failed.attempt <= policy.retries
         row = journal.base + node
         how = (failed.attempt, failed.outcome, failed.started, failed.took, worker)
-        journal.attempts([(row, *how, failed.error, failed.traceback, None, failed.exception)])
-        self._touch()
-        key = self._plan.dag.nodes[node].key
-        if again:
+        mac = self._seal.exception(node, failed.attempt, failed.exception)
+        journal.attempts([(row, *how, failed.error, failed.traceback, mac, failed.exception)])
+        self._recorder.touch()
+        key = self._plan.key(node)
+        if self._stop is not None:
+            # The run ends, whatever became of this attempt; a resume makes another.
+            self._attempts[node] = failed.attempt + 1
+            self._changes[key] = ("cancelled", failed.attempt)
+            return
+        policy = self._plan.policy(node)
+        made = failed.attempt - self._standing.attempts.get(node, 0)
+        if failed.retryable and made <= policy.retries:
             schedule.retry_later(node)
             self._attempts[node] = failed.attempt + 1
-            delay = policy.delay_before(failed.attempt + 1, random.random)
+            delay = policy.delay_before(made + 1, random.random)
             heappush(self._retries, (time.monotonic() + delay, node))
             self._changes[key] = ("retrying", failed.attempt)
             return
@@ -297,83 +393,29 @@ class Driver:
         for other in blocked:
             why = f"{key} failed"
             rows.append((journal.base + other, "upstream_failed", 0, None, None, None, why, *_NO_VALUE))
-            self._changes[self._plan.dag.nodes[other].key] = ("upstream_failed", 0)
+            self._changes[self._plan.key(other)] = ("upstream_failed", 0)
         journal.outcomes(rows)
-        for ended in (node, *blocked):
-            for source in self._plan.before(ended):
-                self._uses[source] -= 1
-                if not self._uses[source]:
-                    self._release(source)
+        self._values.ended((node, *blocked))
         if self._fail_fast:
             for other in schedule.cancel_all():
-                self._changes[self._plan.dag.nodes[other].key] = ("cancelled", 0)
+                self._changes[self._plan.key(other)] = ("cancelled", 0)
 
     def _learn_lines(self, news: News) -> None:
         base = self._journal.base
         self._journal.logs([(base + n, a, at, s, t.removesuffix("\n")) for n, a, at, s, t in news.lines])
-        self._touch()
+        self._recorder.touch()
         if not news.shown:
-            nodes = self._plan.dag.nodes
-            self._tell_lines([(nodes[n].key, stream, text) for n, _attempt, _at, stream, text in news.lines])
+            key = self._plan.key
+            self._tell_lines([(key(n), stream, text) for n, _attempt, _at, stream, text in news.lines])
 
     def _is_current(self, node: int, attempt: int) -> bool:
         """Whether an outcome is the one we wait for, not a late word of an attempt written off."""
         return self._schedule.is_running(node) and self._attempts.get(node, 1) == attempt
 
-    def _release(self, source: int) -> None:
-        """No call waits for this value any more."""
-        if source not in self._keep and self._payloads.pop(source, None) is not None:
-            for executor in self._executors:
-                executor.release(source)
-
     def _tell_changes(self) -> None:
         if self._observer is not None:
             self._observer.changed(self._changes)
         self._changes = {}
-
-    # --- the journal -----------------------------------------------------------------------
-
-    def _touch(self) -> None:
-        if self._rows_since is None:
-            self._rows_since = time.monotonic()
-
-    def _settled(self, payload: Large | bytes | None) -> Large | bytes:
-        """A large payload as the driver holds it: a few as shared memory, more than that as bytes.
-
-        Each holds a descriptor, and there may be no more than a thousand of those.
-        """
-        assert isinstance(payload, Large)
-        held = sum(1 for weak in self._held if weak() is not None)
-        if held < _MOST_HELD:
-            self._held = [weak for weak in self._held if weak() is not None]
-            self._held.append(ref(payload))
-            return payload
-        return payload.read(0, payload.size)
-
-    def _stored(self, done: Finished, payload: Large | bytes | None) -> Row:
-        """The row of a large value; its payload lies beside it, in pieces, if one does not hold it."""
-        assert payload is not None
-        size = done[7]
-        if size <= PIECE:
-            return (*done[:13], payload if isinstance(payload, bytes) else payload.read(0, size))
-        for seq, start in enumerate(range(0, size, PIECE)):
-            self._pieces.append((done[0], seq, payload, start))
-        return (*done[:13], None)
-
-    def _commit_some(self) -> None:
-        """Commit; but first, a piece a time, the pieces of large payloads: a row comes after its pieces."""
-        if self._pieces:
-            row, seq, payload, start = self._pieces.popleft()
-            part = slice(start, start + PIECE)
-            piece = payload[part] if isinstance(payload, bytes) else payload.read(start, PIECE)
-            self._journal.piece(row, seq, piece)
-            return
-        self._journal.commit()
-        self._rows_since = None
-
-    def _commit_all(self) -> None:
-        while self._rows_since is not None:
-            self._commit_some()
 
     def _note_long(self, now: float) -> None:
         """Let whoever looks at the file see what has been running for long."""
@@ -382,15 +424,17 @@ class Driver:
         long = [r for e in self._executors for r in e.running() if r[2] <= before]
         if long:
             self._journal.running([(self._journal.base + n, *rest) for n, *rest in long])
-            self._touch()
+            self._recorder.touch()
 
     def _ending(self) -> Ending:
-        state = "failed" if self._failures else "succeeded"
+        stop = self._stop
+        state = stop.state if stop is not None else "failed" if self._failures else "succeeded"
         return Ending(
             state=state,
+            stop=stop,
             first_failure=next(iter(self._failures), None),
             failures=self._failures,
-            payloads={n: self._payload_of(n) for n in self._payloads if n in self._keep},
+            payloads=self._values.kept(),
         )
 
 

@@ -71,13 +71,12 @@ class Plan:
             # Most calls are like this, and the general way takes three times as long.
             text, constants, sources = "", "", []
             for name, argument in zip(positional, node.args, strict=False):
-                kind = type(argument)
-                if kind is Hole and not argument.path:
+                if type(argument) is Hole and not argument.path:
                     sources.append(argument.source)
                     text += f',"{name}":[{argument.source}]'
-                elif kind is int:
+                elif type(argument) is int:
                     constants += f"{name}={argument} "
-                elif kind in ATOMS:
+                elif type(argument) in ATOMS:
                     constants += f"{name}={constant_text(argument)} "
                 else:
                     break
@@ -126,6 +125,10 @@ class Plan:
 
     def __len__(self) -> int:
         return len(self.dag.nodes)
+
+    def key(self, node: int) -> str:
+        """What a node is called in its run."""
+        return self.dag.nodes[node].key
 
     def before(self, node: int) -> Sequence[int]:
         """The nodes that a node waits for."""

@@ -39,7 +39,7 @@ class Call(NamedTuple):
 class Finished(NamedTuple):
     """An attempt that gave a value, laid out as the journal takes it: made where it ran, and only passed on.
 
-    `row` is the number of its row: the run's first one (`Work.first_row`) + its node.  Times
+    `row` is the number of its row: the run's first one (`Work.place`) + its node.  Times
     are microseconds; `started` since the run's start.
     """
 
@@ -107,7 +107,8 @@ class Work(NamedTuple):
 
     `functions` grows while a run does; `function_bytes` pickles one for other processes;
     `payload_of` gives the bytes of a source that a call needs; `epoch_ns` is the monotonic
-    time that `started` counts from; `first_row` gives the row of node 0.
+    time that `started` counts from; `place` gives the row of node 0, and the key that values are
+    sealed with (empty: none).
     """
 
     functions: Sequence[Function]
@@ -115,7 +116,7 @@ class Work(NamedTuple):
     definitions: Definitions
     payload_of: Callable[[int], Payload]
     epoch_ns: int
-    first_row: Callable[[], int]
+    place: Callable[[], tuple[int, bytes]]
 
 
 class Lane(Protocol):

@@ -11,14 +11,18 @@ import logging
 import sys
 import time
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, TextIO
 
 from liteflow.executor import attempt
 from liteflow.executor.base import Call, Failed, Finished, Line, Work
 from liteflow.executor.payload import Large, stored_facts
+from liteflow.signing import Seal
 from liteflow.xcom import LARGE
 
 _MAX_LINES = 100_000
+# Of the runs that go on in this process: to make one costs more than what it makes for one value.
+_seal = lru_cache(maxsize=4)(Seal)
 
 
 class _Notes:
@@ -137,8 +141,9 @@ def attempt_here(
             data = b"".join(encoded.parts)
         else:
             data = Large.written(encoded.parts, encoded.size)
-        row = work.first_row() + call.node
-        outcome = Finished(row, call.attempt, since, took, worker, *stored_facts(encoded), data)
+        first_row, key = work.place()
+        facts = stored_facts(encoded, _seal(key), call.node, call.attempt)
+        outcome = Finished(first_row + call.node, call.attempt, since, took, worker, *facts, data)
     except passing:
         raise
     except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
@@ -148,5 +153,3 @@ def attempt_here(
     finally:
         _writing.reset(token)
     return outcome, notes.finish()
-
-

@@ -41,11 +41,13 @@ _SCRIPTS = ("__main__", SCRIPT_MODULE, "__mp_main__")
 class Packed(NamedTuple):
     """A value as bytes, with places for the values that lazy values stand for.
 
-    `holes[i]` says what goes to place i.
+    `holes[i]` says what goes to place i.  `digest` is the same wherever the same value is
+    packed, as the bytes need not be (the order of sets, what happens to be one object).
     """
 
     data: bytes
     holes: tuple[Any, ...]
+    digest: bytes = b""
 
 
 class Pickled(NamedTuple):

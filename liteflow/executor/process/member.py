@@ -100,7 +100,7 @@ class Member:
         self.sequence += 1
         # All of a call but what only the driver needs.
         wired = [call[:6] for call in calls]
-        message = (self.sequence, self._work.first_row(), values, self._forget, wired)
+        message = (self.sequence, self._work.place(), values, self._forget, wired)
         self.writer.send(wire.frame(wire.CALLS, message))
         self._forget = []
         for call in calls:

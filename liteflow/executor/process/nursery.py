@@ -127,9 +127,7 @@ class Supervisor:
         return True
 
     def pid_of(self, number: int) -> int | None:
-        """The process id of a worker that was asked for; waits until it is known.
-
-        """
+        """The process id of a worker that was asked for; waits until it is known."""
         until = time.monotonic() + 60
         while number not in self.pids and not self.lost and time.monotonic() < until:
             self.socket.settimeout(max(0.01, until - time.monotonic()))
@@ -269,5 +267,3 @@ def _forget() -> None:
         supervisor.socket.close()
         # The child must not wait for a process that is not its own.
         supervisor.process.returncode = 0
-
-

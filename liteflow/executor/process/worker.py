@@ -26,6 +26,7 @@ from liteflow.executor.payload import Large, Payload, stored_facts
 from liteflow.executor.process import wire
 from liteflow.executor.process.capture import Capture
 from liteflow.executor.process.page import Page
+from liteflow.signing import Seal
 from liteflow.system import end_with_parent
 from liteflow.xcom import LARGE
 
@@ -66,6 +67,7 @@ class _Worker:
         self._pid = os.getpid()
         self._epoch_ns = 0
         self._first_row = 0
+        self._seal = Seal(b"")
         self._name = f"process-{self._pid}"
         # Calls that have come and not started; whoever pops one has it (popping is atomic).
         self._pending: deque[tuple[dict[int, Any], _WireCall]] = deque()
@@ -139,7 +141,8 @@ class _Worker:
         self._capture.end()
         ended_ns = time.monotonic_ns()
         started, took = (started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000
-        row = (self._first_row + node, number, started, took, self._name, *stored_facts(encoded))
+        facts = stored_facts(encoded, self._seal, node, number)
+        row = (self._first_row + node, number, started, took, self._name, *facts)
         self._last = node
         if encoded.size <= LARGE:
             data = encoded.parts[0] if len(encoded.parts) == 1 else b"".join(encoded.parts)
@@ -173,7 +176,9 @@ class _Worker:
             os._exit(0)
         for kind, body, descriptors in self._reader.frames():
             if kind == wire.CALLS:
-                sequence, self._first_row, values, forget, calls = body
+                sequence, (self._first_row, key), values, forget, calls = body
+                if key != self._seal.key:
+                    self._seal = Seal(key)
                 for source in forget:
                     self._large.pop(source, None)
                 with self._taking:

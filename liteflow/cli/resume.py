@@ -1,0 +1,93 @@
+"""`liteflow resume [RUN]`: go on with a run, by the script that it was begun from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from liteflow import signals
+from liteflow.cli.common import Db, chosen_db, examples
+from liteflow.cli.run import Debug, Executor, MaxWorkers, Quiet, Timeout, Trust, drive, options_of, report
+from liteflow.cli.script import load_script, pick_flow, split_target
+from liteflow.errors import CommandLineError, NotResumableError
+from liteflow.flow import Flow
+from liteflow.store.history import History, RunRow
+from liteflow.views.shown import label
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        epilog=examples(
+            "liteflow resume", "liteflow resume 3f2a", "liteflow resume etl --file flows/etl.py --db etl.db"
+        )
+    )
+    def resume(
+        run: Annotated[
+            str | None,
+            typer.Argument(
+                metavar="[RUN]",
+                help="A run's id, the beginning of one, or a flow's name; else the latest unfinished run.",
+            ),
+        ] = None,
+        *,
+        file: Annotated[
+            str | None,
+            typer.Option(
+                "--file", metavar="FILE[:FLOW]", help="The script of the flow, if it is not where it was."
+            ),
+        ] = None,
+        db: Db = None,
+        executor: Executor = None,
+        max_workers: MaxWorkers = None,
+        timeout: Timeout = None,
+        trust: Trust = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
+        quiet: Quiet = False,
+        debug: Debug = False,
+    ) -> None:
+        """Go on with a run that failed, was cancelled, or whose driver died.
+
+        What had finished is kept, unless its code has changed since. The exit status is that of run.
+        """
+        path = chosen_db(db)
+        with History(path) as history:
+            row = _meant(history, run)
+        options = options_of(
+            str(path), executor or ("inline" if debug else None), max_workers, timeout, trust
+        )
+        with signals.raised():
+            flow = _flow_of(row, file)
+            ended = drive(flow, lambda seen: flow.resume(row.id, observer=seen, **options), quiet, debug)
+        report(ended, as_json, quiet)
+        raise typer.Exit(0 if ended.state == "succeeded" else 1)
+
+
+def _meant(history: History, ref: str | None) -> RunRow:
+    if ref is not None:
+        return history.find_run(ref)
+    for row in history.unfinished():
+        return row
+    raise CommandLineError(f"no run in {history.path} is unfinished; liteflow runs lists them")
+
+
+def _flow_of(row: RunRow, file: str | None) -> Flow[Any, Any]:
+    """The flow of a run: in the file that is named, else in the one that it was begun from."""
+    if row.state == "succeeded":
+        raise NotResumableError(row.id, row.flow, "it has succeeded, so nothing is left to do")
+    if file is not None:
+        name, wanted = split_target(file)
+        return pick_flow(load_script(Path(name)), wanted or row.flow, name)
+    if row.script is None:
+        raise CommandLineError(
+            f"run {row.id} was begun at a prompt or from standard input, so no file holds its flow; name one "
+            f"with --file, or call {label(row.flow)}.resume({row.id!r}) where the flow is defined"
+        )
+    if not Path(row.script).exists():
+        raise CommandLineError(
+            f"{label(row.script, 300)}, which run {row.id} was begun from, is gone; name its file with --file"
+        )
+    return pick_flow(load_script(Path(row.script)), row.flow, row.script)

@@ -1,0 +1,95 @@
+"""The values that a run still needs, as bytes: from when they come until the last call that takes them has ended.
+
+A driver that runs a million tasks must not hold a million values.  Large ones are held as shared
+memory; those of an earlier driver of the run are read from the store when they are first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from weakref import ref
+
+from liteflow.engine.plan import Plan
+from liteflow.executor.payload import Large, Payload
+
+# So many large payloads are held as shared memory, with a descriptor each.
+_MOST_HELD = 64
+
+
+class Values:
+    """Payloads by node.
+
+    Args:
+        plan: The graph.
+        keep: Nodes whose values the user will ask for: they stay.
+        load: Reads the payload of a node that an earlier driver has run.
+        released: Is told when nobody needs a node's value any more.
+
+    Attributes:
+        held: What is here; small pickles as bytes alone.
+        uses: For each node the number of calls that have not ended and take its value.
+    """
+
+    __slots__ = ("_keep", "_large", "_load", "_plan", "_released", "held", "uses")
+
+    def __init__(
+        self,
+        plan: Plan,
+        keep: frozenset[int],
+        load: Callable[[int], Payload],
+        released: Callable[[int], None],
+    ) -> None:
+        self._plan = plan
+        self._keep = keep
+        self._load = load
+        self._released = released
+        self._large: list[ref[Large]] = []
+        self.held: dict[int, bytes | Payload] = {}
+        self.uses = plan.uses
+
+    def payload_of(self, source: int) -> Payload:
+        """The payload of a node, or of a large constant (below 0)."""
+        payload = self.held.get(source)
+        if isinstance(payload, bytes):
+            return Payload("pickle", payload)
+        if payload is None:
+            if source >= 0:
+                payload = self._load(source)
+            else:
+                # A large constant: it becomes shared memory when it is first needed.
+                data = self._plan.constants[-1 - source]
+                payload = Payload("pickle", Large.written((data,), len(data)))
+            self.held[source] = payload
+        return payload
+
+    def put(self, node: int, codec: str, payload: Large | bytes) -> None:
+        """A node has given its value."""
+        if self.uses[node] or node in self._keep:
+            # A small pickle needs no more to be read.
+            small = isinstance(payload, bytes) and codec == "pickle"
+            self.held[node] = payload if small else Payload(codec, payload)  # type: ignore[assignment]
+
+    def ended(self, nodes: Iterable[int]) -> None:
+        """These nodes have ended, or have been there from the start: they take no value any more."""
+        uses, before = self.uses, self._plan.before
+        for node in nodes:
+            for source in before(node):
+                uses[source] -= 1
+                if not uses[source] and source not in self._keep and self.held.pop(source, None) is not None:
+                    self._released(source)
+
+    def settled(self, payload: Large | bytes | None) -> Large | bytes:
+        """A large payload as it is held: a few as shared memory, more than that as bytes.
+
+        Each holds a descriptor, and there may be no more than a thousand of those.
+        """
+        assert isinstance(payload, Large)
+        self._large = [weak for weak in self._large if weak() is not None]
+        if len(self._large) < _MOST_HELD:
+            self._large.append(ref(payload))
+            return payload
+        return payload.read(0, payload.size)
+
+    def kept(self) -> dict[int, Payload]:
+        """The payloads of the nodes that the user will ask for, as far as they are here."""
+        return {node: self.payload_of(node) for node in self.held if node in self._keep}

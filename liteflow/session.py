@@ -1,0 +1,401 @@
+"""One driver's time with a run: from opening the store to writing down how it ended.
+
+    Dag + settings --begin, or go on--> driver --> Run
+
+A run has one session, or several one after the other, when an earlier driver has died or was
+stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict, frozen
+
+from liteflow import pickling, xcom
+from liteflow.dag import Dag
+from liteflow.engine.control import Control, Stop
+from liteflow.engine.driver import Driver, Ending, Observer, Opened, Standing
+from liteflow.engine.plan import Plan
+from liteflow.engine.resumption import Before, Now, Resumption, compare
+from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError
+from liteflow.executor.base import Executor, Work
+from liteflow.executor.inline import InlineExecutor
+from liteflow.executor.payload import Payload
+from liteflow.executor.process.pool import ProcessExecutor
+from liteflow.executor.thread import ThreadExecutor
+from liteflow.fingerprint import code_of
+from liteflow.given import Given
+from liteflow.hints import show
+from liteflow.keys import Keyring
+from liteflow.run import Run, cause_of
+from liteflow.settings import RunSettings
+from liteflow.signals import interrupted, passed_to, raised
+from liteflow.signing import Seal, seal_for
+from liteflow.store.db import open_store
+from liteflow.store.journal import Journal, NewRun
+from liteflow.store.lease import this_process
+
+if TYPE_CHECKING:
+    from liteflow.store.history import History, RunRow
+    from liteflow.trust import TrustedValues
+
+# So many calls that run again are named where no observer is told.
+_MOST_NAMED = 20
+_WITH_VALUE = ("succeeded", "cached")
+_WITHOUT_VALUE = ("failed", "upstream_failed", "cancelled", "skipped")
+
+
+@frozen
+class Earlier:
+    """The run that a session goes on with."""
+
+    row: RunRow
+
+
+def echo(lines: list[tuple[str, str, str]]) -> None:
+    """Print what tasks have printed in other processes; log records are for the store."""
+    for _key, stream, text in lines:
+        target = {"stdout": sys.stdout, "stderr": sys.stderr}.get(stream)
+        if target is not None:
+            target.write(text)
+    sys.stdout.flush()
+
+
+def make_executor(name: str, settings: RunSettings, work: Work) -> Executor:
+    """Give the executor of that name."""
+    if name == "process":
+        return ProcessExecutor(work, settings.workers(name), settings.grace)
+    if name == "thread":
+        return ThreadExecutor(work, settings.workers(name))
+    return InlineExecutor(work)
+
+
+class Session:
+    """What belongs to one driver of one run while it lasts.
+
+    Args:
+        dag: What to run.
+        settings: How.
+        run_id: The run.
+        script: The file that defines the flow, for the record.
+        given: The flow's arguments, for the record.
+        earlier: The run as it is in the store; None: it is to begin.
+    """
+
+    def __init__(
+        self,
+        dag: Dag,
+        settings: RunSettings,
+        run_id: str,
+        script: str | None,
+        given: Given,
+        earlier: Earlier | None = None,
+    ) -> None:
+        self._dag = dag
+        self._settings = settings
+        self._id = run_id
+        self._script = script
+        self._given = given
+        self._earlier = earlier
+        self._started_us, self._epoch_ns = _epoch(earlier)
+        self._plan = Plan(dag, settings.executor)
+        # As dag.leaves, from what the plan knows already.
+        self._leaves = {node.key: node.index for node in dag.nodes if not self._plan.uses[node.index]}
+        self._journal: Journal | None = None
+        self._history: History | None = None
+        self._sealed = False
+
+    def run(self, observer: Observer | None, control: Control) -> Run[Any]:
+        """Run it, and give what came of it, whether it succeeded or not; errors as `launch`."""
+        wanted = frozenset([*self._leaves.values(), *(hole[0] for hole in self._dag.result.holes)])
+        driver = Driver(
+            self._plan,
+            lambda: self._begin(observer),
+            lambda name, work: make_executor(name, self._settings, work),
+            fail_fast=self._settings.fail_fast,
+            full=self._settings.durability == "full",
+            timeout=self._settings.timeout,
+            grace=self._settings.grace,
+            keep=wanted,
+            observer=observer,
+            echo=echo,
+            epoch_ns=self._epoch_ns,
+        )
+        control.attach(driver.stop)
+        # A task that runs in this very thread must feel Ctrl-C itself.
+        inline = "inline" in self._plan.lanes
+        try:
+            with raised() if inline else passed_to(lambda number: driver.stop(_stop_of(number))):
+                ending = driver.run()
+                self._write_end(ending)
+        except BaseException as error:
+            self._break_off(error)
+            if observer is not None and self._begun:
+                observer.ended("cancelled" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        if observer is not None:
+            observer.ended(ending.state)
+        if ending.stop is not None and ending.stop.signal is not None:
+            if observer is None and self._settings.db is not None:
+                _say(str(RunCancelled(self._id, self._dag.name, str(self._settings.db))))
+            raise interrupted(ending.stop.signal)
+        return self._made(ending)
+
+    @property
+    def _begun(self) -> bool:
+        return self._journal is not None and self._journal.number > 0
+
+    # --- begin, or go on -------------------------------------------------------------------
+
+    def _begin(self, observer: Observer | None) -> Opened:
+        path = self._settings.db
+        # What is only in memory, nobody else can have put there.
+        key = Keyring().own() if path is not None else None
+        self._sealed = key is not None
+        journal = self._journal = Journal(open_store(path, self._settings.durability))
+        seal = seal_for(key, journal.connection.store_id, self._id)
+        owner = this_process()
+        key_id = key.id if key is not None else None
+        keys = [node.key for node in self._dag.nodes]
+        if self._earlier is None:
+            journal.begin(self._record(seal), self._plan.instances(0), owner, key_id=key_id)
+            opened = Opened(journal=journal, seal=seal)
+            if observer is not None:
+                # Not before: a run that can't be written down has never been.
+                observer.started(self._id, self._dag.name, keys)
+            return opened
+        journal.claim(self._earlier.row.number, owner, python=python_version(), key_id=key_id)
+        found, standing = self._go_on(journal, seal, self._earlier.row)
+        kept = [keys[node] for node in sorted(found.kept)]
+        again = {keys[node]: why for node, why in found.again.items()}
+        if observer is not None:
+            observer.started(self._id, self._dag.name, keys)
+            observer.resumed(kept, again)
+        else:
+            _say_resumed(self._id, len(kept), len(keys), again)
+        return Opened(journal=journal, seal=seal, standing=standing)
+
+    def _record(self, seal: Seal) -> NewRun:
+        dag = self._dag
+        holes = _holes(dag)
+        arguments = self._given.pack(dag.definitions)
+        result = _packed_result(dag)
+        return NewRun(
+            id=self._id,
+            flow=dag.name,
+            created_at=self._started_us,
+            started_at=self._started_us,
+            arguments=json.dumps({name: xcom.preview_of(value)[0] for name, value in dag.parameters.items()}),
+            script=self._script,
+            python=python_version(),
+            settings=json.dumps(_plain(asdict(self._settings))),
+            holes=holes,
+            seal=seal.recipe(dag.name, holes, result, arguments),
+            result=result,
+            packed_arguments=arguments,
+            definitions=self._definitions(seal),
+            tasks=self._tasks(),
+        )
+
+    def _definitions(self, seal: Seal) -> list[tuple[str, bytes | None, bytes]]:
+        bundles = self._dag.definitions.bundles
+        return [(json.dumps(b.names), seal.definition(b.names, b.data), b.data) for b in bundles]
+
+    def _tasks(self) -> list[tuple[int, str, str | None, str | None, str | None]]:
+        return [
+            (
+                number,
+                task.name,
+                show(task.signature.returns),
+                json.dumps(_plain(asdict(task.policy))),
+                code_of(task.fn),
+            )
+            for number, task in enumerate(self._plan.tasks)
+        ]
+
+    def _go_on(self, journal: Journal, seal: Seal, row: RunRow) -> tuple[Resumption, Standing]:
+        """Compare the run with the graph of today, and let the store hold what is to stay."""
+        # Start-up: most runs are no resumes.
+        from liteflow.store.history import History  # noqa: PLC0415
+        from liteflow.trust import TrustedValues  # noqa: PLC0415
+
+        history = self._history = History(journal.connection)
+        values = TrustedValues(history, row, trust=self._settings.trust)
+        tasks, calls = self._tasks(), list(self._plan.instances(0))
+        recorded = history.recorded(row.id)
+        before = [
+            Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in _WITH_VALUE) for r in recorded
+        ]
+        found = compare(before, [Now(key, str(tasks[t][4]), fixed, fed) for _, key, t, fed, fixed in calls])
+        if found.changed:
+            journal.renumber(found.moved, values.remac(seal))
+            journal.redo(found.again)
+            journal.replace_tasks(tasks)
+            journal.update_instances(calls)
+            holes, result = _holes(self._dag), _packed_result(self._dag)
+            arguments = values.recipe().arguments
+            journal.replace_recipe(holes, seal.recipe(row.flow, holes, result, arguments), result)
+        journal.definitions(self._definitions(seal))
+        ended = [r.index for r in recorded if r.state in _WITHOUT_VALUE]
+        journal.forget(journal.base + found.moved.get(index, index) for index in ended)
+        journal.commit()
+        attempts = {n: a for n, a in history.standing(row.id).attempts.items() if n < len(calls)}
+        return found, Standing(kept=found.kept, attempts=attempts, load=lambda n: _payload(values, n))
+
+    # --- end -------------------------------------------------------------------------------
+
+    def _write_end(self, ending: Ending) -> None:
+        error = None
+        if ending.stop is not None:
+            error = ending.stop.why
+        elif ending.first_failure is not None:
+            first = ending.first_failure
+            error = f"{self._plan.key(first)}: {ending.failures[first].error}"
+        self._end(ending.state, error)
+
+    def _break_off(self, error: BaseException) -> None:
+        """The driver was interrupted, or can't go on: the store has failed, or the library."""
+        try:
+            if isinstance(error, KeyboardInterrupt):
+                self._end("cancelled", _line(error))
+            elif self._journal is not None and self._begun:
+                # Not "failed": no task has, and whoever asks for this run again wants it gone on with.
+                self._journal.abandon(_line(error))
+        except LiteflowError as failing:
+            # The same trouble again, most likely; a run that can't be ended is shown as interrupted.
+            if type(failing) is not type(error):
+                error.add_note(f"(and the run's end could not be written: {failing})")
+        finally:
+            if self._journal is not None and not isinstance(error, KeyboardInterrupt):
+                self._journal.close()
+
+    def _end(self, state: str, error: str | None) -> None:
+        """Write down the end; in the file's place while the run is on, in memory for as long as the Run."""
+        journal = self._journal
+        if journal is None or not self._begun:
+            return
+        # By the monotonic clock, as all durations: the end is never before the start.
+        ended = self._started_us + (time.monotonic_ns() - self._epoch_ns) // 1000
+        journal.end(state, ended, error)
+        if self._settings.db is not None:
+            journal.close()
+
+    # --- what the user gets ----------------------------------------------------------------
+
+    def _failure(self, ending: Ending) -> RunFailed | RunCancelled | None:
+        db = str(self._settings.db) if self._settings.db else None
+        if ending.state == "cancelled":
+            return RunCancelled(self._id, self._dag.name, db)
+        failures = {self._plan.key(node): failed.error for node, failed in ending.failures.items()}
+        if ending.stop is not None:
+            return RunTimeoutError(self._id, self._dag.name, failures, db, self._settings.timeout or 0.0)
+        if ending.first_failure is None:
+            return None
+        failure = RunFailed(self._id, self._dag.name, failures, db)
+        first = ending.failures[ending.first_failure]
+        failure.__cause__ = cause_of(first.outcome, first.error, first.traceback, first.exception)
+        return failure
+
+    def _made(self, ending: Ending) -> Run[Any]:
+        path, run_id = self._settings.db, self._id
+        # Without a key nothing tells this run's own values from others', and who runs it wants them.
+        journal, trust = self._journal, self._settings.trust or not self._sealed
+
+        def open_history() -> History:
+            # Start-up: most runs are not looked into by the program that runs them.
+            from liteflow.store.history import History  # noqa: PLC0415
+
+            if path is not None:
+                return History(path)
+            assert journal is not None
+            return History(journal.connection)
+
+        def payload_of(index: int) -> Payload | None:
+            kept = ending.payloads.get(index)
+            if kept is not None:
+                return kept
+            from liteflow.trust import TrustedValues  # noqa: PLC0415  as above
+
+            with open_history() as history:
+                # What is in memory only, nobody can have planted.
+                values = TrustedValues(history, history.find_run(run_id), trust=trust)
+                return values.payload(index)
+
+        nodes = {node.key: node.index for node in self._dag.nodes}
+        return Run(
+            id=run_id,
+            flow=self._dag.name,
+            state=ending.state,
+            db=str(path) if path else None,
+            failure=self._failure(ending),
+            leaves=self._leaves,
+            result=self._dag.result,
+            payload_of=payload_of,
+            open_history=open_history,
+            index_of=nodes.get,
+        )
+
+
+# --- how -----------------------------------------------------------------------------------
+
+
+def _epoch(earlier: Earlier | None) -> tuple[int, int]:
+    """When the run began (unix, microseconds), and when that was by the monotonic clock (nanoseconds)."""
+    now_us, now_ns = time.time_ns() // 1000, time.monotonic_ns()
+    if earlier is None:
+        return now_us, now_ns
+    row = earlier.row
+    started = round((row.started_at or 0.0) * 1e6)
+    # The wall clock may have been set back since: what goes on is later than what has been.
+    known = round((row.ended_at or row.started_at or 0.0) * 1e6)
+    return started, now_ns - (max(now_us, known) - started) * 1000
+
+
+def _stop_of(number: int) -> Stop:
+    import signal  # noqa: PLC0415  loaded already, by `signals`
+
+    return Stop("cancelled", f"ended by {signal.Signals(number).name}", number)
+
+
+def _holes(dag: Dag) -> str:
+    return json.dumps([[hole[0], *map(str, hole[1])] for hole in dag.result.holes])
+
+
+def _packed_result(dag: Dag) -> bytes:
+    """The flow's expression: its pickle, and what goes into its places."""
+    holes = [(hole[0], tuple(hole[1])) for hole in dag.result.holes]
+    return pickling.dumps((dag.result.data, holes), dag.definitions).data
+
+
+def _payload(values: TrustedValues, node: int) -> Payload:
+    payload = values.payload(node)
+    assert payload is not None
+    return payload
+
+
+def _say(text: str) -> None:
+    print(f"liteflow: {text}", file=sys.stderr, flush=True)
+
+
+def _say_resumed(run_id: str, kept: int, count: int, again: Mapping[str, str]) -> None:
+    _say(f"run {run_id} goes on: {kept} of {count} results are kept")
+    for key, why in list(again.items())[:_MOST_NAMED]:
+        _say(f"  {key} runs again: {why}")
+    if len(again) > _MOST_NAMED:
+        _say(f"  and {len(again) - _MOST_NAMED} more run again")
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().partition("\n")[0][:500]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts as JSON holds them; what it doesn't know as text."""
+    return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}

@@ -1,0 +1,230 @@
+"""May this be unpickled?  All that is read from a store goes through here before its pickles are.
+
+    History --bytes, checks--> TrustedValues --bytes--> whoever unpickles
+                                    |
+                                    +--> ForeignValueError, StoreDamagedError, CodeOfOtherPythonError
+
+Reading a pickle runs what whoever wrote it wanted to run.  So a value must carry the check that
+only this user's keys can make (`signing`), or the user has said that the file is trusted.  Code
+of another Python is refused even then: it would end this process.
+
+Looking (History, views) needs none of this: it unpickles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, Literal
+
+from liteflow.errors import CodeOfOtherPythonError, ForeignValueError, KeyRefusedError, StoreDamagedError
+from liteflow.executor.payload import Payload
+from liteflow.keys import Keyring
+from liteflow.pickling import Bundle
+from liteflow.signing import PYTHON, Key, Seal, matches, seal_for
+
+if TYPE_CHECKING:
+    from liteflow.store.history import History, Recipe, RunRow
+    from liteflow.store.rewrite import Checked
+
+# What cloudpickle calls to make a function or a class is found in each pickle that holds one.
+_CODE: Final = b"cloudpickle"
+
+Verdict = Literal["own", "unsealed", "foreign"]
+
+
+class TrustedValues:
+    """What a stored run has as pickles, as far as they may be read.
+
+    Args:
+        history: The file, open.
+        run: The run.
+        keyring: This user's keys; None: those of the environment.
+        trust: Whether the user says that the file is trusted, whoever wrote it.
+
+    Raises:
+        KeyRefusedError: The user's key is no secret.
+    """
+
+    def __init__(
+        self, history: History, run: RunRow, *, keyring: Keyring | None = None, trust: bool = False
+    ) -> None:
+        self._history = history
+        self._run = run
+        self._trust = trust
+        keys = self._known(keyring or Keyring())
+        self._key_ids = [key.id for key in keys]
+        store_id = history.store_id
+        self._seals = [seal_for(key, store_id, run.id) for key in keys]
+
+    def payload(self, index: int) -> Payload | None:
+        """Return the value of a task instance; None if it has none.
+
+        Args:
+            index: Its number in the run.
+
+        Raises:
+            ForeignValueError: Another user may have made it.
+            StoreDamagedError: It is not what was stored.
+            CodeOfOtherPythonError: It holds code that this Python can't run.
+        """
+        stored = self._history.payload(self._run.id, index)
+        if stored is None:
+            return None
+        facts = (stored.attempt, stored.codec, stored.code_python, stored.type, stored.size, stored.sha256)
+        self._check(
+            f"the value of task instance {index}",
+            stored.mac,
+            [seal.value(index, *facts) for seal in self._seals],
+        )
+        if stored.code_python not in (0, PYTHON):
+            raise self._other_python(self._key(index), stored.code_python)
+        return Payload(stored.codec, stored.data)
+
+    def exception(self, index: int) -> bytes | None:
+        """Return the pickle of what the last attempt at a task instance raised.
+
+        None where its text must do: there is none, or none that this Python reads.
+
+        Raises:
+            StoreError: As `payload`.
+        """
+        stored = self._history.exception(self._run.id, index)
+        if stored is None:
+            return None
+        self._check(
+            f"the exception of task instance {index}",
+            stored.mac,
+            [seal.exception(index, stored.attempt, stored.data) for seal in self._seals],
+        )
+        return None if self._is_of_other_python(stored.data) else stored.data
+
+    def recipe(self) -> Recipe:
+        """Return what the run was made of.
+
+        Raises:
+            StoreError: As `payload`.
+        """
+        found = self._history.recipe(self._run.id)
+        parts = (self._run.flow, found.holes, found.result, found.arguments)
+        self._check("what it was made of", found.seal, [seal.recipe(*parts) for seal in self._seals])
+        if any(self._is_of_other_python(blob or b"") for blob in (found.result, found.arguments)):
+            raise self._other_python("(result)", _minor(self._run.python))
+        return found
+
+    def definitions(self) -> list[Bundle]:
+        """Return the classes of the script, as far as this Python reads them: with another none.
+
+        Raises:
+            StoreError: As `payload`.
+        """
+        if _minor(self._run.python) != PYTHON:
+            return []
+        found = self._history.definitions(self._run.id)
+        for row in found:
+            made = [seal.definition(row.names, row.data) for seal in self._seals]
+            self._check(f"the definition of {', '.join(row.names)[:80]}", row.mac, made)
+        return [Bundle(row.names, row.data) for row in found]
+
+    def verdicts(self) -> Iterator[tuple[str, Verdict]]:
+        """Yield what each pickle of the run is, and what its keyed check says; none is unpickled.
+
+        `own`: made with a key of this user, for this place, and unchanged (whether a value's bytes
+        are those of its digest, whoever reads them sees); `unsealed`: there is no check, made where
+        no key could be kept; `foreign`: made with another key, or changed.
+
+        Raises:
+            StoreError: The file can't be read.
+        """
+        run, history, seals = self._run, self._history, self._seals
+        found = history.recipe(run.id)
+        parts = (run.flow, found.holes, found.result, found.arguments)
+        yield "what it was made of", _verdict(found.seal, [seal.recipe(*parts) for seal in seals])
+        for row in found.definitions:
+            made = [seal.definition(row.names, row.data) for seal in seals]
+            yield f"the definition of {', '.join(row.names)[:80]}", _verdict(row.mac, made)
+        for value in history.sealed(run.id):
+            facts = (value.attempt, value.codec, value.code_python, value.type, value.size, value.sha256)
+            made = [seal.value(value.index, *facts) for seal in seals]
+            yield f"the value of task instance {value.index}", _verdict(value.mac, made)
+        for index in history.standing(run.id).attempts:
+            raised = history.exception(run.id, index)
+            if raised is not None:
+                made = [seal.exception(index, raised.attempt, raised.data) for seal in seals]
+                yield f"the exception of task instance {index}", _verdict(raised.mac, made)
+
+    def remac(self, seal: Seal) -> Callable[[Checked, int], bytes | None]:
+        """Return what makes a check right for another place in the run.
+
+        What has no right check where it is, gets none there: moving a value makes it nobody's own.
+
+        Args:
+            seal: Makes the run's new checks.
+        """
+
+        def moved(old: Checked, to: int) -> bytes | None:
+            made = [_made(one, old, old.node) for one in self._seals]
+            return _made(seal, old, to) if _verdict(old.mac, made) == "own" else None
+
+        return moved
+
+    # --- how -------------------------------------------------------------------------------
+
+    def _known(self, keyring: Keyring) -> list[Key]:
+        try:
+            return keyring.known()
+        except KeyRefusedError:
+            # Who trusts the file needs no key to read it.
+            if self._trust:
+                return []
+            raise
+
+    def _check(self, what: str, stored: bytes | None, made: list[bytes | None]) -> None:
+        if self._trust or any(matches(stored, one) for one in made):
+            return
+        key_ids = self._history.key_ids(self._run.id)
+        if stored is not None and any(key in self._key_ids for key in key_ids):
+            raise StoreDamagedError(
+                self._history.path,
+                f"{what} in run {self._run.id} does not match the check of whoever stored it: "
+                "it was changed, or put there by someone else",
+            )
+        named = key_ids[0] if stored is not None and key_ids else None
+        raise ForeignValueError(self._history.path, f"run {self._run.id}", named)
+
+    def _key(self, index: int) -> str:
+        keys = (row.key for row in self._history.nodes(self._run.id) if row.index == index)
+        return next(keys, str(index))
+
+    def _is_of_other_python(self, data: bytes) -> bool:
+        return _CODE in data and _minor(self._run.python) != PYTHON
+
+    def _other_python(self, key: str, code_python: int) -> CodeOfOtherPythonError:
+        return CodeOfOtherPythonError(self._run.id, key, _version(code_python), _version(PYTHON))
+
+
+def _made(seal: Seal, of: Checked, node: int) -> bytes | None:
+    if of.data is not None:
+        return seal.exception(node, of.attempt, of.data)
+    return seal.value(node, of.attempt, of.codec, of.code_python, of.type, of.size, of.sha256)
+
+
+def _verdict(stored: bytes | None, made: list[bytes | None]) -> Verdict:
+    if stored is None:
+        return "unsealed"
+    return "own" if any(matches(stored, one) for one in made) else "foreign"
+
+
+def _minor(version: str | None) -> int:
+    """A Python version as the store has it beside values; 0 for none that can be read.
+
+    >>> _minor("3.11.4"), _minor(None)
+    (311, 0)
+    """
+    parts = (version or "").split(".")
+    if len(parts) < 2 or not (parts[0].isdecimal() and parts[1].isdecimal()):
+        return 0
+    return 100 * int(parts[0]) + int(parts[1])
+
+
+def _version(minor: int) -> str:
+    return f"{minor // 100}.{minor % 100}" if minor >= 100 else "of another version"
