@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from liteflow.dag import Dag
-    from liteflow.errors import DefinitionError, LiteflowError, RunError, RunFailed, StoreError
+    from liteflow.errors import (
+        DefinitionError,
+        LiteflowError,
+        RunCancelled,
+        RunError,
+        RunFailed,
+        StoreError,
+    )
     from liteflow.flow import Flow, flow
+    from liteflow.handle import Handle
     from liteflow.lazy import Call, Item, Lazy
     from liteflow.run import Run
     from liteflow.task import Policy, Task, task
@@ -29,11 +37,13 @@ __all__ = [
     "Dag",
     "DefinitionError",
     "Flow",
+    "Handle",
     "Item",
     "Lazy",
     "LiteflowError",
     "Policy",
     "Run",
+    "RunCancelled",
     "RunError",
     "RunFailed",
     "StoreError",
@@ -48,11 +58,13 @@ _HOMES = {
     "Dag": "dag",
     "DefinitionError": "errors",
     "Flow": "flow",
+    "Handle": "handle",
     "Item": "lazy",
     "Lazy": "lazy",
     "LiteflowError": "errors",
     "Policy": "task",
     "Run": "run",
+    "RunCancelled": "errors",
     "RunError": "errors",
     "RunFailed": "errors",
     "StoreError": "errors",

@@ -60,6 +60,12 @@ def nearest(name: object, known: Iterable[str]) -> list[str]:
     return [k for k in some if k.startswith(f"{name}.")][:3] or get_close_matches(str(name), some, n=3)
 
 
+def _go_on(ended: RunTimeoutError | RunCancelled) -> str:
+    if not ended.db:
+        return ""
+    return f"; what had finished is kept, go on with: liteflow resume {ended.run_id} --db {ended.db}"
+
+
 def _at(place: str | None) -> str:
     return f" (at {place})" if place else ""
 
@@ -351,9 +357,7 @@ class RunTimeoutError(RunFailed, TimeoutError):
     timeout: float
 
     def __str__(self) -> str:
-        db = f" --db {self.db}" if self.db else ""
-        go_on = f"; what had finished is kept, go on with: liteflow resume {self.run_id}{db}" if self.db else ""
-        return f"run {self.run_id} of {self.flow} took longer than its {self.timeout:g} s{go_on}"
+        return f"run {self.run_id} of {self.flow} took longer than its {self.timeout:g} s{_go_on(self)}"
 
 
 @define(eq=False, slots=False)
@@ -365,9 +369,7 @@ class RunCancelled(RunError):  # noqa: N818  as RunFailed
     db: str | None
 
     def __str__(self) -> str:
-        db = f" --db {self.db}" if self.db else ""
-        go_on = f"; what had finished is kept, go on with: liteflow resume {self.run_id}{db}" if self.db else ""
-        return f"run {self.run_id} of {self.flow} was cancelled{go_on}"
+        return f"run {self.run_id} of {self.flow} was cancelled{_go_on(self)}"
 
 
 @define(eq=False, slots=False)

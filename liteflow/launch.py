@@ -21,7 +21,7 @@ from liteflow.given import Given
 from liteflow.names import checked_name
 from liteflow.pickling import learn
 from liteflow.run import Run
-from liteflow.session import Earlier, Session
+from liteflow.session import Session
 from liteflow.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def launch(order: Order, *, idempotent: bool) -> Run[Any]:
             return _once_more(order, earlier)
     dag = _compiled(order)
     try:
-        return Session(dag, order.settings, order.run_id, order.script, order.given).run(
-            order.observer, order.control
-        )
+        return _driven(dag, order, None)
     except RunExistsError:
         # Somebody else has begun it since we looked.
         earlier = _found(order) if idempotent else None
@@ -124,9 +122,7 @@ def resume(order: Order, ref: str | None) -> Run[Any]:
     with History(order.settings.db) as history:
         row = history.find_run(ref) if ref is not None else _latest_unfinished(order, history)
         if row.flow != order.flow:
-            raise NotResumableError(
-                row.id, order.flow, f"it is a run of flow {row.flow}, not of {order.flow}"
-            )
+            raise NotResumableError(row.id, order.flow, _of_other_flow(row, order))
         if row.state == "succeeded":
             raise NotResumableError(row.id, order.flow, "it has succeeded, so nothing is left to do")
     return _go_on(evolve(order, run_id=row.id), row)
@@ -173,7 +169,7 @@ def _latest_unfinished(order: Order, history: History) -> RunRow:
 def _once_more(order: Order, row: RunRow) -> Run[Any]:
     """The same id again: an unfinished run goes on, a finished one is given back."""
     if row.flow != order.flow:
-        raise NotResumableError(row.id, order.flow, f"it is a run of flow {row.flow}, not of {order.flow}")
+        raise NotResumableError(row.id, order.flow, _of_other_flow(row, order))
     if row.state not in FINISHED:
         return _go_on(order, row, evolve(order.given, complete=order.complete(order.given.values)))
     # Start-up: most runs are new ones.
@@ -202,8 +198,23 @@ def _go_on(order: Order, row: RunRow, given: Given | None = None) -> Run[Any]:
     if given is not None:
         _refuse_difference(row, before, given)
     order = evolve(order, given=before.again())
-    session = Session(_compiled(order), order.settings, row.id, order.script, order.given, Earlier(row))
+    return _driven(_compiled(order), order, row)
+
+
+def _driven(dag: Dag, order: Order, earlier: RunRow | None) -> Run[Any]:
+    session = Session(
+        dag,
+        order.settings,
+        run_id=order.run_id,
+        script=order.script,
+        given=order.given,
+        earlier=earlier,
+    )
     return session.run(order.observer, order.control)
+
+
+def _of_other_flow(row: RunRow, order: Order) -> str:
+    return f"it is a run of flow {row.flow}, not of {order.flow}"
 
 
 def _before(values: TrustedValues) -> Given | None:

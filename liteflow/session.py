@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, frozen
+from attrs import asdict
 
 from liteflow import pickling, xcom
 from liteflow.dag import Dag
@@ -49,13 +49,6 @@ if TYPE_CHECKING:
 _MOST_NAMED = 20
 _WITH_VALUE = ("succeeded", "cached")
 _WITHOUT_VALUE = ("failed", "upstream_failed", "cancelled", "skipped")
-
-
-@frozen
-class Earlier:
-    """The run that a session goes on with."""
-
-    row: RunRow
 
 
 def echo(lines: list[tuple[str, str, str]]) -> None:
@@ -92,10 +85,11 @@ class Session:
         self,
         dag: Dag,
         settings: RunSettings,
+        *,
         run_id: str,
         script: str | None,
         given: Given,
-        earlier: Earlier | None = None,
+        earlier: RunRow | None = None,
     ) -> None:
         self._dag = dag
         self._settings = settings
@@ -170,8 +164,8 @@ class Session:
                 # Not before: a run that can't be written down has never been.
                 observer.started(self._id, self._dag.name, keys)
             return opened
-        journal.claim(self._earlier.row.number, owner, python=python_version(), key_id=key_id)
-        found, standing = self._go_on(journal, seal, self._earlier.row)
+        journal.claim(self._earlier.number, owner, python=python_version(), key_id=key_id)
+        found, standing = self._go_on(journal, seal, self._earlier)
         kept = [keys[node] for node in sorted(found.kept)]
         again = {keys[node]: why for node, why in found.again.items()}
         if observer is not None:
@@ -345,15 +339,14 @@ class Session:
 # --- how -----------------------------------------------------------------------------------
 
 
-def _epoch(earlier: Earlier | None) -> tuple[int, int]:
+def _epoch(earlier: RunRow | None) -> tuple[int, int]:
     """When the run began (unix, microseconds), and when that was by the monotonic clock (nanoseconds)."""
     now_us, now_ns = time.time_ns() // 1000, time.monotonic_ns()
     if earlier is None:
         return now_us, now_ns
-    row = earlier.row
-    started = round((row.started_at or 0.0) * 1e6)
+    started = round((earlier.started_at or 0.0) * 1e6)
     # The wall clock may have been set back since: what goes on is later than what has been.
-    known = round((row.ended_at or row.started_at or 0.0) * 1e6)
+    known = round((earlier.ended_at or earlier.started_at or 0.0) * 1e6)
     return started, now_ns - (max(now_us, known) - started) * 1000
 
 

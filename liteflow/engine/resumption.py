@@ -61,8 +61,9 @@ class Resumption:
 def compare(before: Sequence[Before], now: Sequence[Now]) -> Resumption:
     """Compare what was recorded with the graph of today, in which sources come before targets.
 
-    >>> was = [Before(0, "a", "3.11 aa", None, None, True), Before(1, "b", "3.11 bb", None, '{"x":[0]}', True)]
-    >>> compare(was, [Now("a", "3.11 AA", None, None), Now("b", "3.11 bb", None, '{"x":[0]}')]).again
+    >>> fed = '{"x":[0]}'
+    >>> was = [Before(0, "a", "3.11 aa", None, None, True), Before(1, "b", "3.11 bb", None, fed, True)]
+    >>> compare(was, [Now("a", "3.11 AA", None, None), Now("b", "3.11 bb", None, fed)]).again
     {0: 'its code changed', 1: 'its input from a changed'}
     """
     recorded = {row.key: row for row in before}

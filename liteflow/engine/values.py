@@ -1,4 +1,4 @@
-"""The values that a run still needs, as bytes: from when they come until the last call that takes them has ended.
+"""The values that a run still needs, as bytes: until the last call that takes them has ended.
 
 A driver that runs a million tasks must not hold a million values.  Large ones are held as shared
 memory; those of an earlier driver of the run are read from the store when they are first needed.
