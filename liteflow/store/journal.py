@@ -346,7 +346,7 @@ class Journal:
         self._checkpoint()
 
     def _put(self, statement: Statement, rows: Sequence[Row]) -> None:
-        if not rows:
+        if not rows and isinstance(statement, str):
             return
         batches = self._batches
         if batches and batches[-1][0] is statement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from liteflow.store.newrun import INSTANCE, TASK, Row
@@ -90,13 +90,16 @@ def update_instances(connection: sqlite3.Connection, number: int, rows: Sequence
     connection.executemany(_UPSERT, [(base, *row) for row in rows])
     wanted = {row[0] for row in rows}
     query = (
-        "SELECT i.id - ? FROM instance AS i LEFT JOIN outcome AS o ON o.id = i.id "
-        "WHERE i.id BETWEEN ? AND ? AND o.id IS NULL"
+        "SELECT i.id - ?, o.state FROM instance AS i LEFT JOIN outcome AS o ON o.id = i.id "
+        "WHERE i.id BETWEEN ? AND ?"
     )
-    gone = {index for (index,) in connection.execute(query, (base, *span)) if index not in wanted}
+    states = dict(connection.execute(query, (base, *span)).fetchall())
+    others = {index for index in states if index not in wanted}
+    gone = {index for index in others if states[index] is None}
     connection.executemany("DELETE FROM instance WHERE id = ?", [(base + index,) for index in gone])
-    if gone:
-        _change_inputs(connection, number, lambda source: None if source in gone else source)
+    # What a value of the past was made of may be made again now: it is not from that.
+    given = {index for index, state in states.items() if state in ("succeeded", "cached")}
+    _change_inputs(connection, number, lambda source: source if source in given else None, others - gone)
     query = "SELECT DISTINCT task FROM instance WHERE id BETWEEN ? AND ?"
     used = {task for (task,) in connection.execute(query, span)}
     known = connection.execute("SELECT number FROM task WHERE run = ?", (number,)).fetchall()
@@ -108,11 +111,18 @@ def _span(number: int) -> tuple[int, int]:
     return number << 32, (number << 32) + _LAST
 
 
-def _change_inputs(connection: sqlite3.Connection, number: int, changed: Callable[[int], int | None]) -> None:
-    """Change the indexes of sources; None takes one away."""
+def _change_inputs(
+    connection: sqlite3.Connection,
+    number: int,
+    changed: Callable[[int], int | None],
+    only: Container[int] | None = None,
+) -> None:
+    """Change the indexes of sources (of some task instances only); None takes one away."""
     query = "SELECT id, inputs FROM instance WHERE id BETWEEN ? AND ? AND inputs IS NOT NULL"
     rows = []
     for row_id, text in connection.execute(query, _span(number)).fetchall():
+        if only is not None and row_id & _LAST not in only:
+            continue
         inputs: dict[str, list[int]] = json.loads(text)
         new = {
             name: [one for source in sources if (one := changed(source)) is not None]
