@@ -5,11 +5,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from store_rows import START, begin, failed, in_pieces, succeeded, success, tried
 
+from liteflow.errors import LeaseLostError
 from liteflow.store.db import open_store
 from liteflow.store.history import History
 from liteflow.store.journal import Journal
@@ -27,6 +29,7 @@ class Written(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="liteflow-test-"))
         self.db = self.folder / "a.db"
         self.committed = {}
+        self.index = {node: node for node in range(NODES)}
         self.lines = []
         self.tries = []
         self.put_since = {"outcomes": {}, "forgotten": set(), "lines": [], "tries": []}
@@ -41,7 +44,7 @@ class Written(RuleBasedStateMachine):
         begin(self.journal, [f"step-{n}" for n in range(NODES)])
 
     def row_id(self, node):
-        return self.journal.base + node
+        return self.journal.base + self.index[node]
 
     def put(self, node, state, value=None):
         self.put_since["outcomes"][node] = (state, value)
@@ -121,6 +124,34 @@ class Written(RuleBasedStateMachine):
         self.nothing_waits()
 
     @rule()
+    def lose_the_run_to_another(self):
+        """This driver can't be looked at and is silent; another takes over, and this one wakes up."""
+        late = self.journal
+        late.connection.execute("UPDATE session SET namespace = 1, pid = 1, beat = 0, beat_at = 0")
+        self.journal = Journal(open_store(self.db))
+        self.journal.claim(1, this_process())
+        with pytest.raises(LeaseLostError):
+            late.commit() if late.waiting else late.beat()
+        late.close()
+        self.nothing_waits()
+
+    @rule(data=st.data())
+    def change_places(self, data):
+        """The flow has its calls in another order; what each gave goes along."""
+        self.commit()
+        order = data.draw(st.permutations(range(NODES)))
+        self.journal.renumber(dict(enumerate(order)), lambda old, to: old.mac)
+        self.journal.commit()
+        self.index = {node: order[index] for node, index in self.index.items()}
+
+    @rule(node=nodes)
+    def make_again(self, node):
+        self.commit()
+        self.journal.redo([self.index[node]])
+        self.journal.commit()
+        self.committed.pop(node, None)
+
+    @rule()
     def end_and_be_resumed(self):
         self.journal.end("failed", START, None)
         self.all_is_committed()
@@ -146,13 +177,15 @@ class Written(RuleBasedStateMachine):
                 node: tasks[f"step-{node}"] for node in range(NODES) if tasks[f"step-{node}"] in ENDED
             } == {node: state for node, (state, _) in self.committed.items()}
             for node in range(NODES):
-                payload = history.payload("run-1", node)
+                payload = history.payload("run-1", self.index[node])
                 _, value = self.committed.get(node, (None, None))
                 assert (payload and payload.data) == value
             values = {n: v for n, (_, v) in self.committed.items() if v is not None}
             standing = history.standing("run-1")
-            assert standing.succeeded == {node: len(value) for node, value in values.items()}
-            assert standing.attempts == {n: max(a for m, a in self.tries if m == n) for n, _ in self.tries}
+            assert standing.succeeded == {self.index[node]: len(value) for node, value in values.items()}
+            assert standing.attempts == {
+                self.index[n]: max(a for m, a in self.tries if m == n) for n, _ in self.tries
+            }
             assert {row.key: row.sha256 for row in history.xcoms("run-1")} == {
                 f"step-{node}": hashlib.sha256(value).hexdigest() for node, value in values.items()
             }

@@ -435,6 +435,50 @@ def test_a_store_of_any_version_is_brought_up_to_date(db, version):
         assert history.find_run("old").flow == "etl"
 
 
+def test_what_a_store_of_version_1_holds_stays(db):
+    of_version(db, 1)
+    connection = sqlite3.connect(db)
+    first = 1 << 32
+    connection.executescript(
+        f"""
+        PRAGMA foreign_keys = ON;
+        UPDATE run SET state = 'running', python = '3.12.4', result = x'aa', holes = '[]';
+        INSERT INTO definition VALUES (1, '["A"]', x'bb');
+        INSERT INTO task VALUES (1, 0, 'step', 'int', '{{}}');
+        INSERT INTO instance VALUES ({first}, 'plain', 0, NULL), ({first + 1}, 'code', 0, '{{"x":[0]}}');
+        INSERT INTO outcome VALUES
+            ({first}, 'succeeded', 1, 2, 3, 'w', NULL, 'int', 'pickle', 1, x'00', '1', 1, 0, x'01'),
+            ({first + 1}, 'succeeded', 1, 2, 3, 'w', NULL, 'f', 'pickle', 2, x'00', '-', 0, 1, NULL);
+        INSERT INTO chunk VALUES ({first + 1}, 0, x'02');
+        INSERT INTO attempt VALUES ({first}, 1, 'failed', 1, 1, 'w', 'no', 'Traceback', x'03');
+        INSERT INTO running VALUES ({first}, 1, 1, 'w');
+        INSERT INTO log (id, attempt, at, stream, line) VALUES ({first}, 1, 1, 'stdout', 'hello');
+        """
+    )
+    before = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}
+    info = "SELECT name FROM pragma_table_info(?)"
+    columns = {table: [name for (name,) in connection.execute(info, (table,))] for table in TABLES}
+    connection.close()
+    connection = open_store(db)
+
+    for table, was in before.items():
+        found = connection.execute(f"SELECT {', '.join(columns[table])} FROM {table}").fetchall()
+        if table == "outcome":
+            was = [(*row[:-2], {0: 0, 1: 312}[row[-2]], row[-1]) for row in was]  # noqa: PLW2901
+        assert found == was, table
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    with History(db) as history:
+        # It has no driver that anybody knows of.
+        assert history.find_run("old").state == "interrupted"
+        assert [row.code_python for row in history.xcoms("old")] == [0, 312]
+
+
+TABLES = ("meta", "run", "definition", "task", "instance", "outcome", "chunk", "attempt", "running", "log")
+
+
 def test_the_newest_schema_is_kept_for_those_who_come_after():
     assert (SCHEMAS / f"{store_db.newest()}.sql").exists()
 
