@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 10
+NOBODY = 65534
 MEMORY = 600 * 1024 * 1024
 
 
@@ -49,18 +50,28 @@ class Program:
         self._template.communicate()
         self._folder.cleanup()
 
-    def __call__(self, *words: str | bytes, stdout: str | None = None, **environment: str) -> Done:
-        """Run `liteflow WORDS` in the working directory of the test."""
-        return self._ask("liteflow", words, stdout, environment)
+    def __call__(
+        self, *words: str | bytes, stdout: str | None = None, powerless: bool = False, **environment: str
+    ) -> Done:
+        """Run `liteflow WORDS` in the working directory of the test; `powerless`: not as root."""
+        return self._ask("liteflow", words, stdout, environment, powerless)
 
     def python(self, *words: str | bytes) -> Done:
         """Run `python SCRIPT ...` in the working directory of the test."""
-        return self._ask("python", words, None, {})
+        return self._ask("python", words)
 
-    def _ask(self, what: str, words: Any, stdout: str | None, environment: dict[str, str]) -> Done:
+    def _ask(
+        self,
+        what: str,
+        words: Any,
+        stdout: str | None = None,
+        environment: dict[str, str] | None = None,
+        powerless: bool = False,
+    ) -> Done:
         out, err = (str(Path(self._folder.name, name)) for name in ("out", "err"))
         names = [os.fsdecode(word) for word in words]
-        request = {"what": what, "words": names, "folder": str(Path.cwd()), "environment": environment}
+        request = {"what": what, "words": names, "folder": str(Path.cwd()), "powerless": powerless}
+        request["environment"] = environment or {}
         pipes = self._template
         assert pipes.stdin is not None
         assert pipes.stdout is not None
@@ -122,6 +133,10 @@ def _become(request: dict[str, Any], door: Any) -> int:
         os.dup2(opened, descriptor)
         os.close(opened)
     os.chdir(request["folder"])
+    if request["powerless"] and os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
     os.environ.update(request["environment"])
     sys.argv = [request["what"], *request["words"]]
     if request["what"] == "liteflow":

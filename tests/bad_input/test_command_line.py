@@ -293,6 +293,61 @@ def test_e18_a_store_that_another_program_locks_can_be_looked_at(recorded, progr
     assert "odd-1" in done.out
 
 
+# Nobody else need be able to start the interpreter of who runs the tests.
+INLINE = ["--executor", "inline"]
+
+
+@pytest.fixture
+def shelf(tmp_path_factory, recorded, monkeypatch):
+    """A folder that anybody may look into, with a store in it."""
+    folder = tmp_path_factory.mktemp("shelf")
+    for parent in [folder, *folder.parents]:
+        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o005)
+    shutil.copy(recorded, folder / "x.db")
+    (folder / "x.db").chmod(0o644)
+    (folder / "etl.py").write_text(ETL)
+    monkeypatch.chdir(folder)
+    yield folder
+    folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o555], ids=["E14-file", "E15-folder"])
+def test_what_may_only_be_read_can_be_looked_at(mode, shelf, program):
+    shelf.chmod(mode)
+
+    done = program("show", "odd-2", "--db", "x.db", powerless=True)
+
+    assert (done.status, done.err) == (0, "")
+    assert "odd-2" in done.out
+
+
+@pytest.mark.parametrize(
+    ("mode", "words", "said"),
+    [
+        pytest.param(0o644, ["run", "etl.py", *INLINE], "x.db", id="E14-run"),
+        pytest.param(0o000, ["runs"], "can't be read", id="E16-runs"),
+        pytest.param(0o000, ["run", "etl.py", *INLINE], "x.db", id="E16-run"),
+    ],
+)
+def test_a_file_without_permission_is_refused_by_its_name(mode, words, said, shelf, program):
+    (shelf / "x.db").chmod(mode)
+    shelf.chmod(0o555)
+
+    assert said in told_in_one_line(program(*words, "--db", "x.db", powerless=True))
+
+    assert not (shelf / "ran").exists()
+
+
+def test_e15_a_new_store_in_a_folder_that_may_only_be_read_is_refused(shelf, program):
+    shelf.chmod(0o555)
+
+    said = told_in_one_line(program("run", "etl.py", *INLINE, "--db", "new.db", powerless=True))
+
+    assert "new.db" in said
+    assert "allow writing" in said
+
+
 # --- which run (E11 to E13) --------------------------------------------------------------------
 
 
@@ -323,7 +378,7 @@ LOOKS = [
 
 
 @pytest.mark.parametrize("words", LOOKS, ids=[f"E44-E46-{w[0]}-{w[-1]}" for w in LOOKS])
-@pytest.mark.parametrize("environment", [{}, {"COLUMNS": "20"}, {"TERM": "dumb", "NO_COLOR": "1"}], ids=str)
+@pytest.mark.parametrize("environment", [{}, {"COLUMNS": "20", "TERM": "dumb"}], ids=["wide", "narrow"])
 def test_nothing_that_is_shown_can_do_more_than_be_read(words, environment, recorded, program):
     done = program(*words, "--db", str(recorded), **environment)
 
@@ -382,7 +437,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("statement", [pytest.param(*r.values, id=r.id) for r in HOSTILE])
-@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+@pytest.mark.parametrize("words", [*LOOKS[:2], ("show", "odd-1", "--json"), LOOKS[3]], ids=" ".join)
 def test_a_hostile_column_is_shown_or_refused(statement, words, recorded, program, folder):
     shutil.copy(recorded, folder / "x.db")
     connection = sqlite3.connect(folder / "x.db")

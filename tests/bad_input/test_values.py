@@ -313,20 +313,65 @@ def test_tracebacks_are_those_of_the_task_and_are_cut(failed):
         assert len(text) <= 100_000, attempt.key
 
 
-# --- one at a time ---------------------------------------------------------------------------
+# --- what ends its worker (C4, C5) ------------------------------------------------------------
 
 
 class StateExits:
+    def __getstate__(self) -> Any:
+        return {"a": 1}
+
     def __setstate__(self, state: object) -> None:
         os._exit(7)
 
-    def __getstate__(self) -> Any:
-        return {"a": 1}
+    def __call__(self) -> int:
+        return 1
 
 
 class StateRaises(StateExits):
     def __setstate__(self, state: object) -> None:
         raise ValueError("can't be read")
+
+
+class ReduceEnds:
+    def __reduce__(self) -> Any:
+        os._exit(7)
+
+
+class ReprEnds:
+    def __repr__(self) -> str:
+        os._exit(7)
+
+
+class DelEnds:
+    def __del__(self) -> None:
+        os._exit(7)
+
+
+LOST = [
+    row("C4-repr-ends", ReprEnds),
+    row("C5-function-ends-its-reader", StateExits()),
+    row("C5-reduce-ends", ReduceEnds),
+    row("C5-del-ends", DelEnds),
+    row("C5-segfault", lambda: ctypes.string_at(0)),
+]
+
+
+@pytest.fixture(scope="module")
+def lost():
+    rows = [*LOST, row("healthy", lambda: 1)]
+    return run_of(rows, None)
+
+
+@pytest.mark.parametrize("key", [r.id for r in LOST])
+def test_what_ends_its_worker_costs_its_own_attempt_alone(key, lost):
+    told = lost.tasks[key]
+
+    assert (told.state, told.attempts) == ("failed", 1)
+    assert "its worker process" in told.error
+    assert lost.output("healthy") == 1
+
+
+# --- one at a time ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [StateExits, StateRaises])
@@ -360,10 +405,9 @@ def test_c16_what_one_task_changes_no_other_sees(executor):
     assert Flow("f", [look, spoil]).run(db=None, executor=executor).result == [[1], [1, 2]]
 
 
-@pytest.mark.parametrize("executor", ["process", "thread", "inline"])
-def test_c3_a_value_of_a_hundred_megabytes_works(executor, folder):
+def test_c3_a_value_of_a_hundred_megabytes_works():
     large = Task(lambda: bytes(100_000_000), "large")()
 
-    run = Flow("f", Task(len, "size")(large)).run(db="large.db", executor=executor)
+    run = Flow("f", Task(len, "size")(large)).run(db="large.db")
 
     assert run.result == 100_000_000
