@@ -4,6 +4,7 @@
     notice of a death      pidfd           the end of the socket to it
     end with the parent    PR_SET_PDEATHSIG    the worker's lifeline thread
     which process is it    /proc           sysctl, ps
+    end those who left     PR_SET_CHILD_SUBREAPER    none
 
 No attrs here: workers import this, and start sooner without.
 """
@@ -45,7 +46,8 @@ def death_notice(pid: int) -> int | None:
         return None
     try:
         return os.pidfd_open(pid)
-    except OSError:
+    except (OSError, AttributeError):
+        # AttributeError: Python was built against an old C library.
         return None
 
 
@@ -55,15 +57,100 @@ def end_with_parent(parent: int) -> None:
     It works also while C code holds the interpreter's lock, when no thread could.
     Source: prctl(2), PR_SET_PDEATHSIG.
     """
-    if not LINUX:
+    if not _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL):
         return
-    import ctypes  # noqa: PLC0415  start-up: only workers need it
-
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         # It had died before we asked.
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def adopt_orphans() -> bool:
+    """Have what this process's children leave behind become its own children, not init's; whether it is so.
+
+    So a process that has left its session, and whose parent has ended, is still found by `children`.
+    Source: prctl(2), PR_SET_CHILD_SUBREAPER; Linux.
+    """
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children() -> list[int]:
+    """The process ids of this process's children, ended ones that nobody has waited for included.
+
+    Empty where /proc does not tell.
+    Source: proc(5), /proc/pid/task/tid/children (not in every kernel), and /proc/pid/stat, field 4.
+    """
+    try:
+        found: list[int] = []
+        for thread in os.listdir("/proc/self/task"):  # noqa: PTH208  no pathlib in workers
+            with open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:  # noqa: PTH123
+                found += map(int, file.read().split())
+    except OSError:
+        return _children_by_search()
+    return found
+
+
+def _children_by_search() -> list[int]:
+    me = str(os.getpid())
+    found = []
+    try:
+        names = os.listdir("/proc")  # noqa: PTH208  as above
+    except OSError:
+        return []
+    for name in names:
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                    # The program's name is in parentheses, and may hold any character.
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                # It has gone meanwhile.
+                continue
+            if len(fields) > 1 and fields[1].decode() == me:
+                found.append(int(name))
+    return found
+
+
+def memory_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory so far; None where it does not tell.
+
+    A container sees its own: the control group's memory.events say it, where the group has one; else
+    /proc/vmstat does, for the whole machine.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files (oom_kill, by
+    any kind of OOM killer); /proc/vmstat, oom_kill, since Linux 4.13.
+    """
+    own = _count(_own_cgroup() + "/memory.events")
+    return _count("/proc/vmstat") if own is None else own
+
+
+def _count(path: str) -> int | None:
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), None)
+    except OSError:
+        return None
+
+
+def _own_cgroup() -> str:
+    """The folder of this process's control group (version 2)."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:  # noqa: PTH123
+            own = next((line[3:].strip() for line in file if line.startswith("0::")), "/")
+    except OSError:
+        own = "/"
+    return "/sys/fs/cgroup" + own.rstrip("/")
+
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, value: int) -> bool:
+    if not LINUX:
+        return False
+    import ctypes  # noqa: PLC0415  start-up: only supervisors and workers need it
+
+    return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
 
 
 def cores() -> int:

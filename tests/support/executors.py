@@ -28,7 +28,7 @@ class Bench:
             self._definitions,
             lambda _source: _nothing(),
             time.monotonic_ns(),
-            lambda: 0,
+            lambda: (0, b""),
         )
         self.executor = make(work)
         self.finished: set[int] = set()

@@ -19,6 +19,7 @@ import select
 import sys
 import threading
 import time
+from typing import TextIO
 
 # A call that prints more than this is cut, with a mark.
 MAX_BYTES = 10 * 1024 * 1024
@@ -48,11 +49,12 @@ class Capture:
         for pipe in pipes:
             os.set_blocking(pipe, False)
             self._poll.register(pipe, select.POLLIN)
-        for number in (1, 2):
+        for number in (0, 1, 2):
             # Tells when it has been closed, and nothing else.
             self._poll.register(number, 0)
         self._streams = _open_streams()
-        self._spare = tuple(os.dup(n) for n in (1, 2))
+        self._stdin: TextIO = sys.stdin
+        self._spare = tuple(os.dup(n) for n in (0, 1, 2))
         self._same_as = _identities(self._spare)
         self._look_at = 0.0
         sys.stdout, sys.stderr = self._streams
@@ -74,6 +76,7 @@ class Capture:
                 with contextlib.suppress(Exception):
                     replaced.flush()
             sys.stdout, sys.stderr = out, err
+        sys.stdin = self._stdin
         try:
             out.flush()
             err.flush()
@@ -85,7 +88,7 @@ class Capture:
         elif (now := time.monotonic()) >= self._look_at:
             # Looking costs as much as a short call does: so not after each of them.
             self._look_at = now + _LOOK_EVERY_S
-            if _identities((1, 2)) != self._same_as:
+            if self._stdin.closed or _identities((0, 1, 2)) != self._same_as:
                 self._reopen()
         if ready or self._written:
             with self._lock:
@@ -166,10 +169,13 @@ class Capture:
 
     def _reopen(self) -> None:
         """A task has closed or replaced the descriptors or the streams; the next one must find them."""
-        for number, spare in zip((1, 2), self._spare, strict=True):
+        for number, spare in enumerate(self._spare):
             os.dup2(spare, number)
         self._streams = _open_streams()
         sys.stdout, sys.stderr = self._streams
+        if self._stdin.closed:
+            self._stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdin = self._stdin
 
 
 def _identities(descriptors: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -8,27 +8,12 @@ import signal
 import sys
 from collections import deque
 from pathlib import Path
-from typing import NamedTuple
 
 from liteflow.executor.base import Call, Work
 from liteflow.executor.payload import Large
 from liteflow.executor.process import wire
+from liteflow.executor.process.endings import Condemned
 from liteflow.executor.process.nursery import Hatchling
-
-
-class Condemned(NamedTuple):
-    """A worker is to be ended: why, and what is done next.
-
-    `node` is the call for whose sake (None: whichever runs), `outcome` what becomes of it:
-    timed_out or cancelled.  `signal` is sent at `due` (monotonic seconds); after SIGTERM, SIGKILL
-    is, `grace` seconds later.
-    """
-
-    node: int | None
-    outcome: str
-    due: float
-    signal: signal.Signals
-    grace: float
 
 
 class Member:
@@ -70,6 +55,11 @@ class Member:
     def pid(self) -> int | None:
         """Its process id; None as long as it is not known."""
         return self._supervisor.pids.get(self._hatchling.number)
+
+    @property
+    def refused(self) -> str | None:
+        """Why it has no process; None as long as it may have one."""
+        return self._supervisor.refused.get(self._hatchling.number)
 
     @property
     def name(self) -> str:
@@ -163,30 +153,9 @@ class Member:
 
 
 def _import_path() -> list[str]:
-    # '' is the working directory of the moment in which something is imported.
+    # '' is the working directory of the moment in which something is imported; none, if it is gone.
+    here = []
+    with contextlib.suppress(OSError):
+        here.append(str(Path.cwd()))
     # What is no text (a Path, say) Python's own import passes over, too.
-    return [entry if entry else str(Path.cwd()) for entry in sys.path if isinstance(entry, str)]
-
-
-def cause_of_death(exitcode: int) -> str:
-    """Say how a worker process ended.
-
-    Args:
-        exitcode: As `subprocess` has it: n >= 0 is what the process exited with, -n means
-            that signal n killed it.
-
-    Source: https://docs.python.org/3/library/subprocess.html#subprocess.Popen.returncode
-
-    >>> cause_of_death(-9)
-    'was killed by SIGKILL; if nobody did that, the machine ran out of memory'
-    >>> cause_of_death(3)
-    'ended with exit status 3'
-    """
-    if exitcode >= 0:
-        return f"ended with exit status {exitcode}"
-    try:
-        name = signal.Signals(-exitcode).name
-    except ValueError:
-        name = f"signal {-exitcode}"
-    memory = "; if nobody did that, the machine ran out of memory" if exitcode == -signal.SIGKILL else ""
-    return f"was killed by {name}{memory}"
+    return [name for entry in sys.path if isinstance(entry, str) for name in ([entry] if entry else here)]

@@ -31,25 +31,35 @@ _PATIENCE_S = 5.0
 
 
 class Supervisor:
-    """A supervisor process, and what it has told."""
+    """A supervisor process, and what it has told.
+
+    Raises:
+        OSError: It can't be started.
+    """
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair()
         boot = _BOOT.format(root=_ROOT, number=theirs.fileno(), parent=os.getpid())
-        with theirs:
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(self.socket.close)
             self.process = subprocess.Popen(
                 [sys.executable, *["-O"] * sys.flags.optimize, "-P", "-c", boot],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                # Not ours, which may have been removed meanwhile.
+                cwd="/",
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
+            undo.pop_all()
         self.socket.setblocking(False)
         self._reader = wire.Reader(self.socket)
         self._writer = wire.Writer(self.socket)
         # Worker number -> process id, and process id -> how it ended.
         self.pids: dict[int, int] = {}
         self.exits: dict[int, int] = {}
+        # Worker number -> why there is no process.
+        self.refused: dict[int, str] = {}
         self.lost = False
         self._made = 0
         self._spare: Hatchling | None = None
@@ -77,7 +87,7 @@ class Supervisor:
         os.umask(umask)
         body = {
             "number": self._made,
-            "directory": os.getcwd(),  # noqa: PTH109  the text, as it is
+            "directory": _directory(),
             "environment": dict(os.environ),
             "umask": umask,
         }
@@ -106,6 +116,8 @@ class Supervisor:
                 self.pids[body[0]] = body[1]
                 # The number of a worker that has ended may be a new one's.
                 self.exits.pop(body[1], None)
+            elif kind == wire.NOT_SPAWNED:
+                self.refused[body[0]] = body[1]
             elif kind == wire.EXITED:
                 self.exits[body[0]] = body[1]
 
@@ -127,9 +139,14 @@ class Supervisor:
         return True
 
     def pid_of(self, number: int) -> int | None:
-        """The process id of a worker that was asked for; waits until it is known."""
+        """The process id of a worker that was asked for, None if there is none; waits until it is known."""
         until = time.monotonic() + 60
-        while number not in self.pids and not self.lost and time.monotonic() < until:
+        while (
+            number not in self.pids
+            and number not in self.refused
+            and not self.lost
+            and time.monotonic() < until
+        ):
             self.socket.settimeout(max(0.01, until - time.monotonic()))
             with contextlib.suppress(TimeoutError):
                 self.hear()
@@ -175,21 +192,23 @@ class Hatchling:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
-        self.data, data = socket.socketpair()
-        self.control, control = socket.socketpair()
-        memory = anonymous_file("liteflow-page")
-        os.ftruncate(memory, SIZE)
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        theirs = (data.detach(), control.detach(), memory, os.dup(out), os.dup(err), out_end, err_end)
-        self.page = Page(memory)
-        self.page.idle()
-        self.pipes = (out, err)
-        self.data.setblocking(False)
-        self.control.setblocking(False)
-        for pipe in self.pipes:
-            os.set_blocking(pipe, False)
-        self.number = supervisor.spawn([_Held(descriptor) for descriptor in theirs])
+        with contextlib.ExitStack() as undo:
+            self.data, data = _pair(undo)
+            self.control, control = _pair(undo)
+            memory = _Held(anonymous_file("liteflow-page"))
+            os.ftruncate(memory.descriptor, SIZE)
+            self.page = Page(memory.descriptor)
+            undo.callback(self.page.close)
+            self.page.idle()
+            out, out_end = _pipe(undo)
+            err, err_end = _pipe(undo)
+            self.pipes = (out, err)
+            theirs = [data, control, memory, _Held(os.dup(out)), _Held(os.dup(err)), out_end, err_end]
+            with contextlib.suppress(OSError):
+                # It finds a directory that was moved or removed, too; if we may not open it, the name does.
+                theirs.append(_Held(os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)))
+            self.number = supervisor.spawn(theirs)
+            undo.pop_all()
 
     def close(self) -> None:
         """Let go of everything that is shared with it; if it still runs, it ends by that."""
@@ -198,6 +217,27 @@ class Hatchling:
         self.page.close()
         for pipe in self.pipes:
             os.close(pipe)
+
+
+def _pair(undo: contextlib.ExitStack) -> tuple[socket.socket, _Held]:
+    ours, theirs = socket.socketpair()
+    undo.callback(ours.close)
+    ours.setblocking(False)
+    return ours, _Held(theirs.detach())
+
+
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, _Held]:
+    ours, theirs = os.pipe()
+    undo.callback(os.close, ours)
+    os.set_blocking(ours, False)
+    return ours, _Held(theirs)
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  the text, as it is
+    except OSError:
+        return "a directory that has been removed"
 
 
 _idle: list[Supervisor] = []
@@ -209,9 +249,11 @@ def warm() -> None:
     """See that a worker comes up for a run that is about to begin, while its flow is compiled."""
     with _guard:
         _register()
-        if not (_idle and _idle[-1].alive()):
-            _idle.append(Supervisor())
-        _idle[-1].keep_spare()
+        # If it can't be had, the run itself will say so, or do without.
+        with contextlib.suppress(OSError):
+            if not (_idle and _idle[-1].alive()):
+                _idle.append(Supervisor())
+            _idle[-1].keep_spare()
 
 
 def cool() -> None:

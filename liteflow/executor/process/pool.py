@@ -3,10 +3,9 @@
 One thread, the driver's; nothing here waits.  A worker's death ends the one attempt that was
 running in it; calls queued behind it come back without having lost one.
 
-How many calls a worker is given depends on how long they take, which is measured while they
-run: short ones travel many to a message and a second message lies ready; a long one goes to
-an idle worker, alone.  When a call takes longer than was expected, what is queued behind it
-is recalled.
+How many calls a worker is given depends on how long they take (pace.py): short ones travel many
+to a message and a second message lies ready; a long one goes to an idle worker, alone.  When a
+call takes longer than was expected, what is queued behind it is recalled.
 """
 
 from __future__ import annotations
@@ -16,23 +15,18 @@ import math
 import selectors
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 from liteflow.errors import WorkerStartError
 from liteflow.executor.base import NODE, Call, Failed, Finished, Lane, Line, News, Reaction, Work
 from liteflow.executor.payload import Large
 from liteflow.executor.process import nursery, wire
-from liteflow.executor.process.member import Condemned, Member, cause_of_death
+from liteflow.executor.process.endings import Condemned, MemoryKills, cause_of_death, ended, lost
+from liteflow.executor.process.member import Member
+from liteflow.executor.process.pace import Pace
+from liteflow.executor.process.page import Position
 
-# A message holds about this much work, in seconds, and at most so many calls.
-_MESSAGE_S = 0.004
-_MESSAGE_CALLS = 256
-# No call costs less, all told.
-_LEAST_S = 1e-5
-# A chain of calls of which nothing is known yet goes out in pieces of so many.
-_UNKNOWN_CALLS = 8
-# Calls expected to take longer than this never wait behind another.
-_ALONE_S = 0.02
 # Unheard of for this long while others are idle: recall what has not started.
 _SILENT_S = 0.005
 _SILENT_AND_ALL_BUSY_S = 0.1
@@ -40,8 +34,10 @@ _SILENT_AND_ALL_BUSY_S = 0.1
 _ENDING_S = 5.0
 # A worker that is asked what it has not started answers within this time, or is stuck.
 _ANSWER_S = 0.1
-# Workers that end before they are ready, one after the other, before we give up.
+# So many workers that end by themselves before they are ready, or that end with no call running,
+# one after the other and without an outcome between them: then we give up.
 _FALSE_STARTS = 3
+_FRUITLESS = 20
 
 
 class ProcessExecutor:
@@ -59,16 +55,15 @@ class ProcessExecutor:
         self._grace = grace
         self._members: list[Member] = []
         self._selector: selectors.BaseSelector | None = None
-        # Seconds a call of each function is expected to take.
-        self._expected: dict[int, float] = {}
-        self._false_starts = 0
+        self._pace = Pace()
+        self._fruitless = 0
+        self._memory_kills = MemoryKills()
         self._starved = False
         self._cancelled = False
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """Take the first worker, which is coming up already, or start it."""
-        self._selector = selector
-        self._supervise()
+        self._supervise(selector)
         self._add_member()
 
     # --- giving calls out ------------------------------------------------------------------
@@ -80,27 +75,23 @@ class ProcessExecutor:
             if idle:
                 # Who was heard last is awake, and has the newest values.
                 member = max(idle, key=lambda m: m.heard)
-                self._give(member, lane, idle=len(idle))
-            elif len(self._members) < self._max_workers:
-                self._add_member()
-            else:
+                self._give(member, lane)
+            elif len(self._members) >= self._max_workers or not self._add_member():
                 break
         for member in self._members:
             if not len(lane) or self._cancelled:
                 break
             if self._has_room(member):
-                self._give(member, lane, idle=1)
+                self._give(member, lane)
         self._starved = not len(lane) and any(not m.calls for m in self._members)
 
-    def _give(self, member: Member, lane: Lane, idle: int) -> None:
+    def _give(self, member: Member, lane: Lane) -> None:
         calls = lane.take(1)
-        expected = self._expected.get(calls[0].function)
-        if expected is not None and expected < _MESSAGE_S:
-            # A fair share, so that the last calls are not all with one worker.
-            share = (len(lane) + 1) // (2 * len(self._members)) or (1 if idle < 2 else 0)
-            count = min(_MESSAGE_CALLS, int(_MESSAGE_S / expected), share)
-            if count > 1:
-                calls += lane.take(count - 1)
+        # A fair share, so that the last calls are not all with one worker.
+        share = (len(lane) + 1) // (2 * len(self._members))
+        count = min(self._pace.in_a_message(calls[0].function), share)
+        if count > 1:
+            calls += lane.take(count - 1)
         calls = self._with_followers(calls, lane)
         member.send(calls)
         now = time.monotonic()
@@ -118,10 +109,9 @@ class ProcessExecutor:
         found: list[Call] = []
         for call in calls:
             found.append(call)
-            expected = self._expected.get(call.function)
-            limit = _UNKNOWN_CALLS if expected is None else int(_MESSAGE_S / expected)
+            limit = self._pace.in_a_chain(call.function)
             follower: Call | None = call
-            while follower is not None and len(found) < min(limit, _MESSAGE_CALLS):
+            while follower is not None and len(found) < limit:
                 follower = lane.follow(found[-1])
                 if follower is not None:
                     found.append(follower)
@@ -133,13 +123,17 @@ class ProcessExecutor:
             return False
         if time.monotonic() - member.heard > _SILENT_S:
             return False
-        expected = [self._expected.get(c.function) for c in member.calls.values()]
-        known = [e for e in expected if e is not None]
-        return len(known) == len(expected) and sum(known) < _ALONE_S
+        return self._pace.may_wait_behind(call.function for call in member.calls.values())
 
-    def _add_member(self) -> None:
+    def _add_member(self) -> bool:
+        """Start a worker; whether it could be."""
         assert self._selector is not None
-        member = Member(self._work, self._supervisor.hatch(), time.monotonic())
+        try:
+            hatchling = self._supervisor.hatch()
+        except OSError as error:
+            self._settle(error.strerror or str(error))
+            return False
+        member = Member(self._work, hatchling, time.monotonic())
         self._members.append(member)
 
         def when_alive(react: Callable[[Member, int], list[News]]) -> Reaction:
@@ -150,11 +144,15 @@ class ProcessExecutor:
         self._selector.register(member.data, selectors.EVENT_READ, when_alive(self._on_data))
         self._selector.register(member.control, selectors.EVENT_READ, when_alive(self._on_control))
         self._mind(member)
+        return True
 
-    def _supervise(self) -> None:
-        assert self._selector is not None
-        self._supervisor = nursery.take()
-        self._selector.register(self._supervisor.socket, selectors.EVENT_READ, self._on_supervisor)
+    def _supervise(self, selector: selectors.BaseSelector) -> None:
+        try:
+            self._supervisor = nursery.take()
+        except OSError as error:
+            raise WorkerStartError(f"can't be started: {error.strerror or error}", "") from error
+        self._selector = selector
+        selector.register(self._supervisor.socket, selectors.EVENT_READ, self._on_supervisor)
 
     def _on_supervisor(self, _mask: int) -> list[News]:
         assert self._selector is not None
@@ -164,11 +162,13 @@ class ProcessExecutor:
         for member in list(self._members):
             if supervisor.lost or member.pid in supervisor.exits:
                 news += self._on_death(member)
+            elif member.refused is not None:
+                news += self._on_refusal(member, member.refused)
         if supervisor.lost:
             # Somebody has killed it, and its workers have ended with it.
             self._selector.unregister(supervisor.socket)
+            self._supervise(self._selector)
             supervisor.end()
-            self._supervise()
         return news
 
     def _mind(self, member: Member) -> None:
@@ -205,7 +205,6 @@ class ProcessExecutor:
         for kind, body, descriptors in member.reader.frames():
             if kind == wire.HELLO:
                 member.ready = True
-                self._false_starts = 0
             elif kind == wire.NEWS:
                 good, bad, written, unmet = body
                 finished += self._finished(member, good, descriptors)
@@ -213,7 +212,9 @@ class ProcessExecutor:
                 lines += [Line._make(line) for line in written]
                 returned += [node for node in unmet if member.calls.pop(node, None) is not None]
         member.heard = member.checked = time.monotonic()
-        if not (finished or failed or lines or returned):
+        if finished or failed:
+            self._fruitless = 0
+        elif not (lines or returned):
             return []
         return [News(member.name, finished, failed, lines, returned)]
 
@@ -237,12 +238,7 @@ class ProcessExecutor:
                     took[function].append(done[3])
                 else:
                     took[function] = [done[3]]
-        for function, times in took.items():
-            mean = max(sum(times) / len(times) / 1e6, _LEAST_S)
-            known = self._expected.get(function)
-            # Longer is believed at once, shorter slowly: a long call in a batch costs more
-            # than a batch that could have been larger.
-            self._expected[function] = mean if known is None or mean > known else 0.7 * known + 0.3 * mean
+        self._pace.learn(took)
         return finished
 
     def _failed(self, member: Member, outcomes: list[Failed]) -> list[Failed]:
@@ -254,19 +250,23 @@ class ProcessExecutor:
                 condemned = member.condemned
                 asked = condemned is not None and condemned.signal == signal.SIGKILL
                 if asked and condemned is not None and condemned.node in (None, call.node):
-                    outcome = self._ended(call, outcome.started, outcome.took, condemned)  # noqa: PLW2901
+                    times = outcome.started, outcome.took
+                    outcome = ended(call, self._work.functions, condemned, *times)  # noqa: PLW2901
                 failed.append(outcome)
         return failed
 
     def _on_control(self, member: Member, _mask: int) -> list[News]:
         try:
             open_ = member.control_reader.receive()
+            frames = member.control_reader.frames()
         except BlockingIOError:
             return []
+        except wire.WireError:
+            open_ = False
         if not open_:
             return self._on_death(member)
         returned: list[int] = []
-        for _kind, (last_read, nodes), _descriptors in member.control_reader.frames():
+        for _kind, (last_read, nodes), _descriptors in frames:
             for sequence, sent in list(member.messages):
                 if last_read < sequence <= member.recalled:
                     nodes.extend(sent)
@@ -281,11 +281,9 @@ class ProcessExecutor:
         """A worker has died, or is of no use any more: what it had is lost or comes back."""
         # Its sockets close a moment before its end is known.
         exitcode = member.exitcode(0.2)
-        cause = "closed its connection to the driver" if exitcode is None else cause_of_death(exitcode)
         member.kill()
         member.exitcode(_ENDING_S)
-        if self._supervisor.lost:
-            cause = "ended with its supervisor, which was killed"
+        cause = self._cause(exitcode)
         news = []
         with contextlib.suppress(BlockingIOError, wire.WireError):
             while member.reader.receive():
@@ -296,10 +294,6 @@ class ProcessExecutor:
         said = member.last_words()
         position = member.page.position()
         member.close()
-        if not member.ready and not self._cancelled:
-            self._false_starts += 1
-            if self._false_starts >= _FALSE_STARTS:
-                raise WorkerStartError(cause, said)
         running = position.node if position is not None else None
         failed = []
         lines: list[Line] = []
@@ -311,31 +305,63 @@ class ProcessExecutor:
             and (condemned is None or condemned.node in (None, call.node))
         ):
             del member.calls[call.node]
-            started = (position.started_ns - self._work.epoch_ns) // 1000
-            took = (time.monotonic_ns() - position.started_ns) // 1000
-            failed = [self._lost(call, started, took, member, cause)]
+            failed = [self._interrupted(call, position, condemned, f"{member.pid} {cause}")]
             now = time.time_ns() // 1000
             lines = [
                 Line(call.node, call.attempt, now, "stderr", text) for text in said.splitlines(keepends=True)
             ]
+        elif condemned is None:
+            self._note_fruitless(member, exitcode, cause, said)
         return [*news, News(member.name, (), failed, lines, list(member.calls))]
 
-    def _lost(self, call: Call, started: int, took: int, member: Member, cause: str) -> Failed:
-        if member.condemned is not None:
-            return self._ended(call, started, took, member.condemned)
-        error = f"its worker process {member.pid} {cause}"
-        retryable = Exception in self._work.functions[call.function].retry_on
-        return Failed(call.node, call.attempt, started, took, "lost", error, "", None, retryable)
+    def _interrupted(self, call: Call, position: Position, condemned: Condemned | None, cause: str) -> Failed:
+        """The outcome of the attempt that was running in a worker when it died."""
+        started = (position.started_ns - self._work.epoch_ns) // 1000
+        took = (time.monotonic_ns() - position.started_ns) // 1000
+        functions = self._work.functions
+        if condemned is not None:
+            return ended(call, functions, condemned, started, took)
+        return lost(call, functions, cause, started, took)
 
-    def _ended(self, call: Call, started: int, took: int, condemned: Condemned) -> Failed:
-        """The outcome of an attempt that was ended on purpose."""
-        times = call.node, call.attempt, started, took
-        if condemned.outcome == "cancelled":
-            return Failed(*times, "cancelled", "cancelled", "", None, False)
-        retry_on = self._work.functions[call.function].retry_on
-        error = f"TimeoutError: ran for over {call.timeout:g} s and was ended"
-        retryable = Exception in retry_on or TimeoutError in retry_on
-        return Failed(*times, "timed_out", error, "", None, retryable)
+    def _cause(self, exitcode: int | None) -> str:
+        if self._supervisor.lost:
+            return "ended with its supervisor, which was killed"
+        if exitcode is None:
+            return "closed its connection to the driver"
+        by_kernel = self._memory_kills.may_be_one() if exitcode == -signal.SIGKILL else None
+        return cause_of_death(exitcode, by_kernel)
+
+    def _note_fruitless(self, member: Member, exitcode: int | None, cause: str, said: str) -> None:
+        """A worker has ended with no call running: not for ever may that be all that happens."""
+        self._fruitless += 1
+        by_itself = exitcode is not None and exitcode >= 0
+        if self._cancelled or self._fruitless < (
+            _FALSE_STARTS if by_itself and not member.ready else _FRUITLESS
+        ):
+            return
+        raise WorkerStartError(cause, said)
+
+    def _on_refusal(self, member: Member, why: str) -> list[News]:
+        """There is no process for a worker that was asked for."""
+        self._remove(member)
+        member.close()
+        self._settle(why)
+        return [News(member.name, returned=list(member.calls))]
+
+    def _settle(self, why: str) -> None:
+        """No further worker is to be had: go on with those there are, if there are any.
+
+        Raises:
+            WorkerStartError: There are none, and that after some attempts.
+        """
+        if self._members:
+            wanted, self._max_workers = self._max_workers, len(self._members)
+            text = f"{self._max_workers} of {wanted} worker processes run; another can't be started: {why}"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            return
+        self._fruitless += 1
+        if self._fruitless >= _FALSE_STARTS:
+            raise WorkerStartError(f"can't be started: {why}", "")
 
     def _remove(self, member: Member) -> None:
         assert self._selector is not None
@@ -452,6 +478,9 @@ class ProcessExecutor:
 
     def close(self) -> None:
         """Kill all workers and what they have started, and wait until they are gone."""
+        if self._selector is None:
+            # Not even that could be started.
+            return
         members = list(self._members)
         for member in members:
             self._remove(member)

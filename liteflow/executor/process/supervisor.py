@@ -8,7 +8,8 @@ has imported what every worker needs, and forks a worker in a few milliseconds: 
 has died, and for each further run of the same program.
 
 It is there as long as the driver is: at the end of its socket it kills all workers, with all
-that is left of what they had started.
+that is left of what they had started.  A process that has left its worker's session is a stranger
+here: it becomes the supervisor's own child when its worker has ended, and ends with it.
 """
 
 from __future__ import annotations
@@ -21,13 +22,20 @@ import select
 import signal
 import socket
 import sys
+import time
+import traceback
 from typing import Any, NoReturn
 
 from liteflow.executor.process import wire, worker
-from liteflow.system import death_notice
+from liteflow.system import adopt_orphans, children, death_notice
 
 # With nothing to do for this long, it ends; the next run starts another one.
 IDLE_S = 2.0
+
+# Where no notice of the driver's death is to be had, it is looked at so often.
+_LOOK_MS = 500.0
+# What workers leave behind is gone within this time, unless the kernel itself is stuck with it.
+_STRANGERS_S = 1.0
 
 # What the functions of most programs need: cloudpickle if they are the script's own, and if
 # they are a module's, what that module imports of ours.
@@ -42,14 +50,19 @@ def main(number: int, parent: int) -> NoReturn:
         parent: Its process id.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _Supervisor(socket.socket(fileno=number), death_notice(parent)).run()
+    # What the driver's thread has blocked would be blocked in all that tasks start.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    adopt_orphans()
+    _Supervisor(socket.socket(fileno=number), parent).run()
 
 
 class _Supervisor:
-    def __init__(self, driver: socket.socket, notice: int | None) -> None:
+    def __init__(self, driver: socket.socket, parent: int) -> None:
         self._driver = driver
+        self._parent = parent
         self._reader = wire.Reader(driver)
         self._children: set[int] = set()
+        self._idle_since = time.monotonic()
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._waker, False)
@@ -60,17 +73,16 @@ class _Supervisor:
         self._poll.register(self._wake, select.POLLIN)
         # A child that the driver forked may hold the other end of our socket open for longer
         # than the driver lives.  (No PDEATHSIG: it follows the thread that started us.)
-        self._notice = notice
-        if notice is not None:
-            self._poll.register(notice, select.POLLIN)
+        self._notice = death_notice(parent)
+        if self._notice is not None:
+            self._poll.register(self._notice, select.POLLIN)
 
     def run(self) -> NoReturn:
         cold = list(_WARMING)
         while True:
             # The first worker does not wait until all is imported; those after it find it there.
-            patience = 0 if cold else None if self._children else IDLE_S * 1000
-            ready = dict(self._poll.poll(patience))
-            if self._notice in ready:
+            ready = dict(self._poll.poll(0 if cold else self._patience()))
+            if self._notice in ready or (self._notice is None and os.getppid() != self._parent):
                 self._end()
             if self._driver.fileno() in ready:
                 if not self._reader.receive():
@@ -89,14 +101,28 @@ class _Supervisor:
             if cold:
                 importlib.import_module(cold.pop(0))
                 gc.freeze()
-            elif not self._children:
+            elif not self._children and time.monotonic() >= self._idle_since + IDLE_S:
                 self._end()
 
+    def _patience(self) -> float | None:
+        """How long to wait for the driver, in milliseconds."""
+        if self._children:
+            return _LOOK_MS if self._notice is None else None
+        return max(0.0, self._idle_since + IDLE_S - time.monotonic()) * 1000
+
     def _spawn(self, body: dict[str, Any], descriptors: list[int]) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._tell(wire.NOT_SPAWNED, (body["number"], error.strerror or type(error).__name__))
+            return
         if pid == 0:
             try:
                 self._become_worker(body, descriptors)
+            except BaseException:  # noqa: BLE001  its last words, which the driver will read
+                traceback.print_exc()
             finally:
                 os._exit(1)
         for descriptor in descriptors:
@@ -114,7 +140,7 @@ class _Supervisor:
             os.close(self._notice)
         os.close(self._wake)
         os.close(self._waker)
-        data, control, page, out, err, out_end, err_end = descriptors
+        data, control, page, out, err, out_end, err_end, *home = descriptors
         os.dup2(out_end, 1)
         os.dup2(err_end, 2)
         os.close(out_end)
@@ -123,10 +149,12 @@ class _Supervisor:
         os.environ.update(body["environment"])
         os.umask(body["umask"])
         try:
-            os.chdir(body["directory"])
+            os.chdir(home[0] if home else body["directory"])
         except OSError as error:
             print(f"can't work in {body['directory']}: {error}", file=sys.stderr, flush=True)
             os._exit(1)
+        for descriptor in home:
+            os.close(descriptor)
         worker.main(data, control, page, (out, err), os.getppid())
 
     def _signal(self, pid: int, number: int) -> None:
@@ -138,22 +166,48 @@ class _Supervisor:
                 os.kill(pid, number)
 
     def _reap(self) -> None:
+        exits = []
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                return
+                break
             if ended is None:
-                return
+                break
             pid = ended.si_pid
             if pid in self._children:
                 # What it had started must not live on; its number is still its own.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
+                self._kill_group(pid)
             _, status = os.waitpid(pid, 0)
             if pid in self._children:
                 self._children.discard(pid)
-                self._tell(wire.EXITED, (pid, os.waitstatus_to_exitcode(status)))
+                self._idle_since = time.monotonic()
+                exits.append((pid, os.waitstatus_to_exitcode(status)))
+        if exits:
+            # An end is told when nothing is left of what has ended.
+            self._end_strangers()
+        for exited in exits:
+            self._tell(wire.EXITED, exited)
+
+    def _end_strangers(self) -> None:
+        """End what workers that are gone have left behind, and what that leaves behind."""
+        until = time.monotonic() + _STRANGERS_S
+        while strangers := [pid for pid in children() if pid not in self._children]:
+            for pid in strangers:
+                # Our child, so its number is its own until we wait for it.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            if time.monotonic() >= until:
+                # Another look follows the next end of one of them.
+                return
+            select.select([], [], [], 0.001)
+
+    @staticmethod
+    def _kill_group(pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
 
     def _tell(self, kind: int, body: Any) -> None:
         try:
@@ -162,8 +216,11 @@ class _Supervisor:
             self._end()
 
     def _end(self) -> NoReturn:
-        """The driver is gone or has no work: take the workers along."""
+        """The driver is gone or has no work: take the workers along, and what they leave behind."""
         for pid in self._children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            self._kill_group(pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._children.clear()
+        self._end_strangers()
         os._exit(0)

@@ -11,7 +11,7 @@ beside the frame (SCM_RIGHTS).
     worker -> driver, data       HELLO  NEWS
     worker -> driver, control    RETURNED
     driver -> supervisor         SPAWN  SIGNAL
-    supervisor -> driver         SPAWNED  EXITED
+    supervisor -> driver         SPAWNED  NOT_SPAWNED  EXITED
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from collections import deque
 from typing import Any, Protocol
 
 SETUP, FUNCTION, DEFINITIONS, VALUE, CALLS, RECALL, HELLO, NEWS, RETURNED = range(1, 10)
-SPAWN, SIGNAL, SPAWNED, EXITED = range(10, 14)
+SPAWN, SIGNAL, SPAWNED, NOT_SPAWNED, EXITED = range(10, 15)
 
 # Linux takes at most 253 descriptors a message (SCM_MAX_FD); macOS fewer.
 MAX_DESCRIPTORS = 64

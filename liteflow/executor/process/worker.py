@@ -10,6 +10,8 @@ and shares nothing else with anybody but its page, so its death can't hurt anoth
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
 import select
 import signal
@@ -18,6 +20,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextvars import copy_context
 from typing import Any, NoReturn
 
 from liteflow import pickling
@@ -26,12 +29,16 @@ from liteflow.executor.payload import Large, Payload, stored_facts
 from liteflow.executor.process import wire
 from liteflow.executor.process.capture import Capture
 from liteflow.executor.process.page import Page
+from liteflow.executor.process.state import State
 from liteflow.signing import Seal
-from liteflow.system import end_with_parent
+from liteflow.system import adopt_orphans, children, end_with_parent
 from liteflow.xcom import LARGE
 
 # Outcomes of short calls are sent together, but none waits longer than this.
 _HOLD_NS = 5_000_000
+# A worker with more children than this looks, so often, whether some have ended and nobody asks.
+_MANY_CHILDREN = 100
+_TIDY_NS = 1_000_000_000
 # While a call prints, its lines are sent this often.
 _LINES_EVERY_S = 0.02
 
@@ -48,11 +55,26 @@ def main(data: int, control: int, page: int, pipes: tuple[int, int], parent: int
         pipes: The reading ends of the pipes that stdout and stderr lead to.
         parent: The driver's process id.
     """
-    # Ctrl-C is the driver's matter.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C is the driver's matter.  Not SIG_IGN: programs that tasks start would ignore it, too.
+    signal.signal(signal.SIGINT, _unheeded)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.register_at_fork(after_in_child=_in_fork)
     end_with_parent(parent)
+    # What leaves our session is still ours, and is ended with us.
+    adopt_orphans()
+    faulthandler.enable(2, all_threads=False)
     worker = _Worker(socket.socket(fileno=data), socket.socket(fileno=control), Page(page), Capture(pipes))
     worker.run()
+
+
+def _unheeded(_number: int, _frame: object) -> None:
+    pass
+
+
+def _in_fork() -> None:
+    """A child that a task forks can be interrupted, as its own would be."""
+    if signal.getsignal(signal.SIGINT) is _unheeded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Worker:
@@ -64,6 +86,8 @@ class _Worker:
         self._reader = wire.Reader(data)
         self._sending = threading.Lock()
         self._taking = threading.Lock()
+        self._state = State()
+        self._tidy_at = 0
         self._pid = os.getpid()
         self._epoch_ns = 0
         self._first_row = 0
@@ -108,9 +132,11 @@ class _Worker:
                 continue
             self._small = values
             ended_ns = self._attempt(call)
-            if os.getpid() != self._pid:
-                # The task has forked and its copy has come back: the result is the parent's.
-                os._exit(0)
+            state = self._state
+            if state.renew is not None:
+                state.renew()
+            if state.touched or ended_ns >= state.look_at:
+                self._tidy(ended_ns)
             if ended_ns - sent_ns > _HOLD_NS and self._pending:
                 self._flush()
                 sent_ns = ended_ns
@@ -127,8 +153,11 @@ class _Worker:
             function = self._function(function_number)
             # What the first call of a function imports is not the call's own time.
             started_ns = time.monotonic_ns()
-            encoded = attempt.perform(function, args, kwargs, self._value)
+            # What it sets of context variables (decimal's context, say) is its own.
+            encoded = copy_context().run(attempt.perform, function, args, kwargs, self._value)
+            self._be_the_worker()
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
+            self._be_the_worker()
             failure = attempt.failure_of(error, function)
             del error
             self._capture.end()
@@ -155,10 +184,30 @@ class _Worker:
             self._flush()
         return ended_ns
 
+    def _be_the_worker(self) -> None:
+        """End this process if it is a copy that a task has forked: the result is the other's."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+
+    def _tidy(self, now_ns: int) -> None:
+        """Leave the process to the next call as it was before the last one."""
+        try:
+            self._state.put_back(now_ns)
+        except OSError:
+            # It is fit for no other call, and a new worker is.
+            self._page.idle()
+            self._flush()
+            os._exit(0)
+        if now_ns >= self._tidy_at:
+            self._tidy_at = now_ns + _TIDY_NS
+            _bury(_MANY_CHILDREN)
+
     def _function(self, number: int) -> attempt.Function:
         function = self._functions[number]
         if isinstance(function, bytes):
             function = self._functions[number] = attempt.Function(*pickling.loads(function))
+            # What its module does when it is imported stays.
+            self._state.keep()
         return function
 
     def _value(self, source: int) -> Any:
@@ -198,6 +247,7 @@ class _Worker:
                 sys.path[:] = body["path"]
                 sys.argv[:] = body["argv"]
                 sys.modules[pickling.SCRIPT_MODULE] = sys.modules["__main__"]
+                self._state.keep()
 
     # --- both threads ----------------------------------------------------------------------
 
@@ -285,3 +335,15 @@ class _Worker:
         """The driver is gone: end, and take along what the tasks have started."""
         os.killpg(os.getpgrp(), signal.SIGKILL)
         os._exit(1)
+
+
+def _bury(most: int) -> None:
+    """With more children than so many, let go of those that have ended.
+
+    Processes that left their parents are ours now, and nobody else asks how they ended.  With
+    few of them nothing is done: a child may be one of which a task's own object still wants to know.
+    """
+    found = children()
+    for pid in found if len(found) > most else ():
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
