@@ -104,6 +104,7 @@ def test_what_moves_gets_the_check_that_is_right_there(db):
 def test_what_is_made_again_keeps_its_attempts_and_lines(db, journal):
     journal.redo([1, 2])
     journal.commit()
+    assert rows_of(db, "SELECT * FROM chunk") == []
 
     facts = told(db)
     assert facts["load"] == ["succeeded", b"load", ["line 0"], [(1, "succeeded")]]
