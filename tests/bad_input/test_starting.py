@@ -239,6 +239,28 @@ def test_b16_a_run_works_in_a_handler_a_fork_and_a_daemon_and_never_hangs_at_exi
     assert time.monotonic() - started < 20
 
 
+EMBEDDED = """
+import sys
+from liteflow import Flow, LiteflowError, Task
+
+sys.executable = "/no/such/python"
+try:
+    Flow("f", Task(lambda: 1, "one")()).run()
+except LiteflowError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_c20_where_no_process_can_be_started_the_message_is_ours(program, folder):
+    (folder / "embedded.py").write_text(EMBEDDED)
+
+    done = program.python("embedded.py")
+
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("WorkerStartError ")
+    assert "can't be started" in done.out
+
+
 # --- where a run is kept (B20) ---------------------------------------------------------------
 
 
