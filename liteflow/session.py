@@ -226,7 +226,7 @@ class Session:
         before = [
             Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in _WITH_VALUE) for r in recorded
         ]
-        found = compare(before, [Now(key, str(tasks[t][4]), fixed, fed) for _, key, t, fed, fixed in calls])
+        found = compare(before, [Now(key, str(tasks[t][4]), fixed, fed) for _, key, t, _, fed, fixed in calls])
         if found.changed:
             journal.renumber(found.moved, values.remac(seal))
             journal.redo(found.again)

@@ -138,12 +138,12 @@ class Plan:
         """The same of all nodes, in order: what a Schedule is made of."""
         return (self.before(node) for node in range(len(self)))
 
-    def instances(self, base: int) -> Iterator[tuple[int, str, int, str | None, str | None]]:
-        """What the journal writes down of each node, once: (row, key, task, inputs, constants)."""
+    def instances(self, base: int) -> Iterator[tuple[int, str, int, int | None, str | None, str | None]]:
+        """What the journal writes down of each node, once: (row, key, task, parent, inputs, constants)."""
         inputs, self._inputs = self._inputs, []
         constants, self._constants = self._constants, []
         for node, fed, fixed in zip(self.dag.nodes, inputs, constants, strict=True):
-            yield base + node.index, node.key, self.task_of[node.index], fed, fixed
+            yield base + node.index, node.key, self.task_of[node.index], None, fed, fixed
 
     def policy(self, node: int) -> Policy:
         """How a node's task is to be run."""

@@ -29,6 +29,7 @@ from liteflow.store.rows import (
     DefinitionRow,
     EdgeRow,
     ExceptionRow,
+    GrowthRow,
     LogRow,
     NodeRow,
     Recipe,
@@ -310,12 +311,27 @@ class History:
     def recorded(self, run_id: str) -> list[RecordedCall]:
         """Return the task instances of a run as a resume compares them with its flow, by index."""
         query = (
-            "SELECT e.id & 4294967295, e.key, e.task, t.code, i.constants, i.inputs, e.state "
+            "SELECT e.id & 4294967295, e.key, e.task, i.parent, t.code, i.constants, i.inputs, e.state "
             "FROM every_task AS e JOIN instance AS i ON i.id = e.id "
             "LEFT JOIN task AS t ON t.run = e.id >> 32 AND t.number = i.task "
             "WHERE e.id >= ?1 AND e.id < ?2 ORDER BY e.id"
         )
         return self._of_run(RecordedCall, run_id, query, named=False)
+
+    def growth(self, run_id: str) -> list[tuple[int, bytes | None, bytes]]:
+        """Return what task instances became that gave calls in place of a value, by index.
+
+        Returns:
+            (index, keyed check, expansion) of each.
+        """
+        number = self._number(run_id)
+        found = []
+        query = "SELECT id, mac FROM growth WHERE id >= ?1 AND id < ?2 ORDER BY id"
+        for row_id, mac in self._batches(number, query):
+            data = self._reader.bytes_of("SELECT expansion FROM growth WHERE id = ?", (row_id,))
+            row = self._made(GrowthRow, (row_id & 0xFFFFFFFF, mac, data or b""))
+            found.append((row.index, row.mac, row.data))
+        return found
 
     def definitions(self, run_id: str) -> list[DefinitionRow]:
         """Return the definitions of the script's classes."""

@@ -52,6 +52,13 @@ _RUNNING = "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?)"
 _NOT_RUNNING = "DELETE FROM running WHERE id = ?"
 _FORGET = "DELETE FROM outcome WHERE id = ? AND state NOT IN ('succeeded', 'cached')"
 _ALL_STOPPED = "DELETE FROM running WHERE id BETWEEN ? AND ?"
+# Chunks of attempts that were broken off with their driver, or whose values count no more: they happened.
+_CHUNKS_VOID = "UPDATE stream SET attempt = -attempt WHERE id = ? AND attempt > 0"
+_CHUNKS_BROKEN_OFF = (
+    "UPDATE stream SET attempt = -attempt WHERE id BETWEEN ? AND ? AND attempt > 0 "
+    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = stream.id) "
+    "AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.id = stream.id AND attempt.attempt = stream.attempt)"
+)
 _END = "UPDATE run SET state = ?, ended_at = ?, error = ? WHERE number = ?"
 _RECIPE = "UPDATE run SET holes = ?, seal = ?, result = ? WHERE number = ?"
 # Pieces that no outcome needs: of an attempt whose outcome did not come, or was made again and small.
@@ -77,7 +84,7 @@ class Journal:
     >>> from liteflow.store.lease import this_process
     >>> journal = Journal(open_store(None))
     >>> run = NewRun("run-1", "etl", 0, 0, tasks=[(0, "load", "int", None, None)])
-    >>> journal.begin(run, [(0, "load", 0, None, None)], this_process())
+    >>> journal.begin(run, [(0, "load", 0, None, None, None)], this_process())
     >>> value = ("int", "pickle", 5, bytes(32), None, "42", 1, 0, b"12345")
     >>> journal.outcomes([(journal.base + 0, "succeeded", 1, 10, 20, "worker-1", None, *value)])
     >>> journal.end("succeeded", 1_000_000, None)
@@ -109,7 +116,7 @@ class Journal:
 
         Args:
             run: The run.
-            instances: (index, key, task, inputs, constants) of each task instance.
+            instances: (index, key, task, parent, inputs, constants) of each task instance.
             owner: Who drives it.
             key_id: Which key its keyed checks are made with; None: it has none.
 
@@ -156,6 +163,7 @@ class Journal:
             nonlocal claimed
             claimed = claim_run(connection, number, owner, python, key_id)
             connection.execute(_ALL_STOPPED, _span(number))
+            connection.execute(_CHUNKS_BROKEN_OFF, _span(number))
             connection.execute(_END, ("running", None, None, number))
 
         self._transact(write, leased=False)
@@ -166,9 +174,16 @@ class Journal:
     # --- what is put waits for `commit` ----------------------------------------------------
 
     def instances(self, rows: Sequence[Row]) -> None:
-        """Task instances that came later: (index, key, task, inputs, constants)."""
+        """Task instances that came later: (index, key, task, parent, inputs, constants)."""
         base = self.base
         self._put(INSTANCE, [(base, *row) for row in rows])
+
+    def growth(self, rows: Sequence[tuple[int, bytes | None, bytes]]) -> None:
+        """What task instances became that gave calls in place of a value: (id, keyed check, expansion).
+
+        The calls themselves are `instances`, put before or behind it, with this as their parent.
+        """
+        self._put("INSERT INTO growth VALUES (?, ?, ?)", rows)
 
     def definitions(self, rows: Sequence[tuple[str, bytes | None, bytes]]) -> None:
         """Definitions of the script's classes: (names as JSON, keyed check, pickle); those known stay."""
@@ -221,6 +236,8 @@ class Journal:
         ids = [(self.base + index,) for index in indexes]
         self._put("DELETE FROM outcome WHERE id = ?", ids)
         self._put("DELETE FROM chunk WHERE id = ?", ids)
+        self._put("DELETE FROM growth WHERE id = ?", ids)
+        self._put(_CHUNKS_VOID, ids)
 
     def renumber(self, mapping: Mapping[int, int], remac: Remac) -> None:
         """Give task instances other indexes: old -> new, no two to one; see rewrite.py."""
@@ -233,7 +250,7 @@ class Journal:
         self._put(lambda connection, rows: replace_tasks(connection, number, rows), rows)
 
     def update_instances(self, rows: Sequence[Row]) -> None:
-        """The run's task instances as they are now: (index, key, task, inputs, constants).
+        """The run's task instances as they are now: (index, key, task, parent, inputs, constants).
 
         Those at other indexes stay if they have an outcome, and go if they have none.
         """

@@ -15,7 +15,7 @@ Row = tuple[object, ...]
 _RUN = "INSERT INTO run VALUES (NULL, ?, ?, 'running', ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
 DEFINITION: Final = "INSERT OR IGNORE INTO definition VALUES (?, ?, ?, ?)"
 TASK: Final = "INSERT INTO task VALUES (?, ?, ?, ?, ?, ?)"
-INSTANCE: Final = "INSERT INTO instance VALUES (? + ?, ?, ?, ?, ?)"
+INSTANCE: Final = "INSERT INTO instance VALUES (? + ?, ?, ?, ?, ?, ?)"
 
 
 class NewRun(NamedTuple):

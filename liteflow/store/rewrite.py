@@ -16,10 +16,11 @@ from liteflow.store.newrun import INSTANCE, TASK, Row
 
 _LAST = 0xFFFFFFFF
 # Tables with the ids of task instances.
-_WITH_IDS: Final = ("instance", "outcome", "chunk", "attempt", "running", "log")
+_WITH_IDS: Final = ("instance", "outcome", "chunk", "growth", "stream", "attempt", "running", "log")
 _UPSERT = (
     f"{INSTANCE} ON CONFLICT (id) DO UPDATE SET "
-    "key = excluded.key, task = excluded.task, inputs = excluded.inputs, constants = excluded.constants"
+    "key = excluded.key, task = excluded.task, parent = excluded.parent, "
+    "inputs = excluded.inputs, constants = excluded.constants"
 )
 
 
@@ -42,7 +43,7 @@ Remac = Callable[[Checked, int], bytes | None]
 
 
 def renumber(connection: sqlite3.Connection, number: int, mapping: Mapping[int, int], remac: Remac) -> None:
-    """Give task instances of a run other indexes, wherever these stand (`inputs` too).
+    """Give task instances of a run other indexes, wherever these stand (`parent` and `inputs` too).
 
     Args:
         connection: In a transaction.
@@ -63,6 +64,7 @@ def renumber(connection: sqlite3.Connection, number: int, mapping: Mapping[int, 
         # By way of negative ids, so that two can change places.
         connection.executemany(f"UPDATE {table} SET id = ? WHERE id = ?", pairs)
         connection.execute(f"UPDATE {table} SET id = -id WHERE id < 0")
+    _change_parents(connection, number, moved)
     _change_inputs(connection, number, lambda source: moved.get(source, source))
 
 
@@ -81,7 +83,7 @@ def replace_tasks(connection: sqlite3.Connection, number: int, rows: Sequence[Ro
 
 
 def update_instances(connection: sqlite3.Connection, number: int, rows: Sequence[Row]) -> None:
-    """Let a run have these task instances: (index, key, task, inputs, constants).
+    """Let a run have these task instances: (index, key, task, parent, inputs, constants).
 
     Those at other indexes stay if they have an outcome, and go if they have none; so do tasks
     that nothing is of any more.
@@ -109,6 +111,13 @@ def update_instances(connection: sqlite3.Connection, number: int, rows: Sequence
 
 def _span(number: int) -> tuple[int, int]:
     return number << 32, (number << 32) + _LAST
+
+
+def _change_parents(connection: sqlite3.Connection, number: int, moved: Mapping[int, int]) -> None:
+    query = "SELECT id, parent FROM instance WHERE id BETWEEN ? AND ? AND parent IS NOT NULL"
+    grown = connection.execute(query, _span(number)).fetchall()
+    rows = [(moved[parent], row_id) for row_id, parent in grown if parent in moved]
+    connection.executemany("UPDATE instance SET parent = ? WHERE id = ?", rows)
 
 
 def _change_inputs(

@@ -137,16 +137,27 @@ class NodeRow:
 class RecordedCall:
     """A task instance as a resume compares it with the flow of today.
 
-    `code` and `constants` are fingerprints, `inputs` is JSON as in NodeRow, `state` as in TaskRow.
+    `code` and `constants` are fingerprints, `inputs` is JSON as in NodeRow, `state` as in TaskRow;
+    `parent` is the index of the call that it grew from.
     """
 
     index: int
     key: str
     task: str | None
+    parent: int | None
     code: str | None
     constants: str | None
     inputs: str | None
     state: str
+
+
+@frozen
+class GrowthRow:
+    """What a task instance became that gave calls in place of a value, and its keyed check."""
+
+    index: int
+    mac: bytes | None
+    data: bytes
 
 
 @frozen

@@ -80,6 +80,7 @@ CREATE TABLE instance (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
     task INTEGER NOT NULL,           -- task.number
+    parent INTEGER,                  -- index of the task instance that it grew from; NULL: of the flow
     inputs TEXT,                     -- JSON: parameter -> indexes of sources; "" only orders
     constants TEXT                   -- fingerprint of its other arguments; NULL: it has none
 ) STRICT;
@@ -111,6 +112,51 @@ CREATE TABLE chunk (
     data BLOB NOT NULL,
     PRIMARY KEY (id, seq)
 ) STRICT;
+
+-- What a task instance became that gave calls in place of a value; these have it as their parent.
+CREATE TABLE growth (
+    id INTEGER PRIMARY KEY REFERENCES instance ON DELETE CASCADE,
+    mac BLOB,                        -- keyed check of the expansion
+    expansion BLOB NOT NULL
+) STRICT;
+
+-- The values that a run's tasks share: the last of each key.
+CREATE TABLE context (
+    run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,        -- 1, 2, ...: grows with each change
+    type TEXT NOT NULL,              -- this and what follows as in `outcome`
+    codec TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    mac BLOB,
+    preview TEXT NOT NULL,
+    exact INTEGER NOT NULL,
+    by_value INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    PRIMARY KEY (run, key)
+) STRICT;
+
+-- Chunks: what attempts gave before they ended.
+CREATE TABLE stream (
+    seq INTEGER PRIMARY KEY,         -- in the order in which the driver got them
+    id INTEGER NOT NULL REFERENCES instance ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,        -- below 0: it was broken off, or its value counts no more
+    number INTEGER NOT NULL,         -- in its attempt, from 0
+    at INTEGER NOT NULL,             -- since 1970
+    name TEXT,                       -- whose chunk it says it is; NULL: the task instance's
+    type TEXT NOT NULL,              -- this and what follows as in `outcome`
+    codec TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    mac BLOB,
+    preview TEXT NOT NULL,
+    exact INTEGER NOT NULL,
+    by_value INTEGER NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX stream_id ON stream (id);
 
 -- The attempts that did not succeed.
 CREATE TABLE attempt (

@@ -39,7 +39,7 @@ def begin(
 ):
     run = NewRun(run_id, flow, START, START, **{"tasks": [(0, "step", "int", "{}", None)], **more})
     fed = [*inputs, *[None] * (len(keys) - len(inputs))]
-    rows = [(index, key, 0, fed[index], None) for index, key in enumerate(keys)]
+    rows = [(index, key, 0, None, fed[index], None) for index, key in enumerate(keys)]
     journal.begin(run, rows, owner or this_process(), key_id=key_id)
 
 

@@ -44,7 +44,8 @@ def script(path, done):
     journal.renumber({0: 1, 1: 0}, lambda old, to: old.mac)
     journal.redo([1])
     journal.replace_tasks([(0, "step", "int", "{}", "new")])
-    rows = [(0, "double", 0, None, None), (1, "load", 0, None, None), (2, "total", 0, '{"x":[0]}', None)]
+    none = (None, None, None)
+    rows = [(0, "double", 0, *none), (1, "load", 0, *none), (2, "total", 0, None, '{"x":[0]}', None)]
     journal.update_instances(rows)
     journal.forget([base + 2])
     journal.commit()

@@ -65,7 +65,7 @@ def test_lists_handed_over_stay_their_owners(db, journal):
 
 
 def test_task_instances_may_come_later(db, journal):
-    journal.instances([(3, "late", 0, '{"x":[0]}', None)])
+    journal.instances([(3, "late", 0, None, '{"x":[0]}', None)])
     journal.outcomes([succeeded(journal.base + 3)])
     journal.commit()
 
@@ -93,7 +93,7 @@ def test_a_second_run_of_one_id_is_refused_and_leaves_no_trace(db, journal):
 
 def test_a_run_whose_beginning_is_interrupted_has_not_begun(db, journal):
     def interrupted():
-        yield (0, "a", 0, None, None)
+        yield (0, "a", 0, None, None, None)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

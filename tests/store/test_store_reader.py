@@ -16,7 +16,7 @@ from liteflow.errors import (
     StoreSlowError,
     StoreUnreadableError,
 )
-from liteflow.store.db import open_store, schema_text
+from liteflow.store.db import newest, open_store, schema_text
 from liteflow.store.history import History
 from liteflow.store.journal import Journal
 from liteflow.store.reader import open_reader
@@ -277,7 +277,7 @@ def test_a_schema_is_known_by_what_it_means_not_by_its_blanks(db):
     connection.executescript(
         schema_text().replace("    ", "\t").replace("CREATE TABLE meta (", "CREATE TABLE meta (  -- other\n")
     )
-    connection.executescript("PRAGMA application_id = 0x6C69666C; PRAGMA user_version = 2")
+    connection.executescript(f"PRAGMA application_id = 0x6C69666C; PRAGMA user_version = {newest()}")
     connection.close()
 
     look_at_everything(db)

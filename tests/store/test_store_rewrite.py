@@ -65,6 +65,25 @@ def test_task_instances_change_places_with_all_that_is_theirs(db, journal, mappi
     assert check(db) == []
 
 
+def test_calls_that_grew_go_on_being_those_of_their_parent(db, journal):
+    journal.instances([(3, "total/add", 0, 2, '{"x":[1]}', None), (4, "total/add-2", 0, 3, None, None)])
+    journal.growth([(journal.base + 2, b"mac", b"expansion"), (journal.base + 3, None, b"more")])
+    journal.commit()
+    journal.renumber({2: 3, 3: 4, 4: 2}, never)
+    journal.commit()
+
+    with History(db) as history:
+        parents = {row.key: row.parent for row in history.recorded("run-1")}
+        assert parents == {"load": None, "double": None, "total": None, "total/add": 3, "total/add-2": 4}
+        assert history.growth("run-1") == [(3, b"mac", b"expansion"), (4, None, b"more")]
+    assert check(db) == []
+
+    journal.redo([3])
+    journal.commit()
+    with History(db) as history:
+        assert history.growth("run-1") == [(4, None, b"more")]
+
+
 @pytest.mark.parametrize("mapping", [{0: 1}, {0: 5, 1: 5}])
 def test_two_task_instances_never_become_one(db, journal, mapping):
     before = told(db)
@@ -122,9 +141,9 @@ def test_a_run_gets_the_graph_of_its_flow_as_it_is_now(db, journal):
     journal.renumber({0: 1, 1: 3, 2: 4}, never)
     journal.replace_tasks([(0, "fetch", "str", "{}", "code a"), (1, "step", "int", "{}", "code b")])
     rows = [
-        (0, "first", 0, None, None),
-        (1, "load", 1, None, "fixed"),
-        (2, "last", 1, '{"x":[0],"y":[1]}', None),
+        (0, "first", 0, None, None, None),
+        (1, "load", 1, None, None, "fixed"),
+        (2, "last", 1, None, '{"x":[0],"y":[1]}', None),
     ]
     journal.update_instances(rows)
     journal.replace_recipe("[[2]]", b"seal", b"result")
@@ -155,7 +174,7 @@ def test_what_the_flow_has_no_more_and_never_ended_goes(db):
     journal.outcomes([failed(journal.base + 2, "upstream_failed")])
     journal.commit()
     journal.replace_tasks([(0, "other", None, None, None)])
-    journal.update_instances([(0, "load", 0, None, None)])
+    journal.update_instances([(0, "load", 0, None, None, None)])
     journal.commit()
 
     assert states(db) == {"load": "pending", "total": "upstream_failed"}
@@ -165,7 +184,7 @@ def test_what_the_flow_has_no_more_and_never_ended_goes(db):
     assert check(db) == []
 
     journal.redo([2])
-    journal.update_instances([(0, "load", 0, None, None)])
+    journal.update_instances([(0, "load", 0, None, None, None)])
     journal.commit()
     with History(db) as history:
         assert [row.key for row in history.nodes("run-1")] == ["load"]
@@ -175,7 +194,7 @@ def test_what_the_flow_has_no_more_and_never_ended_goes(db):
 
 def test_a_value_of_the_past_whose_source_is_made_again_stands_alone(db, journal):
     journal.redo([0, 2])
-    journal.update_instances([(0, "load", 0, None, None)])
+    journal.update_instances([(0, "load", 0, None, None, None)])
     journal.commit()
 
     assert states(db) == {"load": "pending", "double": "succeeded"}
