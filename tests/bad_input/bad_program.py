@@ -10,6 +10,7 @@ encoding, say) is tested with real ones, in tests/cli.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -86,6 +87,8 @@ def serve() -> int:
     import liteflow.__main__ as door
 
     _load_what_commands_load(door)
+    # The end of each fork would look through all that is loaded here, and so copy it.
+    gc.freeze()
     answers = os.fdopen(os.dup(1), "w")
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
