@@ -1,11 +1,15 @@
-"""Runs calls in the driver's own thread, one at a time: for debugging, breakpoints work."""
+"""Runs calls in the driver's own thread, one at a time: for debugging, breakpoints work.
+
+Nobody is there to end a call that is over its time.  It runs to its end, and counts as timed out
+then: what it returned is not used, so that a flow comes to the same as with other executors.
+"""
 
 from __future__ import annotations
 
 import selectors
 import time
 
-from liteflow.executor.base import Finished, Lane, News, Work
+from liteflow.executor.base import Call, Failed, Finished, Lane, News, Work
 from liteflow.executor.local import Hearing, attempt_here
 
 # The driver is let through this often, to commit what was done.
@@ -13,7 +17,7 @@ _TURN_S = 0.005
 
 
 class InlineExecutor:
-    """Calls are run when they are given out; their timeouts can't be enforced."""
+    """Calls are run when they are given out; their timeouts are looked at afterwards."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -30,10 +34,21 @@ class InlineExecutor:
         while len(lane) and not self._cancelled and time.monotonic() < until:
             (call,) = lane.take(1)
             outcome, lines = attempt_here(self._work, call, "inline", KeyboardInterrupt)
+            if isinstance(outcome, Finished) and call.timeout is not None:
+                outcome = self._in_time(call, call.timeout, outcome)
             if isinstance(outcome, Finished):
                 self._news.append(News("inline", [outcome], (), lines, shown=True))
             else:
                 self._news.append(News("inline", (), [outcome], lines, shown=True))
+
+    def _in_time(self, call: Call, timeout: float, finished: Finished) -> Finished | Failed:
+        if finished.took <= timeout * 1e6:
+            return finished
+        retry_on = self._work.functions[call.function].retry_on
+        error = f"TimeoutError: ran for over {timeout:g} s; inline nothing ends it; its result is not used"
+        times = call.node, call.attempt, finished.started, finished.took
+        retryable = Exception in retry_on or TimeoutError in retry_on
+        return Failed(*times, "timed_out", error, "", None, retryable)
 
     def look_at(self) -> float | None:
         """At once, if something was run."""

@@ -1,4 +1,4 @@
-"""Processes that carry a mark in their environment, however they have left who started them."""
+"""Processes of others: workers, and what carries a mark in its environment, wherever it has gone."""
 
 from __future__ import annotations
 
@@ -26,6 +26,32 @@ def marked(mark: str) -> list[int]:
     return found
 
 
+def children_of(pid: int) -> list[int]:
+    """The living children of a process."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[1] == str(pid) and fields[0] not in "ZX":
+            found.append(int(path.parent.name))
+    return found
+
+
+def workers_of(driver: int) -> list[int]:
+    """The worker processes of a driver: its supervisors' children."""
+    supervisors = [pid for pid in children_of(driver) if b"supervisor" in _command(pid)]
+    return [worker for supervisor in supervisors for worker in children_of(supervisor)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def programs(mark: str) -> dict[int, str]:
     """The marked processes, with the command lines of all."""
     lines = {}
@@ -35,6 +61,23 @@ def programs(mark: str) -> dict[int, str]:
         except OSError:
             continue
     return lines
+
+
+def gone(pids: list[int], seconds: float) -> bool:
+    """Whether none of these processes runs any more, within this time."""
+    until = time.monotonic() + seconds
+    while any(_runs(pid) for pid in pids):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def all_gone(mark: str, seconds: float, *, but_supervisors: bool = False) -> bool:

@@ -33,12 +33,17 @@ _LOOK_EVERY_S = 0.005
 
 LineTuple = tuple[int, int, int, str, str]
 _STREAMS = ("stdout", "stderr")
+# A descriptor was closed, or the other end of a socket is.
+_GONE = select.POLLNVAL | select.POLLHUP
 
 
 class Capture:
-    """Turns what arrives on the two pipes, and log records, into lines of the current call."""
+    """Turns what arrives on the two pipes, and log records, into lines of the current call.
 
-    def __init__(self, pipes: tuple[int, int]) -> None:
+    `sockets` are descriptors that no call should touch: it is seen here, for nothing, when one has.
+    """
+
+    def __init__(self, pipes: tuple[int, int], sockets: tuple[int, ...] = ()) -> None:
         self.pipes = pipes
         self.lines: list[LineTuple] = []
         self._lock = threading.Lock()
@@ -49,13 +54,14 @@ class Capture:
         for pipe in pipes:
             os.set_blocking(pipe, False)
             self._poll.register(pipe, select.POLLIN)
-        for number in (0, 1, 2):
+        self._watched = (0, 1, 2, *sockets)
+        for number in self._watched:
             # Tells when it has been closed, and nothing else.
             self._poll.register(number, 0)
         self._streams = _open_streams()
         self._stdin: TextIO = sys.stdin
         self._spare = tuple(os.dup(n) for n in (0, 1, 2))
-        self._same_as = _identities(self._spare)
+        self._same_as = _identities((*self._spare, *sockets))
         self._look_at = 0.0
         sys.stdout, sys.stderr = self._streams
         sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
@@ -68,7 +74,11 @@ class Capture:
         self._call = (node, attempt)
 
     def end(self) -> None:
-        """The current call is over: take what it has written, and put its streams back."""
+        """The current call is over: take what it has written, and put its streams back.
+
+        Raises:
+            OSError: It has closed or replaced one of the sockets.
+        """
         out, err = self._streams
         if sys.stdout is not out or sys.stderr is not err:
             # What replaced them may still hold text that was meant for them.
@@ -83,12 +93,14 @@ class Capture:
         except (OSError, ValueError):
             self._reopen()
         ready = self._poll.poll(0)
-        if ready and any(event & select.POLLNVAL for _, event in ready):
+        if ready and (gone := {n for n, event in ready if event & _GONE and n in self._watched}):
+            if gone.intersection(self._watched[3:]):
+                raise OSError("the driver is gone, or a call has closed a socket of the worker")
             self._reopen()
         elif (now := time.monotonic()) >= self._look_at:
             # Looking costs as much as a short call does: so not after each of them.
             self._look_at = now + _LOOK_EVERY_S
-            if self._stdin.closed or _identities((0, 1, 2)) != self._same_as:
+            if self._stdin.closed or _identities(self._watched) != self._same_as:
                 self._reopen()
         if ready or self._written:
             with self._lock:
@@ -169,6 +181,8 @@ class Capture:
 
     def _reopen(self) -> None:
         """A task has closed or replaced the descriptors or the streams; the next one must find them."""
+        if _identities(self._watched[3:]) != self._same_as[3:]:
+            raise OSError("a call has put something else in the place of a socket of the worker")
         for number, spare in enumerate(self._spare):
             os.dup2(spare, number)
         self._streams = _open_streams()

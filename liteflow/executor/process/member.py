@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -14,6 +15,9 @@ from liteflow.executor.payload import Large
 from liteflow.executor.process import wire
 from liteflow.executor.process.endings import Condemned
 from liteflow.executor.process.nursery import Hatchling
+
+# A worker that is asked what it has not started answers within this time, or is stuck.
+_ANSWER_S = 0.1
 
 
 class Member:
@@ -136,6 +140,47 @@ class Member:
     def kill(self) -> None:
         """End it and all it has started, now."""
         self.signal(signal.SIGKILL)
+
+    def check_time(self, now: float, grace: float) -> None:
+        """Condemn it if its current call is over its time; else note when to look again."""
+        timeouts = {c.node: c.timeout for c in self.calls.values() if c.timeout is not None}
+        position = self.page.position()
+        self.look_at = None
+        if not timeouts:
+            return
+        limit = timeouts.get(position.node) if position is not None else None
+        if position is None or limit is None:
+            # None of them has started: none can be due before the shortest has passed.
+            self.look_at = now + min(timeouts.values())
+            return
+        due = position.started_ns / 1e9 + limit
+        if now < due:
+            self.look_at = due
+            return
+        self.condemned = Condemned(position.node, "timed_out", now, signal.SIGTERM, grace)
+        self.carry_out(now)
+
+    def cancel(self, now: float, grace: float) -> None:
+        """Condemn it for whatever it does; but first it may give back what it has not started."""
+        if self.condemned is None:
+            self.recall()
+            self.condemned = Condemned(None, "cancelled", now + _ANSWER_S, signal.SIGTERM, grace)
+        if grace <= 0:
+            self.condemned = self.condemned._replace(due=now, signal=signal.SIGKILL)
+        self.carry_out(now)
+
+    def carry_out(self, now: float) -> None:
+        """If it is condemned, and the time has come, send the signal, and note what comes next."""
+        condemned = self.condemned
+        if condemned is None or now < condemned.due:
+            return
+        if condemned.outcome == "cancelled" and not self.calls:
+            # It has nothing to be ended for; it ends with the others, when all is over.
+            self.condemned = condemned._replace(due=math.inf)
+            return
+        self.signal(condemned.signal)
+        due = now + condemned.grace if condemned.signal == signal.SIGTERM else math.inf
+        self.condemned = condemned._replace(due=due, signal=signal.SIGKILL)
 
     def last_words(self) -> str:
         """What it wrote and nobody has read, after its death; at most the last 20 KB."""

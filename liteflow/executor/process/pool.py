@@ -32,8 +32,6 @@ _SILENT_S = 0.005
 _SILENT_AND_ALL_BUSY_S = 0.1
 # A killed process is gone within this time, unless the kernel itself is stuck with it.
 _ENDING_S = 5.0
-# A worker that is asked what it has not started answers within this time, or is stuck.
-_ANSWER_S = 0.1
 # So many workers that end by themselves before they are ready, or that end with no call running,
 # one after the other and without an outcome between them: then we give up.
 _FALSE_STARTS = 3
@@ -57,6 +55,7 @@ class ProcessExecutor:
         self._selector: selectors.BaseSelector | None = None
         self._pace = Pace()
         self._fruitless = 0
+        self._settled = False
         self._memory_kills = MemoryKills()
         self._starved = False
         self._cancelled = False
@@ -274,7 +273,7 @@ class ProcessExecutor:
         member.heard = time.monotonic()
         if self._cancelled and member.condemned and member.condemned.signal == signal.SIGTERM:
             # What it had finished came before this answer.
-            self._carry_out(member, member.heard)
+            member.carry_out(member.condemned.due)
         return [News(member.name, returned=returned)] if returned else []
 
     def _on_death(self, member: Member, _mask: int = 0) -> list[News]:
@@ -302,6 +301,7 @@ class ProcessExecutor:
         if (
             call is not None
             and position is not None
+            and call.attempt == position.attempt
             and (condemned is None or condemned.node in (None, call.node))
         ):
             del member.calls[call.node]
@@ -356,8 +356,12 @@ class ProcessExecutor:
         """
         if self._members:
             wanted, self._max_workers = self._max_workers, len(self._members)
-            text = f"{self._max_workers} of {wanted} worker processes run; another can't be started: {why}"
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            if not self._settled:
+                self._settled = True
+                text = (
+                    f"not all of {wanted} worker processes can be started: {why}; the run goes on with fewer"
+                )
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
             return
         self._fruitless += 1
         if self._fruitless >= _FALSE_STARTS:
@@ -392,10 +396,9 @@ class ProcessExecutor:
                 member.recall()
         for member in list(self._members):
             if member.condemned is not None:
-                if now >= member.condemned.due:
-                    self._carry_out(member, now)
+                member.carry_out(now)
             elif member.look_at is not None and now >= member.look_at:
-                self._check_time(member, now)
+                member.check_time(now, self._grace)
         return []
 
     def _silence(self) -> float:
@@ -404,54 +407,12 @@ class ProcessExecutor:
     def _recallable(self) -> Iterable[Member]:
         return [m for m in self._members if len(m.calls) > 1 and m.ready and m.recalled < m.sequence]
 
-    def _check_time(self, member: Member, now: float) -> None:
-        timeouts = {c.node: c.timeout for c in member.calls.values() if c.timeout is not None}
-        position = member.page.position()
-        member.look_at = None
-        if not timeouts or member.condemned is not None:
-            return
-        limit = timeouts.get(position.node) if position is not None else None
-        if position is None or limit is None:
-            # None of them has started: none can be due before the shortest has passed.
-            member.look_at = now + min(timeouts.values())
-            return
-        due = position.started_ns / 1e9 + limit
-        if now < due:
-            member.look_at = due
-            return
-        member.condemned = Condemned(position.node, "timed_out", now, signal.SIGTERM, self._grace)
-        self._carry_out(member, now)
-
-    def _carry_out(self, member: Member, now: float) -> None:
-        """Send a condemned worker its signal, and note what comes next."""
-        condemned = member.condemned
-        if condemned is None:
-            return
-        if self._cancelled and not member.calls:
-            # It has nothing to be ended for; `close` ends it with the others.
-            member.condemned = condemned._replace(due=math.inf)
-            return
-        member.signal(condemned.signal)
-        due = now + condemned.grace if condemned.signal == signal.SIGTERM else math.inf
-        member.condemned = condemned._replace(due=due, signal=signal.SIGKILL)
-
     def cancel(self, now: float, grace: float) -> list[News]:
         """Ask workers for what they have not started, and then end those that are at a call."""
         self._cancelled = True
         for member in self._members:
-            if not member.calls:
-                continue
-            first = member.condemned is None
-            condemned = member.condemned or Condemned(
-                None, "cancelled", now + _ANSWER_S, signal.SIGTERM, grace
-            )
-            if grace <= 0:
-                condemned = condemned._replace(due=now, signal=signal.SIGKILL)
-            member.condemned = condemned
-            if first:
-                member.recall()
-            if condemned.due <= now:
-                self._carry_out(member, now)
+            if member.calls:
+                member.cancel(now, grace)
         return []
 
     @property

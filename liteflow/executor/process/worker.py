@@ -63,8 +63,8 @@ def main(data: int, control: int, page: int, pipes: tuple[int, int], parent: int
     # What leaves our session is still ours, and is ended with us.
     adopt_orphans()
     faulthandler.enable(2, all_threads=False)
-    worker = _Worker(socket.socket(fileno=data), socket.socket(fileno=control), Page(page), Capture(pipes))
-    worker.run()
+    capture = Capture(pipes, (data, control))
+    _Worker(socket.socket(fileno=data), socket.socket(fileno=control), Page(page), capture).run()
 
 
 def _unheeded(_number: int, _frame: object) -> None:
@@ -121,8 +121,9 @@ class _Worker:
             try:
                 values, call = self._pending.popleft()
             except IndexError:
-                self._page.idle()
+                # Idle only when all is told: if that fails, the last call is to blame.
                 self._flush()
+                self._page.idle()
                 self._receive()
                 sent_ns = time.monotonic_ns()
                 continue
