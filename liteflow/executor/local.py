@@ -1,7 +1,8 @@
-"""What the executors inside the driver's process share: one attempt, and what it prints.
+"""What the executors share whose workers are not liteflow's own: one attempt, and what it prints.
 
 A print of a task goes where it would have gone anyway, and is kept besides: while calls
-run, `sys.stdout` and `sys.stderr` are stand-ins that know whose call writes.
+run, `sys.stdout` and `sys.stderr` are stand-ins that know whose call writes.  In a process of
+somebody's pool it is kept alone, for the driver prints it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import threading
 import time
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from functools import lru_cache
 from typing import Any, TextIO
 
@@ -18,7 +20,7 @@ from liteflow.executor import attempt
 from liteflow.executor.base import Call, Failed, Finished, Line, Work
 from liteflow.executor.payload import Large, stored_facts
 from liteflow.signing import Seal
-from liteflow.xcom import LARGE
+from liteflow.xcom import LARGE, Encoded
 
 _MAX_LINES = 100_000
 # Of the runs that go on in this process: to make one costs more than what it makes for one value.
@@ -26,10 +28,11 @@ _seal = lru_cache(maxsize=4)(Seal)
 
 
 class _Notes:
-    """What one attempt has written so far."""
+    """What one attempt has written so far; `quiet`: nobody else is to see it here."""
 
-    def __init__(self, node: int, number: int) -> None:
+    def __init__(self, node: int, number: int, quiet: bool) -> None:
         self.lines: list[Line] = []
+        self.quiet = quiet
         self._node = node
         self._number = number
         self._rest = {"stdout": "", "stderr": ""}
@@ -66,6 +69,8 @@ class _Tee(io.TextIOBase):
         notes = _writing.get()
         if notes is not None:
             notes.write(self._name, text)
+            if notes.quiet:
+                return len(text)
         return self._stream.write(text)
 
     def flush(self) -> None:
@@ -89,6 +94,8 @@ class _Handler(logging.Handler):
 class Hearing:
     """Listens to what calls of this process print and log, from `start` to `stop`."""
 
+    # Several threads may run flows, and so may those of a pool's worker.
+    _lock = threading.Lock()
     _open = 0
     _before: tuple[TextIO, TextIO] | None = None
     _handler: _Handler | None = None
@@ -96,60 +103,104 @@ class Hearing:
     @classmethod
     def start(cls) -> None:
         """Put the stand-ins in place; several runs at once share them."""
-        cls._open += 1
-        if cls._open == 1:
-            cls._before = sys.stdout, sys.stderr
-            sys.stdout, sys.stderr = _Tee("stdout", sys.stdout), _Tee("stderr", sys.stderr)
-            cls._handler = _Handler()
-            cls._handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-            logging.getLogger().addHandler(cls._handler)
+        with cls._lock:
+            cls._open += 1
+            if cls._open == 1:
+                cls._before = sys.stdout, sys.stderr
+                sys.stdout, sys.stderr = _Tee("stdout", sys.stdout), _Tee("stderr", sys.stderr)
+                cls._handler = _Handler()
+                cls._handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+                logging.getLogger().addHandler(cls._handler)
 
     @classmethod
     def stop(cls) -> None:
         """Put back what was there."""
-        cls._open -= 1
-        if cls._open == 0 and cls._before is not None and cls._handler is not None:
-            if isinstance(sys.stdout, _Tee):
-                sys.stdout = cls._before[0]
-            if isinstance(sys.stderr, _Tee):
-                sys.stderr = cls._before[1]
-            logging.getLogger().removeHandler(cls._handler)
+        with cls._lock:
+            cls._open -= 1
+            if cls._open == 0 and cls._before is not None and cls._handler is not None:
+                if isinstance(sys.stdout, _Tee):
+                    sys.stdout = cls._before[0]
+                if isinstance(sys.stderr, _Tee):
+                    sys.stderr = cls._before[1]
+                logging.getLogger().removeHandler(cls._handler)
 
 
-def attempt_here(
-    work: Work, call: Call, worker: str, passing: type[BaseException] | tuple[()]
-) -> tuple[Finished | Failed, list[Line]]:
-    """Run one call in this thread.
+class Attempt:
+    """One attempt of this process: when it began, what it writes, what comes of it.
 
     Args:
         work: What the run's executors share.
         call: The call.
-        worker: What this thread is called.
-        passing: Exceptions that are not the task's outcome but the user's wish (Ctrl-C).
+        worker: What is to be known as its worker.
+        quiet: Whether what it prints is not to be seen here.
     """
-    function = work.functions[call.function]
-    notes = _Notes(call.node, call.attempt)
-    token = _writing.set(notes)
-    started_ns = time.monotonic_ns()
-    since = (started_ns - work.epoch_ns) // 1000
-    outcome: Finished | Failed
-    try:
-        encoded = attempt.perform(function, call.args, call.kwargs, lambda s: work.payload_of(s).value())
-        took = (time.monotonic_ns() - started_ns) // 1000
+
+    def __init__(self, work: Work, call: Call, worker: str, *, quiet: bool = False) -> None:
+        self.function = work.functions[call.function]
+        self.call = call
+        self._work = work
+        self._worker = worker
+        self._notes = _Notes(call.node, call.attempt, quiet)
+        self._started_ns = time.monotonic_ns()
+
+    def listen(self) -> Token[_Notes | None]:
+        """From here on, what this context prints is this attempt's; give the token to `unheard`."""
+        return _writing.set(self._notes)
+
+    def unheard(self, token: Token[_Notes | None]) -> None:
+        """The end of what `listen` began."""
+        _writing.reset(token)
+
+    def value_of(self, source: int) -> Any:
+        """A fresh copy of the value of a source."""
+        return self._work.payload_of(source).value()
+
+    def gave(self, encoded: Encoded) -> Finished:
+        """It has given a value."""
+        since, took = self._times()
         data: bytes | Large
         if encoded.size <= LARGE:
             data = b"".join(encoded.parts)
         else:
             data = Large.written(encoded.parts, encoded.size)
-        first_row, key = work.place()
-        facts = stored_facts(encoded, _seal(key), call.node, call.attempt)
-        outcome = Finished(first_row + call.node, call.attempt, since, took, worker, *facts, data)
+        first_row, key = self._work.place()
+        node, number = self.call.node, self.call.attempt
+        facts = stored_facts(encoded, _seal(key), node, number)
+        return Finished(first_row + node, number, since, took, self._worker, *facts, data)
+
+    def raised(self, error: BaseException) -> Failed:
+        """It has raised this."""
+        since, took = self._times()
+        failure = attempt.failure_of(error, self.function)
+        return Failed(self.call.node, self.call.attempt, since, took, "failed", *failure)
+
+    def lines(self) -> list[Line]:
+        """What it has written."""
+        return self._notes.finish()
+
+    def _times(self) -> tuple[int, int]:
+        since_ns = self._started_ns - self._work.epoch_ns
+        return since_ns // 1000, (time.monotonic_ns() - self._started_ns) // 1000
+
+
+def attempt_here(
+    work: Work, call: Call, worker: str, passing: type[BaseException] | tuple[()], *, quiet: bool = False
+) -> tuple[Finished | Failed, list[Line]]:
+    """Run one call in this thread.
+
+    Args:
+        work, call, worker, quiet: As for `Attempt`.
+        passing: Exceptions that are not the task's outcome but the user's wish (Ctrl-C).
+    """
+    one = Attempt(work, call, worker, quiet=quiet)
+    token = one.listen()
+    outcome: Finished | Failed
+    try:
+        outcome = one.gave(attempt.perform(one.function, call.args, call.kwargs, one.value_of))
     except passing:
         raise
     except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
-        failure = attempt.failure_of(error, function)
-        took = (time.monotonic_ns() - started_ns) // 1000
-        outcome = Failed(call.node, call.attempt, since, took, "failed", *failure)
+        outcome = one.raised(error)
     finally:
-        _writing.reset(token)
-    return outcome, notes.finish()
+        one.unheard(token)
+    return outcome, one.lines()
