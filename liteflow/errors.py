@@ -321,14 +321,17 @@ class TaskFailedError(RunError):
 
 @define(eq=False, slots=False)
 class WorkerStartError(RunError):
-    """Worker processes don't come up, so nothing can run."""
+    """Worker processes don't come up, so nothing can run.
 
-    command: str
+    `cause` is what became of the last one ("ended with exit status 1"), `said` what it wrote.
+    """
+
+    cause: str
     said: str
 
     def __str__(self) -> str:
         said = f"; it said: {self.said.strip()[-2000:]}" if self.said.strip() else ""
-        return f"worker processes end before they are ready ({self.command}){said}"
+        return f"worker processes don't get to work: the last one {self.cause}{said}"
 
 
 @define(eq=False, slots=False)

@@ -299,7 +299,20 @@ def hang_with_children() -> NoReturn:
     raise AssertionError("ended")
 
 
-HANGS = [hang_quietly, hang_busily, hang_deaf, hang_stopped, hang_with_children]
+def hang_in_c() -> NoReturn:
+    # No other thread of the process runs meanwhile: this way of calling C keeps the interpreter's lock.
+    ctypes.PyDLL(None).sleep(1000)
+    raise AssertionError("woken")
+
+
+def hang_swallowing() -> NoReturn:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told"))
+    while True:
+        with contextlib.suppress(BaseException):
+            time.sleep(100)
+
+
+HANGS = [hang_in_c, hang_swallowing, hang_quietly, hang_busily, hang_deaf, hang_stopped, hang_with_children]
 
 
 @pytest.mark.parametrize("function", HANGS, ids=[f.__name__ for f in HANGS])

@@ -149,7 +149,7 @@ class ProcessExecutor:
         try:
             self._supervisor = nursery.take()
         except OSError as error:
-            raise WorkerStartError(f"can't be started: {error.strerror or error}", "") from error
+            raise WorkerStartError(f"could not be started: {error.strerror or error}", "") from error
         self._selector = selector
         selector.register(self._supervisor.socket, selectors.EVENT_READ, self._on_supervisor)
 
@@ -365,7 +365,7 @@ class ProcessExecutor:
             return
         self._fruitless += 1
         if self._fruitless >= _FALSE_STARTS:
-            raise WorkerStartError(f"can't be started: {why}", "")
+            raise WorkerStartError(f"could not be started: {why}", "")
 
     def _remove(self, member: Member) -> None:
         assert self._selector is not None

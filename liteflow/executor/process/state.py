@@ -105,7 +105,7 @@ class State:
         """Put back what has changed.
 
         Raises:
-            OSError: Something can't be; this process is fit for no other call.
+            Exception: Something can't be; this process is fit for no other call.
         """
         if self.touched:
             # Setting is the only way to ask, and for a moment other threads see what was set.

@@ -194,8 +194,8 @@ class _Worker:
         """Leave the process to the next call as it was before the last one."""
         try:
             self._state.put_back(now_ns)
-        except OSError:
-            # It is fit for no other call, and a new worker is.
+        except Exception:  # noqa: BLE001  whatever it is that can't be put back
+            # This process is fit for no other call, and a new worker is.
             self._page.idle()
             self._flush()
             os._exit(0)
