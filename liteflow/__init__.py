@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from liteflow.flow import Flow, flow
     from liteflow.handle import Handle
     from liteflow.lazy import Call, Item, Lazy
+    from liteflow.mapped import Mapped, unmapped
+    from liteflow.outcomes import Failure, Skip, skip
+    from liteflow.policy import Policy
     from liteflow.run import Run
-    from liteflow.task import Policy, Task, task
+    from liteflow.task import Task, task
 
 __version__ = "0.1.0"
 
@@ -36,41 +39,51 @@ __all__ = [
     "Call",
     "Dag",
     "DefinitionError",
+    "Failure",
     "Flow",
     "Handle",
     "Item",
     "Lazy",
     "LiteflowError",
+    "Mapped",
     "Policy",
     "Run",
     "RunCancelled",
     "RunError",
     "RunFailed",
+    "Skip",
     "StoreError",
     "Task",
     "__version__",
     "flow",
+    "skip",
     "task",
+    "unmapped",
 ]
 
 _HOMES = {
     "Call": "lazy",
     "Dag": "dag",
     "DefinitionError": "errors",
+    "Failure": "outcomes",
     "Flow": "flow",
     "Handle": "handle",
     "Item": "lazy",
     "Lazy": "lazy",
     "LiteflowError": "errors",
-    "Policy": "task",
+    "Mapped": "mapped",
+    "Policy": "policy",
     "Run": "run",
     "RunCancelled": "errors",
     "RunError": "errors",
     "RunFailed": "errors",
+    "Skip": "outcomes",
     "StoreError": "errors",
     "Task": "task",
     "flow": "flow",
+    "skip": "outcomes",
     "task": "task",
+    "unmapped": "mapped",
 }
 
 

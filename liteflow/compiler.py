@@ -16,10 +16,21 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from liteflow.checking import check
-from liteflow.dag import ATOMS, Argument, Dag, Hole, Node
-from liteflow.errors import ArgumentError, CycleError, DuplicateKeyError, UnknownNameError, nearest
-from liteflow.lazy import Build, Call, Item, Lazy, place
+from liteflow.checking import check, problem_of
+from liteflow.dag import ATOMS, Argument, Dag, Hole, Node, Spread
+from liteflow.errors import (
+    ArgumentError,
+    CycleError,
+    DefinitionError,
+    DuplicateKeyError,
+    ResultTypeError,
+    UnknownNameError,
+    nearest,
+    shown,
+)
+from liteflow.hints import show
+from liteflow.lazy import Build, Call, Item, Lazy, building, place
+from liteflow.mapped import STAR, Each, Mapped
 from liteflow.pickling import Packed, unpack
 from liteflow.survey import Survey, single
 
@@ -58,12 +69,43 @@ def compile_dag(
     return assemble(Survey(name, expression, build), parameters, overrides)
 
 
+def compile_growth(owner: str, expression: object, returns: Any = Any) -> Dag:
+    """Compile what a task has returned to go on with: its value is what these calls give.
+
+    Args:
+        owner: The name of the task.
+        expression: A lazy value, or anything that holds some.
+        returns: What the task says that it returns, resolved; Any if it does not say.
+
+    Raises:
+        DefinitionError: As `compile_dag`; a note names the task.
+        ResultTypeError: The calls give something else than the task's annotation says.
+
+    >>> from liteflow import task
+    >>> @task
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> [node.key for node in compile_growth("router", double(double(1)), int).nodes]
+    ['double', 'double-2']
+    """
+    try:
+        # A task may run in the very context in which a flow is being built: its calls are that one's.
+        survey = Survey(owner, expression, building.get(), "task")
+        problem = problem_of(expression, returns)
+        if problem is not None:
+            raise ResultTypeError(owner, show(returns), problem, shown(expression))
+        return assemble(survey, {})
+    except DefinitionError as error:
+        error.add_note(f"(in what task {owner} returned)")
+        raise
+
+
 def fill(survey: Survey, free: Mapping[str, object]) -> None:
     """Give values to required parameters that the calls leave free; one goes to all of its name."""
     for parameter, uses in survey.free().items():
         if parameter in free:
             for call, _ in uses:
-                survey.given.setdefault(call, {})[parameter] = free[parameter]
+                survey.given.setdefault(call, {})[parameter] = call._fed(parameter, free[parameter])
 
 
 def assemble(
@@ -137,7 +179,8 @@ def _ordered(survey: Survey, keys: Mapping[Call[Any], str]) -> list[Call[Any]]:
                 heapq.heappush(ready, follower)
     if len(order) < len(calls):
         stuck = {number for number, count in enumerate(waits_for) if count}
-        raise CycleError(survey.flow, [keys[calls[number]] for number in _cycle(sources, stuck)])
+        cycle = [keys[calls[number]] for number in _cycle(sources, stuck)]
+        raise CycleError(survey.flow, cycle, survey.what)
     return order
 
 
@@ -183,18 +226,19 @@ def _open(survey: Survey, call: Call[Any]) -> list[str]:
     """The parameters of a call that no edge feeds."""
     arguments = survey.arguments(call)
     names = call._task.signature.names
-    return [n for n in names if not _lazies(survey, call, n, arguments.get(n))]
+    return [n for n in names if not survey.lazies(arguments.get(n), call, n)]
 
 
 def _give(survey: Survey, call: Call[Any], key: str, parameter: str, value: object) -> None:
     signature, arguments = call._task.signature, survey.arguments(call)
     if parameter in signature.names:
-        place_of, new, old = parameter, value, arguments.get(parameter)
+        place_of, new, old = parameter, call._replaced(parameter, value, arguments), arguments.get(parameter)
     else:
         place_of = str(signature.extra)
         others = arguments.get(place_of, {})
-        new, old = {**others, parameter: value}, others.get(parameter)
-    feeding = _lazies(survey, call, parameter, old)
+        new = {**others, parameter: call._replaced(parameter, value, others)}
+        old = others.get(parameter)
+    feeding = survey.lazies(old, call, parameter)
     if feeding:
         names = ", ".join(sorted({f"{lazy._call()._task.name}()" for lazy in feeding}))
         problem = f"is fed by {names}, so it can't be given in inputs"
@@ -205,17 +249,9 @@ def _give(survey: Survey, call: Call[Any], key: str, parameter: str, value: obje
 
 def refuse_lazy(survey: Survey, call: Call[Any], parameter: str, value: object) -> None:
     """Refuse a value from outside that is, or holds, a lazy value."""
-    for lazy in _lazies(survey, call, parameter, value):
+    for lazy in survey.lazies(value, call, parameter):
         problem = f"is given {lazy!r}; inputs are plain values, a lazy value belongs into the flow"
         raise ArgumentError(f"{call._task.name}()", parameter, problem)
-
-
-def _lazies(survey: Survey, call: Call[Any], parameter: str, value: object) -> tuple[Lazy[Any], ...]:
-    if type(value) in ATOMS:
-        return ()
-    if isinstance(value, Lazy):
-        return (value,)
-    return survey.packed(value, call, parameter).holes
 
 
 # --- nodes ---------------------------------------------------------------------------------
@@ -236,7 +272,8 @@ class _Encoder:
         after: tuple[int, ...] = ()
         if call._after:
             after = tuple(dict.fromkeys(self._indexes[lazy._call()] for lazy in call._after))
-        return Node(self._indexes[call], key, call._task, args, kwargs, after)
+        policy = call._map if isinstance(call, Mapped) else None
+        return Node(self._indexes[call], key, call._task, args, kwargs, after, policy)
 
     def _arguments(self, call: Call[Any]) -> tuple[tuple[Argument, ...], Mapping[str, Argument]]:
         signature, given = call._task.signature, self._survey.given.get(call)
@@ -245,6 +282,8 @@ class _Encoder:
         # A default that a call could change goes along as an argument, so each attempt has its own.
         arguments = {**signature.fresh, **self._survey.arguments(call)}
         args: list[Argument] = []
+        if STAR in arguments:
+            return self._starred(call)
         for name in signature.positional:
             if name in arguments:
                 args.append(self._argument(arguments[name], call, name))
@@ -262,13 +301,32 @@ class _Encoder:
                 kwargs[name] = self._argument(value, call, name)
         return tuple(args), kwargs or _NO_KWARGS
 
+    def _starred(self, call: Call[Any]) -> tuple[tuple[Argument, ...], Mapping[str, Argument]]:
+        """The arguments of a starred map: its tuples give the positional ones, the rest is named."""
+        given = self._survey.given.get(call)
+        encoded = {name: self._argument(value, call, name) for name, value in single(call, given)}
+        for name, default in call._task.signature.fresh.items():
+            if name not in call._task.signature.positional:
+                encoded.setdefault(name, self._argument(default, call, name))
+        return (encoded.pop(STAR),), encoded or _NO_KWARGS
+
     def _argument(self, value: Any, call: Call[Any], parameter: str) -> Argument:
         kind = type(value)
         if kind in ATOMS:
             return value
-        if kind is Call or kind is Item:
+        if kind is Call or isinstance(value, Lazy):
             return self._hole(value)
+        if kind is Each:
+            return self._spread(value, call, parameter)
         return self.filled(self._survey.packed(value, call, parameter))
+
+    def _spread(self, each: Each, call: Call[Any], parameter: str) -> Spread:
+        items = each.items
+        if isinstance(items, Lazy):
+            return Spread(self._hole(items))
+        if ATOMS.issuperset(map(type, items)):
+            return Spread(items)
+        return Spread(tuple([self._argument(item, call, parameter) for item in items]))
 
     def _hole(self, lazy: Lazy[Any]) -> Hole:
         hole = self._holes.get(lazy)

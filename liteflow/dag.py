@@ -2,6 +2,8 @@
 
     expression of lazy values --compiler.compile_dag--> Dag --engine--> run
 
+A mapped call is one node: how many task instances it becomes may be known only when it runs.
+
 A node's arguments are as a worker is to get them: plain atoms as they are, everything else
 pickled, with holes where the results of other nodes go.  Two builds of the same flow with
 the same arguments are equal.
@@ -11,11 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from attrs import frozen
 
 from liteflow.errors import NoCodeError, UnknownNameError
+from liteflow.mapped import STAR, MapPolicy
 from liteflow.pickling import Definitions, Packed
 from liteflow.task import Task
 
@@ -34,7 +39,52 @@ class Hole(NamedTuple):
 
 
 Argument = object
-"""An atom, a Hole, or a Packed whose holes are Hole."""
+"""An atom, a Hole, a Packed whose holes are Hole; of a mapped call also a Spread of such."""
+
+# Items of a spread argument that are digested at once.
+_AT_ONCE = 10_000
+
+
+@frozen(slots=False)
+class Spread:
+    """An argument of a mapped call: each of its task instances gets one item.
+
+    Attributes:
+        items: Where the list will come from, or the items, as far as they are there already.
+
+    >>> Spread((1, Hole(0), 2)).holes
+    (Hole(source=0, path=()),)
+    """
+
+    items: Hole | tuple[Argument, ...]
+
+    @cached_property
+    def holes(self) -> tuple[Hole, ...]:
+        """All holes in it, in the order of their places."""
+        if isinstance(self.items, Hole):
+            return (self.items,)
+        if ATOMS.issuperset(map(type, self.items)):
+            return ()
+        return tuple([hole for item in self.items for hole in holes_of(item)])
+
+    @cached_property
+    def digest(self) -> bytes:
+        """8 bytes that equal arguments have in every process, wherever their holes lead."""
+        items = (self.items,) if isinstance(self.items, Hole) else self.items
+        digest, rest = blake2b(digest_size=8), iter(items)
+        while some := list(islice(rest, _AT_ONCE)):
+            if not ATOMS.issuperset(map(type, some)):
+                some = [_without_sources(item) for item in some]
+            digest.update(repr(some).encode("utf-8", "backslashreplace"))
+        return digest.digest()
+
+
+def _without_sources(item: Argument) -> object:
+    """What an argument says whatever its holes' numbers are; no atom is of this form."""
+    if type(item) in ATOMS:
+        return item
+    paths = [hole.path for hole in holes_of(item)]
+    return (item.digest, paths) if isinstance(item, Packed) else (paths,)
 
 
 class Edge(NamedTuple):
@@ -55,6 +105,8 @@ class Node:
         task: The task that is called.
         args, kwargs: The arguments.
         after: Indexes of nodes that must end before it starts, though it gets nothing from them.
+        map: Of a mapped call, which has at least one Spread among its arguments: how its items
+            are run.  None for any other.
     """
 
     index: int
@@ -63,6 +115,7 @@ class Node:
     args: tuple[Argument, ...]
     kwargs: Mapping[str, Argument]
     after: tuple[int, ...]
+    map: MapPolicy | None = None
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -80,7 +133,14 @@ class Node:
         return {parameter: tuple(sources) for parameter, sources in fed.items()}
 
     def arguments(self) -> Iterator[tuple[str, Argument]]:
-        """Iterate over (parameter, argument); what goes to `*rest` has its name each time."""
+        """Iterate over (parameter, argument); what goes to `*rest` has its name each time.
+
+        The tuples of a starred map, which feed several parameters, go under "*".
+        """
+        if self.map is not None and self.map.star:
+            yield STAR, self.args[0]
+            yield from self.kwargs.items()
+            return
         signature = self.task.signature
         for i, value in enumerate(self.args):
             named = i < len(signature.positional)
@@ -92,7 +152,7 @@ def holes_of(argument: Argument) -> tuple[Hole, ...]:
     """Return the holes of an argument, in the order of their places."""
     if isinstance(argument, Hole):
         return (argument,)
-    return argument.holes if isinstance(argument, Packed) else ()
+    return argument.holes if isinstance(argument, Packed | Spread) else ()
 
 
 @frozen(slots=False, eq=False, repr=False)

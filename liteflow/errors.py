@@ -137,6 +137,26 @@ class SettingError(DefinitionError, ValueError):
 
 
 @define(eq=False, slots=False)
+class ExecutorMissingError(DefinitionError, ImportError):
+    """A task or a run names an executor that nothing here stands for.
+
+    `extra` is what is to be installed for it, None if liteflow does not know; `known` are the
+    names there are; `why` says what went wrong when it was loaded.
+    """
+
+    executor: str
+    extra: str | None
+    known: list[str]
+    why: str | None = None
+
+    def __str__(self) -> str:
+        problem = f"executor {self.executor!r} is not there" + (f" ({self.why})" if self.why else "")
+        if self.extra is not None:
+            return f"{problem}; install it (pip install {self.extra!r}), or use {', '.join(self.known)}"
+        return f"{problem}; there are {', '.join(self.known)}, and PoolExecutor(..., name={self.executor!r})"
+
+
+@define(eq=False, slots=False)
 class UnknownNameError(DefinitionError, TypeError, KeyError):
     """A name was used that is not there; `known` are those that are."""
 
@@ -225,16 +245,21 @@ class ArrowError(DefinitionError, TypeError):
 
 @define(eq=False, slots=False)
 class CycleError(DefinitionError, ValueError):
-    """Calls wait for each other in a circle; `cycle` are their keys, in the order of the data."""
+    """Calls wait for each other in a circle; `cycle` are their keys, in the order of the data.
+
+    `flow` is the name of what holds them, `what` says what that is: a flow, or a task that
+    returned them.
+    """
 
     flow: str
     cycle: list[str]
+    what: str = "flow"
 
     def __str__(self) -> str:
         keys = self.cycle if len(self.cycle) <= 8 else [*self.cycle[:5], "...", *self.cycle[-2:]]
         length = f" ({len(self.cycle)} calls)" if len(self.cycle) > 8 else ""
         circle = " >> ".join([*keys, self.cycle[0]])
-        return f"flow {self.flow} has a cycle{length}: {circle}; take one of these arrows away"
+        return f"{self.what} {self.flow} has a cycle{length}: {circle}; take one of these arrows away"
 
 
 @define(eq=False, slots=False)
@@ -251,13 +276,14 @@ class DuplicateKeyError(DefinitionError, ValueError):
 
 @define(eq=False, slots=False)
 class FlowError(DefinitionError, TypeError):
-    """A flow can't be built."""
+    """A flow can't be built, or what a task returned to go on with; `what` is "flow" or "task"."""
 
     flow: str
     problem: str
+    what: str = "flow"
 
     def __str__(self) -> str:
-        return f"flow {self.flow} {self.problem}"
+        return f"{self.what} {self.flow} {self.problem}"
 
 
 
@@ -297,6 +323,28 @@ class ResultTypeError(RunError, TypeError):
             f"{self.task}() says that it returns {self.wanted}, but its result {self.problem}: "
             f"{self.preview}; correct the annotation or the result"
         )
+
+
+@define(eq=False, slots=False)
+class MapLengthError(RunError, ValueError):
+    """The lists that a call is mapped over are not of one length: `lengths` by parameter."""
+
+    key: str
+    lengths: dict[str, int]
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name} has {length}" for name, length in self.lengths.items())
+        return f"{self.key}() is mapped over lists of different lengths: {told}; one goes with the other, item by item"
+
+
+@define(eq=False, slots=False)
+class RunTooLargeError(RunError):
+    """A run has grown beyond what can be numbered."""
+
+    most: int
+
+    def __str__(self) -> str:
+        return f"a run may have {self.most} task instances at most; if a task calls itself, give it an end"
 
 
 @define(eq=False, slots=False)

@@ -169,11 +169,15 @@ def _methods(cls: type) -> Iterator[tuple[str, Any]]:
 
 
 def _unwrapped(value: Any) -> Any:
+    if type(value).__module__ == "liteflow.task":
+        value = value.fn
     return value if isinstance(value, type) else inspect.unwrap(value)
 
 
 def _is_users(value: Any) -> bool:
-    # Not a Task: what another call does is that call's matter.
+    # Of a task that is called within a task too: what it returns is what the other goes on as.
+    if type(value).__module__ == "liteflow.task":
+        value = value.fn
     return isinstance(value, FunctionType | type) and _is_users_module(getattr(value, "__module__", None))
 
 

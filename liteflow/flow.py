@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, ov
 from attrs import evolve, field, frozen
 
 from liteflow.dag import Dag
+from liteflow.decorated import check_function, name_of
 from liteflow.errors import ArgumentError, FlowError, shown
 from liteflow.lazy import Joint, Lazy
 from liteflow.names import checked_name
@@ -26,7 +27,7 @@ from liteflow.options import DEFAULT, FLOW_OPTIONS, check_names
 from liteflow.parameters import Parameter
 from liteflow.pickling import importable
 from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
-from liteflow.task import check_function, name_of, named_object
+from liteflow.task import named_object
 
 if TYPE_CHECKING:
     from typing import Protocol, Unpack
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from liteflow.launch import Order
     from liteflow.options import FlowOptions, StorePath
     from liteflow.run import Run
+    from liteflow.where import Where
 
     class Decorator(Protocol):
         """What `flow(name="etl")` gives."""
@@ -137,8 +139,8 @@ class Flow(Generic[P, R]):
         *,
         inputs: Mapping[str, object] | None = None,
         db: StorePath | None = DEFAULT,
-        executor: str = DEFAULT,
-        max_workers: int | None = DEFAULT,
+        executor: Where = DEFAULT,
+        max_workers: int | Mapping[str, int] | None = DEFAULT,
         check: bool = DEFAULT,
         run_id: str | None = None,
         fail_fast: bool = DEFAULT,
@@ -157,8 +159,10 @@ class Flow(Generic[P, R]):
             inputs: Values by the name of a parameter, or by `key.parameter` for any argument
                 of a call that no edge feeds.
             db: The store file; `LITEFLOW_DB`, else `liteflow.db` here.  None keeps nothing.
-            executor: Where tasks run that name no executor: "process", "thread" or "inline".
-            max_workers: How many at a time; for processes one for each processor.
+            executor: Where tasks run that name no executor: "process", "thread", "async", "inline",
+                or an executor factory such as a PoolExecutor.
+            max_workers: How many run at a time, on each executor, or by the name of an executor,
+                {"thread": 8, "process": 2}; for processes one for each processor.
             check: Whether a run that failed raises RunFailed; True.
             run_id: An id of one's own for the run, which makes this idempotent: a run of this
                 id that is unfinished is gone on with, a finished one is given back as it was.
@@ -250,6 +254,44 @@ class Flow(Generic[P, R]):
         from liteflow.launch import launch  # noqa: PLC0415
 
         return Handle(order.run_id, order.control, lambda: launch(order, idempotent=run_id is not None))
+
+    async def arun(
+        self,
+        /,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        run_id: str | None = None,
+        observer: Observer | None = None,
+        **arguments: Any,
+    ) -> Run[R]:
+        """Run the flow from a coroutine, whose event loop is free meanwhile.
+
+        Cancelled, as by `asyncio.timeout`, it cancels the run and waits for its end.
+
+        Args:
+            inputs, run_id, observer: As for `run`.
+            arguments: Values of the flow's parameters, and the options of `run`.
+
+        Raises:
+            LiteflowError: As `run`.
+            CancelledError: It was cancelled; what had finished is kept.
+
+        >>> import asyncio
+        >>> from liteflow import task
+        >>> @task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> asyncio.run(Flow("twice", double() >> double()).arun(x=4, db=None)).result
+        16
+        """
+        from liteflow.awaiting import driven  # noqa: PLC0415  lazy: asyncio
+
+        check = {**self.options, **arguments}.get("check", True)
+        handle = self.start(inputs=inputs, run_id=run_id, observer=observer, **arguments)
+        run = await driven(handle)
+        if check and run.failure is not None:
+            raise run.failure
+        return run
 
     def resume(
         self, run_id: str | None = None, *, observer: Observer | None = None, **options: Unpack[FlowOptions]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from liteflow.engine.control import Control, Stop
@@ -37,6 +37,8 @@ class Handle(Generic[R]):
         self._run: Run[R] | None = None
         self._error: BaseException | None = None
         self._ended = threading.Event()
+        self._to_tell: list[Callable[[], None]] = []
+        self._telling = threading.Lock()
         # A daemon: a task that hangs must not keep the interpreter from ending (see `_cancel_all`).
         name = f"liteflow-run-{run_id}"
         self._thread = threading.Thread(target=self._drive, args=(drive,), name=name, daemon=True)
@@ -78,6 +80,21 @@ class Handle(Generic[R]):
         """
         self._control.stop(Stop("cancelled", "cancelled"))
 
+    def on_end(self, tell: Callable[[], None]) -> None:
+        """Have this called when the run has ended, from its thread; at once if it has ended already."""
+        with self._telling:
+            if not self.done:
+                self._to_tell.append(tell)
+                return
+        tell()
+
+    def __await__(self) -> Generator[Any, None, Run[R]]:
+        """Wait as `wait` does, in a running event loop; who stops waiting does not stop the run."""
+        # Start-up: asyncio takes as long to load as all of liteflow.
+        from liteflow.awaiting import ended  # noqa: PLC0415
+
+        return ended(self).__await__()
+
     @property
     def done(self) -> bool:
         """Whether the run has ended."""
@@ -100,7 +117,10 @@ class Handle(Generic[R]):
             self._error = error
         finally:
             _going_on.discard(self)
-            self._ended.set()
+            with self._telling:
+                self._ended.set()
+            for tell in self._to_tell:
+                tell()
 
 
 _going_on: weakref.WeakSet[Handle[Any]] = weakref.WeakSet()

@@ -2,6 +2,7 @@
 
     Lazy
       Call    one call of a task; it becomes one task instance
+      Mapped  a call for each item of a list (mapped.py); it becomes as many
       Item    a part of what a call will return: `pair[0]`, `record["k"]`
 
 A call may be written to while its flow is being built, by `>>` and by `named`, and by
@@ -19,10 +20,10 @@ edges are checked when the flow is compiled.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
 from liteflow import hints
 from liteflow.errors import ArrowError, LazyAttributeError, LookedInsideError, SettingError, shown
@@ -119,7 +120,8 @@ class Lazy(Joint[R_co], _Anything):
             raise LookedInsideError(
                 repr_of(self),
                 "can't be iterated: nobody knows how many items it will have",
-                "pass it on whole, or annotate the result as a tuple of fixed length (tuple[int, str])",
+                "pass it on whole, give its items to a task with task.map(...), "
+                "or annotate the result as a tuple of fixed length (tuple[int, str])",
             )
         return iter([self[i] for i in range(length)])
 
@@ -193,7 +195,7 @@ class Call(Lazy[R_co]):
         self._code = code
         self._instruction = instruction
 
-    def named(self, key: str) -> Call[R_co]:
+    def named(self, key: str) -> Self:
         """Give the call a key of its own, and return it.
 
         Args:
@@ -227,6 +229,24 @@ class Call(Lazy[R_co]):
         copy: Call[R_co] = Call(self._task, ((), arguments), self._code, self._instruction)
         copy._key, copy._named_at, copy._after = self._key, self._named_at, after
         return copy
+
+    def _name(self) -> str:
+        """What an error is to call it."""
+        return f"{self._task.name}()"
+
+    def _free(self) -> tuple[list[str], str | None]:
+        """The required parameters without an argument, and `*rest`, which takes any number more."""
+        signature = self._task.signature
+        given, named = signature.positional[: len(self._args)], self._named or {}
+        return [n for n in signature.required if n not in given and n not in named], signature.rest
+
+    def _fed(self, parameter: str, value: Any) -> Any:
+        """Return the argument that a value becomes which flows to a parameter."""
+        return value
+
+    def _replaced(self, parameter: str, value: Any, arguments: Mapping[str, Any]) -> Any:
+        """Return the argument that a value from outside becomes; `arguments` are those before it."""
+        return value
 
     def _call(self) -> Call[Any]:
         return self
@@ -276,7 +296,7 @@ class Fan(list[Any]):
 
 def repr_of(lazy: Lazy[Any]) -> str:
     """Return a lazy value as an error is to call it: `split()`, `split()[0]`."""
-    return f"{lazy._call()._task.name}(){path_of(lazy)}"
+    return f"{lazy._call()._name()}{path_of(lazy)}"
 
 
 def path_of(lazy: Lazy[Any]) -> str:
@@ -362,27 +382,25 @@ def _connect(source: Any, target: Call[Any]) -> None:
             f"{repr_of(target)} was made {_outside(target._build)}, and >> would change it there too",
             "make the call where it is used",
         )
-    signature = target._task.signature
-    given, named = signature.positional[: len(target._args)], target._named or {}
-    free = [name for name in signature.required if name not in given and name not in named]
+    (free, rest), named = target._free(), target._named or {}
     values = source if isinstance(source, tuple) else (source,)
-    if not free and signature.rest is None:
+    if not free and rest is None:
         target._after = target._after if isinstance(target._after, list) else []
         target._after.extend(_lazies(source))
         return
-    if len(values) > len(free) and signature.rest is None:
+    if len(values) > len(free) and rest is None:
         names = ", ".join(free)
         raise ArrowError(
             f"{len(values)} values flow to {repr_of(target)}, which has {len(free)} free: {names}",
             "a tuple gives several arguments; use a list to give one",
         )
-    named.update(zip(free, values, strict=False))
+    named.update((name, target._fed(name, value)) for name, value in zip(free, values, strict=False))
     left_over = values[len(free) :]
-    if left_over:
-        rest = named.get(signature.rest, ())
+    if left_over and rest is not None:
+        more = named.get(rest, ())
         # A list, so that 50 000 statements `a >> total` don't copy 50 000 tuples.
-        named[signature.rest] = rest if isinstance(rest, list) else list(rest)
-        named[signature.rest].extend(left_over)
+        named[rest] = more if isinstance(more, list) else list(more)
+        named[rest].extend([target._fed(rest, value) for value in left_over])
     target._named = named
 
 

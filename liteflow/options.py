@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import TypedDict
 
+    from liteflow.where import Where
+
     StorePath = str | bytes | PathLike[str]
 
     class FlowOptions(TypedDict, total=False):
         """What `@flow(...)` and `Flow(...)` take beside a name: defaults for every run."""
 
         db: StorePath | None
-        executor: str
-        max_workers: int | None
+        executor: Where
+        max_workers: int | Mapping[str, int] | None
         check: bool
         fail_fast: bool
         durability: str

@@ -122,6 +122,12 @@ class Signature:
         )
 
     @cached_property
+    def _yields(self) -> bool:
+        kinds = inspect.isgeneratorfunction, inspect.isasyncgenfunction
+        call = getattr(type(self.function), "__call__", None)  # noqa: B004  it is asked for, not whether
+        return any(is_one(self.function) or is_one(call) for is_one in kinds)
+
+    @cached_property
     def annotations(self) -> Mapping[str, Any]:
         """Annotations by parameter name, and "return"; what can't be resolved is Any."""
         return hints.resolve(self.function)
@@ -134,8 +140,14 @@ class Signature:
 
     @property
     def returns(self) -> Any:
-        """What the function says that it returns; Any if it does not say."""
-        return self.annotations.get("return", Any)
+        """What the function says that it returns; Any if it does not say.
+
+        Of a generator function it is the type of what stands after its `return`.
+        """
+        declared = self.annotations.get("return", Any)
+        if declared is Any or not self._yields:
+            return declared
+        return hints.returned_type(declared)
 
     @cached_property
     def typed(self) -> Mapping[str, Any]:

@@ -22,12 +22,12 @@ from liteflow import hints
 from liteflow.checking import problem_of
 from liteflow.compiler import assemble, compile_dag, copied, fill, refuse_lazy
 from liteflow.dag import ATOMS, Dag
+from liteflow.decorated import check_function
 from liteflow.errors import ArgumentError, DecoratedError, DefinitionError, FlowError, UnknownNameError, shown
 from liteflow.lazy import Build, Joint, building
 from liteflow.options import RUN_OPTIONS
 from liteflow.parameters import VAR_KEYWORD, VAR_POSITIONAL, Parameter, Signature
 from liteflow.survey import Survey
-from liteflow.task import check_function
 
 MOST_NESTED = 100
 """So many flows may be called inside each other; more is taken for a flow that never ends."""

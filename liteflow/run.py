@@ -15,7 +15,6 @@ from attrs import field, frozen
 
 from liteflow import pickling
 from liteflow.errors import NoOutputError, RunCancelled, RunFailed, TaskFailedError, TaskTraceback
-from liteflow.executor.payload import Payload
 from liteflow.pickling import Packed
 
 if TYPE_CHECKING:
@@ -45,14 +44,14 @@ class Run(Mapping[str, Any], Generic[R]):
     failure: RunFailed | RunCancelled | None
     _leaves: Mapping[str, int]
     _result: Packed
-    _payload_of: Callable[[int], Payload | None]
+    _value_of: Callable[[int], Any]
     _open_history: Callable[[], History]
     _index_of: Callable[[str], int | None]
     _cache: dict[int, Any] = field(factory=dict, init=False)
 
     @property
     def result(self) -> R:
-        """What the flow returned, in its shape, with the outputs in place.
+        """What the flow returned, in its shape, with the outputs in place; None for what was skipped.
 
         Raises:
             RunFailed: A task failed.
@@ -62,10 +61,7 @@ class Run(Mapping[str, Any], Generic[R]):
             raise self.failure
         values = []
         for source, path in self._result.holes:
-            value = self._value(source, "?")
-            for key in path:
-                value = value[key]
-            values.append(value)
+            values.append(self._item(source, path))
         return pickling.unpack(self._result.data, values)  # type: ignore[no-any-return]
 
     def output(self, key: str) -> Any:
@@ -108,13 +104,27 @@ class Run(Mapping[str, Any], Generic[R]):
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.flow}: {self.state}>"
 
+    def _item(self, source: int, path: tuple[object, ...]) -> Any:
+        try:
+            value = self._value(source, "?")
+        except NoOutputError:
+            # Of a run that has succeeded: the task was skipped, or is one of a map that collects.
+            return None
+        for key in path:
+            value = value[key]
+        return value
+
     def _value(self, index: int, key: str) -> Any:
         if index not in self._cache:
-            payload = self._payload_of(index)
-            if payload is None:
-                raise NoOutputError(self.id, key, "it did not succeed")
-            self._cache[index] = payload.value()
+            try:
+                self._cache[index] = self._value_of(index)
+            except NoValueError:
+                raise NoOutputError(self.id, key, "it did not succeed") from None
         return self._cache[index]
+
+
+class NoValueError(Exception):
+    """A node has no value; said by whatever reads values for a Run."""
 
 
 def cause_of(outcome: str, error: str, traceback: str, exception: bytes | None) -> BaseException:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
@@ -21,25 +21,27 @@ from liteflow import pickling, xcom
 from liteflow.dag import Dag
 from liteflow.engine.control import Control, Stop
 from liteflow.engine.driver import Driver, Ending, Observer, Opened, Standing
+from liteflow.engine.growing import instances
 from liteflow.engine.plan import Plan
+from liteflow.engine.regrowth import plan_regrowth, regrow
 from liteflow.engine.resumption import Before, Now, Resumption, compare
-from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError
+from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError, UnknownNameError
+from liteflow.executor.attempt import resolve
 from liteflow.executor.base import Executor, Work
 from liteflow.executor.inline import InlineExecutor
 from liteflow.executor.payload import Payload
 from liteflow.executor.process.pool import ProcessExecutor
 from liteflow.executor.thread import ThreadExecutor
-from liteflow.fingerprint import code_of
 from liteflow.given import Given
-from liteflow.hints import show
 from liteflow.keys import Keyring
-from liteflow.run import Run, cause_of
+from liteflow.run import NoValueError, Run, cause_of
 from liteflow.settings import RunSettings
 from liteflow.signals import interrupted, passed_to, raised
 from liteflow.signing import Seal, seal_for
 from liteflow.store.db import open_store
 from liteflow.store.journal import Journal, NewRun
 from liteflow.store.lease import this_process
+from liteflow.where import EXECUTORS, Where, factory_of
 
 if TYPE_CHECKING:
     from liteflow.store.history import History, RunRow
@@ -60,12 +62,21 @@ def echo(lines: list[tuple[str, str, str]]) -> None:
     sys.stdout.flush()
 
 
-def make_executor(name: str, settings: RunSettings, work: Work) -> Executor:
-    """Give the executor of that name."""
-    if name == "process":
-        return ProcessExecutor(work, settings.workers(name), settings.grace)
-    if name == "thread":
-        return ThreadExecutor(work, settings.workers(name))
+def make_executor(executor: Where, settings: RunSettings, work: Work) -> Executor:
+    """Give the executor of that name, or what that factory makes."""
+    factory = factory_of(executor)
+    if factory is not None:
+        made: Executor = factory.make(work, settings)
+        return made
+    if executor == "process":
+        return ProcessExecutor(work, settings.workers(executor), settings.grace)
+    if executor == "thread":
+        return ThreadExecutor(work, settings.workers(executor))
+    if executor == "async":
+        # Start-up: asyncio takes as long to load as all of liteflow.
+        from liteflow.executor.coroutines import AsyncExecutor  # noqa: PLC0415
+
+        return AsyncExecutor(work, settings.workers(executor), settings.grace)
     return InlineExecutor(work)
 
 
@@ -99,8 +110,9 @@ class Session:
         self._earlier = earlier
         self._started_us, self._epoch_ns = _epoch(earlier)
         self._plan = Plan(dag, settings.executor)
+        _refuse_other_limits(settings, self._plan.lanes)
         # As dag.leaves, from what the plan knows already.
-        self._leaves = {node.key: node.index for node in dag.nodes if not self._plan.uses[node.index]}
+        self._leaves = {dag.nodes[index].key: index for index in self._plan.final}
         self._journal: Journal | None = None
         self._history: History | None = None
         self._sealed = False
@@ -111,7 +123,7 @@ class Session:
         driver = Driver(
             self._plan,
             lambda: self._begin(observer),
-            lambda name, work: make_executor(name, self._settings, work),
+            lambda executor, work: make_executor(executor, self._settings, work),
             fail_fast=self._settings.fail_fast,
             full=self._settings.durability == "full",
             timeout=self._settings.timeout,
@@ -158,7 +170,7 @@ class Session:
         key_id = key.id if key is not None else None
         keys = [node.key for node in self._dag.nodes]
         if self._earlier is None:
-            journal.begin(self._record(seal), self._plan.instances(0), owner, key_id=key_id)
+            journal.begin(self._record(seal), self._plan.instances(), owner, key_id=key_id)
             opened = Opened(journal=journal, seal=seal)
             if observer is not None:
                 # Not before: a run that can't be written down has never been.
@@ -202,16 +214,7 @@ class Session:
         return [(json.dumps(b.names), seal.definition(b.names, b.data), b.data) for b in bundles]
 
     def _tasks(self) -> list[tuple[int, str, str | None, str | None, str | None]]:
-        return [
-            (
-                number,
-                task.name,
-                show(task.signature.returns),
-                json.dumps(_plain(asdict(task.policy))),
-                code_of(task.fn),
-            )
-            for number, task in enumerate(self._plan.tasks)
-        ]
+        return [self._plan.task_row(number) for number in range(len(self._plan.tasks))]
 
     def _go_on(self, journal: Journal, seal: Seal, row: RunRow) -> tuple[Resumption, Standing]:
         """Compare the run with the graph of today, and let the store hold what is to stay."""
@@ -221,26 +224,50 @@ class Session:
 
         history = self._history = History(journal.connection)
         values = TrustedValues(history, row, trust=self._settings.trust)
-        tasks, calls = self._tasks(), list(self._plan.instances(0))
+        tasks, calls = self._tasks(), list(self._plan.instances())
         recorded = history.recorded(row.id)
         before = [
-            Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in _WITH_VALUE) for r in recorded
+            Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in _WITH_VALUE)
+            for r in recorded
+            if r.parent is None
         ]
-        found = compare(before, [Now(key, str(tasks[t][4]), fixed, fed) for _, key, t, _, fed, fixed in calls])
-        if found.changed:
-            journal.renumber(found.moved, values.remac(seal))
-            journal.redo(found.again)
-            journal.replace_tasks(tasks)
-            journal.update_instances(calls)
+        now = [Now(key, str(tasks[task][4]), fixed, fed) for _, key, task, _, fed, fixed in calls]
+        found = compare(before, now)
+        parents = {r.index: r.parent for r in recorded if r.parent is not None}
+        regrowth = plan_regrowth(parents, found.same, len(calls) + len(found.gone))
+        self._plan.skip(len(found.gone))
+        blobs = values.growths()
+        regrown = regrow(self._plan, regrowth, blobs.get)
+        moved = {**found.moved, **regrowth.moved}
+        moved = {old: new for old, new in moved.items() if old != new}
+        if found.changed or moved or regrowth.dropped:
+            journal.renumber(moved, values.remac(seal))
+            journal.redo([*found.again, *regrowth.dropped])
+            journal.replace_tasks(self._tasks())
+            rows = [*calls, *(r for g in regrown for r in instances(self._plan, g.grown))]
+            journal.update_instances(rows)
+            for one in regrown:
+                if one.blob is not None:
+                    node = one.grown.parent
+                    journal.growth([(journal.base + node, seal.growth(node, one.blob), one.blob)])
             holes, result = _holes(self._dag), _packed_result(self._dag)
             arguments = values.recipe().arguments
             journal.replace_recipe(holes, seal.recipe(row.flow, holes, result, arguments), result)
         journal.definitions(self._definitions(seal))
-        ended = [r.index for r in recorded if r.state in _WITHOUT_VALUE]
-        journal.forget(journal.base + found.moved.get(index, index) for index in ended)
+        places = {r.index: moved.get(r.index, r.index) for r in recorded}
+        journal.forget(journal.base + places[r.index] for r in recorded if r.state in _WITHOUT_VALUE)
         journal.commit()
-        attempts = {n: a for n, a in history.standing(row.id).attempts.items() if n < len(calls)}
-        return found, Standing(kept=found.kept, attempts=attempts, load=lambda n: _payload(values, n))
+        dropped = set(regrowth.dropped)
+        done = {places[r.index] for r in recorded if r.parent is not None and r.state in _WITH_VALUE}
+        kept = found.kept | (done - dropped)
+        told = {x.key: (x.type, x.preview or "", x.size) for x in history.xcoms(row.id)} if regrown else {}
+        standing = history.standing(row.id)
+        return found, Standing(
+            kept=kept,
+            regrown=[(g, told.get(self._plan.key(g.grown.parent))) for g in regrown],
+            attempts={n: a for n, a in standing.attempts.items() if n < len(self._plan)},
+            load=lambda n: _payload(values, n),
+        )
 
     # --- end -------------------------------------------------------------------------------
 
@@ -318,8 +345,23 @@ class Session:
 
             with open_history() as history:
                 # What is in memory only, nobody can have planted.
-                values = TrustedValues(history, history.find_run(run_id), trust=trust)
+                values = TrustedValues(history, history.find_run(run_id), trust=trust or path is None)
                 return values.payload(index)
+
+        def value_of(index: int) -> Any:
+            if index in self._plan.lacking:
+                raise NoValueError
+            wire = self._plan.settled((index, ()))
+            if wire != (index, ()):
+                return resolve(wire, value_of)
+            payload = payload_of(index)
+            if payload is None:
+                raise NoValueError
+            return payload.value()
+
+        def index_of(key: str) -> int | None:
+            with open_history() as history:
+                return history.index_of(run_id, key)
 
         nodes = {node.key: node.index for node in self._dag.nodes}
         return Run(
@@ -330,13 +372,21 @@ class Session:
             failure=self._failure(ending),
             leaves=self._leaves,
             result=self._dag.result,
-            payload_of=payload_of,
+            value_of=value_of,
             open_history=open_history,
-            index_of=nodes.get,
+            index_of=lambda key: nodes.get(key) if key in nodes else index_of(key),
         )
 
 
 # --- how -----------------------------------------------------------------------------------
+
+
+def _refuse_other_limits(settings: RunSettings, lanes: Sequence[str]) -> None:
+    """Refuse a limit for what is no executor: it would be taken for one that holds."""
+    known = [*EXECUTORS, *lanes]
+    for name in settings.max_workers if isinstance(settings.max_workers, Mapping) else ():
+        if name not in known:
+            raise UnknownNameError("max_workers", "executor", name, list(dict.fromkeys(known)))
 
 
 def _epoch(earlier: RunRow | None) -> tuple[int, int]:
@@ -391,4 +441,5 @@ def _line(error: BaseException) -> str:
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts as JSON holds them; what it doesn't know as text."""
-    return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
+    plain = (str, int, float, bool, dict, type(None))
+    return {k: v if isinstance(v, plain) else str(v) for k, v in facts.items()}

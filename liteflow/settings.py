@@ -1,12 +1,14 @@
 """How a run is run: where, with how many workers, how safely.
 
-    Flow(..., executor="thread")     settings of the flow
-    flow.run(executor="process")     settings of one run, which win
+Flow(..., executor="thread")     settings of the flow
+flow.run(executor="process")     settings of one run, which win
+@task(executor="process")        is of one task, and wins over both
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
@@ -15,19 +17,41 @@ from attrs import Attribute, field, frozen
 
 from liteflow.errors import SettingError
 from liteflow.options import DEFAULT
+from liteflow.policy import LONGEST
 from liteflow.store.place import default_db
 from liteflow.system import cores
-from liteflow.task import EXECUTORS, LONGEST
+from liteflow.where import Where, checked_executor
 
 MOST_WORKERS = 512
 MOST_THREADS = 32
+MOST_AT_ONCE = 10_000
+"""So many coroutines run at once unless told."""
+
+MOST_ELSEWHERE = 1_000_000
+"""The highest limit for what has no workers in this machine: an event loop, a cluster."""
 
 
-def _max_workers(value: Any) -> int | None:
+def _max_workers(value: Any) -> int | Mapping[str, int] | None:
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_WORKERS:
-        raise SettingError("a run", "max_workers", value, f"a whole number from 1 to {MOST_WORKERS}, or None")
+    if isinstance(value, Mapping):
+        return {_name(name): _at_most(f"max_workers of {name}", n, _most(name)) for name, n in value.items()}
+    return _at_most("max_workers", value, MOST_WORKERS, ", a dict by executor, or None")
+
+
+def _at_most(setting: str, value: Any, most: int, others: str = "") -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise SettingError("a run", setting, value, f"a whole number from 1 to {most}{others}")
+    return value
+
+
+def _most(executor: str) -> int:
+    return MOST_WORKERS if executor in ("process", "thread", "inline") else MOST_ELSEWHERE
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise SettingError("a run", "max_workers", value, "by the name of an executor, if it is a dict")
     return value
 
 
@@ -36,10 +60,8 @@ def _yes_or_no(_instance: object, attribute: Attribute[bool], value: object) -> 
         raise SettingError("a run", attribute.name, value, "True or False")
 
 
-def _executor(value: Any) -> str:
-    if value not in EXECUTORS:
-        raise SettingError("a run", "executor", value, f"one of {', '.join(EXECUTORS)}")
-    return str(value)
+def _executor(value: Any) -> Where:
+    return checked_executor(value, "a run")
 
 
 def _durability(value: Any) -> Literal["normal", "full"]:
@@ -85,9 +107,11 @@ class RunSettings:
     """The settings of one run.
 
     Attributes:
-        executor: Where tasks run that name no executor: "process", "thread" or "inline".
-        max_workers: Processes at most; None: one for each processor.  Threads: four times
-            as many, unless told.
+        executor: Where tasks run that name no executor: "process", "thread", "async" or "inline",
+            or an executor factory such as a PoolExecutor.
+        max_workers: How many calls run at a time, on each executor, or by the name of an
+            executor.  None, or not named: a process for each processor, four times as many
+            threads, 10 000 coroutines, and of a pool as many as it has workers.
         db: The store file; None keeps nothing beyond the run.
         check: Whether a run that failed raises.
         fail_fast: Whether the first failure ends the run at once.
@@ -101,8 +125,8 @@ class RunSettings:
         SettingError: A value is out of its range.
     """
 
-    executor: str = field(default="process", converter=_executor)
-    max_workers: int | None = field(default=None, converter=_max_workers)
+    executor: Where = field(default="process", converter=_executor)
+    max_workers: int | Mapping[str, int] | None = field(default=None, converter=_max_workers)
     db: Path | None = field(default=DEFAULT, converter=_db)
     check: bool = field(default=True, validator=_yes_or_no)
     fail_fast: bool = field(default=False, validator=_yes_or_no)
@@ -111,8 +135,16 @@ class RunSettings:
     grace: float = field(default=2.0, converter=_grace)
     trust: bool = field(default=False, validator=_yes_or_no)
 
+    def limit(self, executor: str) -> int | None:
+        """How many calls an executor is to run at a time; None: nothing was said."""
+        told = self.max_workers
+        return told.get(executor) if isinstance(told, Mapping) else told
+
     def workers(self, executor: str) -> int:
-        """How many workers an executor may have."""
-        if self.max_workers is not None:
-            return self.max_workers
+        """How many calls one of liteflow's own executors may run at a time."""
+        told = self.limit(executor)
+        if told is not None:
+            return told
+        if executor == "async":
+            return MOST_AT_ONCE
         return min(MOST_THREADS, 4 * cores()) if executor == "thread" else cores()

@@ -96,6 +96,10 @@ class Seal:
         """The check of the exception that an attempt raised, as a pickle; None for none."""
         return None if data is None else self._made(b"error", _PLACE.pack(index, attempt), data)
 
+    def growth(self, index: int, data: bytes) -> bytes | None:
+        """The check of the calls that a task instance has gone on as."""
+        return self._made(b"grown", _PLACE.pack(index, 0), data)
+
     def definition(self, names: Sequence[str], data: bytes) -> bytes | None:
         """The check of the definition of classes: their qualified names, and the pickle."""
         return self._made(b"class", data, *(name.encode() for name in names))

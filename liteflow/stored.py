@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from liteflow import pickling
+from liteflow.engine.regrowth import is_alias, wire_of
 from liteflow.errors import RunCancelled, RunFailed, StoreDamagedError
-from liteflow.executor.payload import Payload
+from liteflow.executor.attempt import resolve
+from liteflow.outcomes import Failure
 from liteflow.pickling import Packed, learn
-from liteflow.run import Run, cause_of
+from liteflow.run import NoValueError, Run, cause_of
 from liteflow.store.history import History, RunRow
+from liteflow.store.rows import RecordedCall
 from liteflow.trust import TrustedValues
 
 
@@ -42,25 +45,78 @@ def stored_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
         raise StoreDamagedError(str(db), f"the result of run {row.id} is not there")
     data, holes = pickling.loads(recipe.result)
     with History(db) as history:
-        nodes = {node.key: node.index for node in history.nodes(row.id)}
+        calls = history.recorded(row.id)
         waited_for = {edge.source for edge in history.edges(row.id)}
+    nodes = {call.key: call.index for call in calls}
+    final = {call.key: call.index for call in calls if call.parent is None and call.key not in waited_for}
 
-    def payload_of(index: int) -> Payload | None:
-        with open_values(db, row, trust) as values:
-            return values.payload(index)
-
+    value_of = _StoredValues(db, row, trust)
     return Run(
         id=row.id,
         flow=row.flow,
         state=row.state,
         db=str(db),
         failure=_failure(db, row, nodes, trust),
-        leaves={key: index for key, index in nodes.items() if key not in waited_for},
+        leaves=final,
         result=Packed(data, tuple(holes)),
-        payload_of=payload_of,
+        value_of=value_of,
         open_history=lambda: History(db),
         index_of=nodes.get,
     )
+
+
+class _StoredValues:
+    """Reads values of a run from its store: those that calls gave, and those made of others'."""
+
+    def __init__(self, db: Path, row: RunRow, trust: bool) -> None:
+        self._db = db
+        self._row = row
+        self._trust = trust
+        self._growths: dict[int, bytes] | None = None
+        self._children: dict[int, list[RecordedCall]] = {}
+
+    def __call__(self, index: int) -> Any:
+        """Return the value of a task instance.
+
+        Raises:
+            NoValueError: It has none.
+            StoreError: It can't be read.
+        """
+        with open_values(self._db, self._row, self._trust) as values:
+            # Calls that have returned calls, however long the chain.
+            while (made := self._made_of(values, index)) is not None and is_alias(made):
+                index = made[0]
+            payload = values.payload(index) if made is None else None
+        if made is not None:
+            return resolve(made, self)
+        if payload is None:
+            raise NoValueError
+        return payload.value()
+
+    def _made_of(self, values: TrustedValues, index: int) -> Any:
+        """What a value is made of, as a wire argument; None if it is its own."""
+        if self._growths is None:
+            self._growths = values.growths()
+            with History(self._db) as history:
+                for call in history.recorded(self._row.id):
+                    if call.parent is not None:
+                        self._children.setdefault(call.parent, []).append(call)
+        children = self._children.get(index, [])
+        if not children and index not in self._growths:
+            return None
+        made = wire_of(self._growths.get(index), children[0].index if children else 0)
+        if made is not None:
+            return made
+        return [
+            (call.index, ()) if call.state in _WITH_VALUE else (_failure_of(call), ()) for call in children
+        ]
+
+
+_WITH_VALUE = ("succeeded", "cached")
+
+
+def _failure_of(call: RecordedCall) -> bytes:
+    return pickling.dumps(Failure(call.key, call.state)).data
 
 
 def _failure(db: Path, row: RunRow, nodes: dict[str, int], trust: bool) -> RunFailed | RunCancelled | None:

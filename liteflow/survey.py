@@ -9,15 +9,19 @@ Nothing recurses over the graph: a chain of a million calls is as good as any.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
+from types import GenericAlias
 from typing import Any
+
+from attrs import evolve
 
 from liteflow.dag import ATOMS
 from liteflow.errors import ArgumentError, FlowError, NotPicklableError
 from liteflow.fingerprint import UnstableValueError, digest_of
-from liteflow.lazy import Build, Call, Item, Lazy, place, repr_of
+from liteflow.lazy import Build, Call, Lazy, place, repr_of
+from liteflow.mapped import Each, Mapped
 from liteflow.parameters import Parameter
 from liteflow.pickling import Definitions, Packed, pack
 from liteflow.task import Task
@@ -34,7 +38,8 @@ class Survey:
     """The calls that an expression needs, and what was found on the way.
 
     Attributes:
-        flow: The flow's name.
+        flow: The name of the flow, or of the task that returned the expression.
+        what: "flow" or "task", accordingly.
         expression: The expression, pickled; its holes are lazy values.
         calls: In the order in which they were made.
         ascending: Whether every call was made after all that it waits for.
@@ -46,14 +51,14 @@ class Survey:
         FlowError: A call belongs to another flow.
     """
 
-    def __init__(self, flow: str, expression: object, build: Build | None = None) -> None:
-        self.flow = flow
+    def __init__(self, flow: str, expression: object, build: Build | None = None, what: str = "flow") -> None:
+        self.flow, self.what = flow, what
         self.definitions = Definitions()
         self.given: dict[Call[Any], dict[str, object]] = {}
         # By id, beside the values themselves: so no id can come to mean another value.
         self._packed: dict[int, Packed] = {}
         self._values: list[object] = [expression]
-        self.expression = self._pack(expression, f"flow {flow}", "what it returns", None)
+        self.expression = self._pack(expression, f"{what} {flow}", "what it returns", None)
         self.ascending = True
         self.calls = self._reach(build)
 
@@ -80,13 +85,26 @@ class Survey:
                 continue
             if kind is Call:
                 sources.append(value)
-            elif kind is Item:
-                sources.append(value._call())
             else:
-                holes = self.packed(value, call, parameter).holes
-                if holes:
-                    sources += [lazy._call() for lazy in holes]
+                sources += [lazy._call() for lazy in self.lazies(value, call, parameter)]
         return sources
+
+    def lazies(self, value: Any, call: Call[Any], parameter: str) -> Sequence[Lazy[Any]]:
+        """Return the lazy values that an argument is or holds."""
+        if type(value) in ATOMS:
+            return ()
+        if isinstance(value, Lazy):
+            return (value,)
+        if type(value) is not Each:
+            holes: tuple[Lazy[Any], ...] = self.packed(value, call, parameter).holes
+            return holes
+        items = value.items
+        if isinstance(items, Lazy):
+            return (items,)
+        # Of a million numbers none is looked at twice.
+        if ATOMS.issuperset(map(type, items)):
+            return ()
+        return [lazy for item in items for lazy in self.lazies(item, call, parameter)]
 
     def free(self) -> dict[str, list[tuple[Call[Any], Parameter]]]:
         """Return, by name, the required parameters that the calls leave free, and where."""
@@ -94,6 +112,8 @@ class Survey:
         for call in self.calls:
             for name in self.missing(call):
                 parameter = next(p for p in call._task.signature.parameters if p.name == name)
+                if isinstance(call, Mapped):
+                    parameter = evolve(parameter, annotation=GenericAlias(Iterable, (parameter.annotation,)))
                 found.setdefault(name, []).append((call, parameter))
         return found
 
@@ -103,6 +123,9 @@ class Survey:
         if len(call._args) >= signature.enough:
             return []
         arguments = self.arguments(call)
+        if isinstance(call, Mapped) and call._map.star:
+            # Its tuples give the positional ones; the checker counts.
+            return [n for n in signature.required if n not in signature.positional and n not in arguments]
         return [name for name in signature.required if name not in arguments]
 
     def _reach(self, build: Build | None) -> tuple[Call[Any], ...]:
@@ -113,7 +136,8 @@ class Survey:
             if call._build is not None and call._build is not build:
                 where = f"{repr_of(call)} (at {place(call)})"
                 problem = f"uses {where}, which belongs to another building of flow {call._build.flow}"
-                raise FlowError(self.flow, f"{problem}; make the call inside the flow that uses it")
+                remedy = f"make the call inside the {self.what} that uses it"
+                raise FlowError(self.flow, f"{problem}; {remedy}", self.what)
             serial = call._serial
             for source in self.sources(call):
                 if source._serial >= serial:

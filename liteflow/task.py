@@ -3,36 +3,39 @@
     @task(retries=3)
     def extract(path: str) -> list[dict]: ...
 
-    extract("data.csv")      # a lazy value (lazy.py): nothing runs
-    extract.fn("data.csv")   # the plain function
+    extract("data.csv")              # a lazy value (lazy.py): nothing runs
+    extract.map(["a.csv", "b.csv"])  # one call an item (mapped.py)
+    extract.fn("data.csv")           # the plain function
 
-What a decorator can know is checked when it decorates: a wrong setting, a generator, a class.
+What a decorator can know is checked when it decorates: a wrong setting, a class (decorated.py).
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from math import inf
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from attrs import evolve, field, fields, frozen
 
-from liteflow.errors import DecoratedError, SettingError, UnknownNameError, shown
-from liteflow.lazy import Call, Joint, Lazy
+from liteflow.decorated import any_kind, check_function, name_of
+from liteflow.errors import SettingError, UnknownNameError
+from liteflow.lazy import Call, Joint
+from liteflow.mapped import Mapped, MapPolicy, OnError, mapped_call
 from liteflow.names import checked_name
 from liteflow.parameters import Signature
 from liteflow.pickling import importable
+from liteflow.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from datetime import timedelta
     from typing import Concatenate, Protocol, TypedDict, Unpack
 
-    Seconds = float | timedelta
-    Exceptions = type[BaseException] | Iterable[type[BaseException]]
+    from liteflow.outcomes import Failure
+    from liteflow.policy import Exceptions, Seconds, When
+    from liteflow.where import Where
 
     class Settings(TypedDict, total=False):
         """What `task(...)` and `Task.options(...)` take; the fields of `Policy`, a name and tags."""
@@ -45,7 +48,8 @@ if TYPE_CHECKING:
         jitter: float | bool
         retry_on: Exceptions
         timeout: Seconds | None
-        executor: str | None
+        executor: Where | None
+        when: When
         tags: str | Iterable[str]
 
     class Decorator(Protocol):
@@ -53,6 +57,16 @@ if TYPE_CHECKING:
 
         @overload
         def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+        @overload
+        def __call__(  # type: ignore[overload-overlap]  # a Generator is an Iterator too: the first wins
+            self, fn: Callable[P, Generator[Y, S, R]], /
+        ) -> YieldingTask[P, Generator[Y, S, R], R]: ...
+        @overload
+        def __call__(self, fn: Callable[P, Iterator[Y]], /) -> YieldingTask[P, Iterator[Y], None]: ...
+        @overload
+        def __call__(
+            self, fn: Callable[P, AsyncIterator[Y]], /
+        ) -> YieldingTask[P, AsyncIterator[Y], None]: ...
         @overload
         def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
 
@@ -62,133 +76,8 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 A = TypeVar("A")
 B = TypeVar("B")
-
-EXECUTORS = ("process", "thread", "inline")
-"""Names of the executors there are."""
-
-MOST_RETRIES = 10_000
-LONGEST = 365 * 86400.0
-"""The longest timeout or delay, in seconds: a year."""
-
-DEFAULT_MAX_DELAY = 3600.0
-"""Delays between attempts grow no longer than this many seconds, unless `max_delay` says so."""
-
-
-# --- Policy --------------------------------------------------------------------------------
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _retries(value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_RETRIES:
-        raise SettingError("a task", "retries", value, f"a whole number from 0 to {MOST_RETRIES}")
-    return value
-
-
-def _seconds(setting: str, value: Any, least: str, *, optional: bool = False) -> float | None:
-    if optional and value is None:
-        return None
-    # No isinstance: datetime takes a millisecond to load, and few give a timedelta.
-    seconds = value.total_seconds() if hasattr(value, "total_seconds") else value
-    # nan fails every comparison, so it is refused too.
-    if not _is_number(seconds) or not float(least) <= seconds <= LONGEST:
-        wants = f"{least} to {LONGEST:.0f} seconds (a number or a timedelta){', or None' if optional else ''}"
-        raise SettingError("a task", setting, value, wants)
-    return float(seconds)
-
-
-def _retry_delay(value: Seconds) -> float:
-    return _seconds("retry_delay", value, "0") or 0.0
-
-
-def _max_delay(value: Seconds | None) -> float | None:
-    return _seconds("max_delay", value, "0", optional=True)
-
-
-def _timeout(value: Seconds | None) -> float | None:
-    endless = isinstance(value, float) and value == inf
-    return _seconds("timeout", None if endless else value, "0.001", optional=True)
-
-
-def _backoff(value: float) -> float:
-    if not _is_number(value) or not 1 <= value <= 1000:
-        raise SettingError("a task", "backoff", value, "a factor from 1 to 1000")
-    return float(value)
-
-
-def _jitter(value: float | bool) -> float:
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise SettingError("a task", "jitter", value, "True, False, or a fraction from 0 to 1")
-    return float(value)
-
-
-def _retry_on(value: Exceptions) -> tuple[type[BaseException], ...]:
-    types = tuple(value) if isinstance(value, tuple | list | set | frozenset) else (value,)
-    if not types or not all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
-        raise SettingError("a task", "retry_on", value, "an exception class, or several in a tuple")
-    return types
-
-
-def _executor(value: str | None) -> str | None:
-    if value is not None and value not in EXECUTORS:
-        raise SettingError("a task", "executor", value, f"one of {', '.join(EXECUTORS)}")
-    return value
-
-
-@frozen(kw_only=True)
-class Policy:
-    """How a task is to be run.
-
-    Args:
-        retries: How many further attempts a failed one is followed by at most; 0 to 10 000.
-        retry_delay: Seconds (or a timedelta) before the second attempt.
-        backoff: The factor from each delay to the next, 1 or more.
-        max_delay: No delay is longer than this; None means an hour, or `retry_delay` if
-            that is longer.
-        jitter: The fraction of each delay that is left to chance: 0.25 makes of 8 seconds
-            something between 6 and 8.  True means all of it.
-        retry_on: Only exceptions of these types are retried.  Exception, the default, stands
-            for every failure: a timeout and a lost worker too.
-        timeout: Seconds (or a timedelta) that one attempt may take; None or inf: no limit.
-        executor: "process", "thread" or "inline"; None: the one of the flow.
-
-    Raises:
-        SettingError: A value is out of its range.
-
-    >>> Policy(retries=3, retry_delay=0.5, backoff=2).delay_before(4, lambda: 0.0)
-    2.0
-    """
-
-    retries: int = field(default=0, converter=_retries)
-    retry_delay: float = field(default=0.0, converter=_retry_delay)
-    backoff: float = field(default=1.0, converter=_backoff)
-    max_delay: float | None = field(default=None, converter=_max_delay)
-    jitter: float = field(default=0.0, converter=_jitter)
-    retry_on: tuple[type[BaseException], ...] = field(default=(Exception,), converter=_retry_on)
-    timeout: float | None = field(default=None, converter=_timeout)
-    executor: str | None = field(default=None, converter=_executor)
-
-    def __attrs_post_init__(self) -> None:
-        if self.max_delay is not None and self.max_delay < self.retry_delay:
-            wants = f"at least retry_delay ({self.retry_delay:g} seconds)"
-            raise SettingError("a task", "max_delay", self.max_delay, wants)
-
-    def delay_before(self, attempt: int, random: Callable[[], float]) -> float:
-        """Return how many seconds to wait before an attempt.
-
-        Args:
-            attempt: Its number, counted from 1; so 2 is the first that is a retry.
-            random: Gives a number from 0 up to, not including, 1; for the jitter.
-        """
-        longest = max(DEFAULT_MAX_DELAY, self.retry_delay) if self.max_delay is None else self.max_delay
-        try:
-            delay = min(self.retry_delay * self.backoff ** (attempt - 2), longest)
-        except OverflowError:
-            delay = longest
-        return delay * (1 - self.jitter * random()) if self.jitter else delay
-
+S = TypeVar("S")
+Y = TypeVar("Y")
 
 _POLICY_FIELDS = tuple(f.name for f in fields(Policy))
 _SETTINGS = ("name", *_POLICY_FIELDS, "tags")
@@ -246,7 +135,17 @@ class Task(Joint[R], Generic[P, R]):
     @cached_property
     def is_async(self) -> bool:
         """Whether the function is a coroutine function."""
-        return _any_kind(inspect.iscoroutinefunction, self.fn)
+        return any_kind(inspect.iscoroutinefunction, self.fn)
+
+    @cached_property
+    def is_generator(self) -> bool:
+        """Whether the function yields chunks before it returns its result."""
+        return any_kind(inspect.isgeneratorfunction, self.fn)
+
+    @cached_property
+    def is_async_generator(self) -> bool:
+        """Whether it is an asynchronous generator function: it yields chunks, and has no result."""
+        return any_kind(inspect.isasyncgenfunction, self.fn)
 
     # Checkers: all arguments, or the first one or two of them left to `>>`.
     @overload
@@ -274,6 +173,113 @@ class Task(Joint[R], Generic[P, R]):
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("liteflow."):
             frame = frame.f_back
         return Call(self, ((), None), frame.f_code, frame.f_lasti)
+
+    # Checkers: the items of the first iterable fit the first parameter.
+    @overload
+    def map(
+        self: Task[Concatenate[A, Q], R],
+        items: Iterable[A],
+        /,
+        *more: Iterable[Any],
+        max_active: int | None = ...,
+        on_error: Literal["raise", "skip"] = ...,
+        **named: Any,
+    ) -> Mapped[R]: ...
+    @overload
+    def map(
+        self: Task[Concatenate[A, Q], R],
+        items: Iterable[A],
+        /,
+        *more: Iterable[Any],
+        max_active: int | None = ...,
+        on_error: Literal["collect"],
+        **named: Any,
+    ) -> Mapped[R | Failure]: ...
+    @overload
+    def map(
+        self,
+        /,
+        *,
+        max_active: int | None = ...,
+        on_error: Literal["raise", "skip"] = ...,
+        **named: Any,
+    ) -> Mapped[R]: ...
+    @overload
+    def map(
+        self, /, *, max_active: int | None = ..., on_error: Literal["collect"], **named: Any
+    ) -> Mapped[R | Failure]: ...
+    def map(
+        self, /, *iterables: Any, max_active: int | None = None, on_error: OnError = "raise", **named: Any
+    ) -> Any:
+        """Return the lazy list of this task's results for each item of some iterables, zipped.
+
+        Args:
+            iterables: Lists and other iterables, or lazy values of such, all of one length; of
+                each, every call gets one item.  What is marked `unmapped(...)` goes to every
+                call as it is.  A required one that is left out may follow by `>>`.
+            max_active: So many calls run at once at most; None: as many as there are workers.
+            on_error: What a failed item means for the list: "raise", it fails; "collect", a
+                `Failure` stands in the item's place; "skip", the item is left out.
+            named: The same by the parameter's name.
+
+        Raises:
+            ArgumentError: Something can't be mapped over; too many arguments, or one twice.
+            SettingError: `max_active` or `on_error` is out of its range.
+            UnknownNameError: A keyword is no parameter.
+
+        >>> @task
+        ... def power(base: int, exponent: int = 2) -> int:
+        ...     return base**exponent
+        >>> power.map([1, 2, 3])
+        <lazy power.map()>
+        """
+        frame = sys._getframe(1)
+        policy = MapPolicy(max_active=max_active, on_error=on_error)
+        return mapped_call(self, iterables, named, policy, (frame.f_code, frame.f_lasti))
+
+    @overload
+    def starmap(
+        self,
+        tuples: Iterable[Iterable[Any]] = ...,
+        /,
+        *,
+        max_active: int | None = ...,
+        on_error: Literal["raise", "skip"] = ...,
+        **named: Any,
+    ) -> Mapped[R]: ...
+    @overload
+    def starmap(
+        self,
+        tuples: Iterable[Iterable[Any]] = ...,
+        /,
+        *,
+        max_active: int | None = ...,
+        on_error: Literal["collect"],
+        **named: Any,
+    ) -> Mapped[R | Failure]: ...
+    def starmap(
+        self, /, *tuples: Any, max_active: int | None = None, on_error: OnError = "raise", **named: Any
+    ) -> Any:
+        """Return the lazy list of this task's results for each tuple of arguments.
+
+        Args:
+            tuples: One iterable of tuples or lists, or the lazy value of one; left out, it may
+                follow by `>>`.
+            max_active, on_error, named: As in `map`.
+
+        Raises:
+            ArgumentError: More than one iterable, or something that can't be mapped over.
+            SettingError, UnknownNameError: As in `map`.
+
+        >>> @task
+        ... def add(a: int, b: int) -> int:
+        ...     return a + b
+        >>> add.starmap([(1, 2), (3, 4)])
+        <lazy add.starmap()>
+        """
+        frame = sys._getframe(1)
+        policy = MapPolicy(max_active=max_active, on_error=on_error, star=True)
+        return mapped_call(self, tuples, named, policy, (frame.f_code, frame.f_lasti))
 
     def options(self, **settings: Unpack[Settings]) -> Task[P, R]:
         """Return the same task with other settings, those of the decorator `task`.
@@ -311,6 +317,12 @@ if TYPE_CHECKING:
         @property
         def fn(self) -> Callable[P, Coroutine[Any, Any, R]]: ...  # type: ignore[override]
 
+    class YieldingTask(Task[P, R], Generic[P, S, R]):
+        """A task of a generator function: its plain function gives S, its calls what it returns."""
+
+        @property
+        def fn(self) -> Callable[P, S]: ...  # type: ignore[override]
+
 
 def named_object(module: str, qualname: str) -> Any:
     """Return the task or flow that a module has under this name; stands in pickles."""
@@ -329,6 +341,18 @@ _NOTHING: Any = object()
 @overload
 def task(fn: Callable[P, Coroutine[Any, Any, R]], /, **settings: Unpack[Settings]) -> AsyncTask[P, R]: ...
 @overload
+def task(  # type: ignore[overload-overlap]  # as above
+    fn: Callable[P, Generator[Y, S, R]], /, **settings: Unpack[Settings]
+) -> YieldingTask[P, Generator[Y, S, R], R]: ...
+@overload
+def task(
+    fn: Callable[P, Iterator[Y]], /, **settings: Unpack[Settings]
+) -> YieldingTask[P, Iterator[Y], None]: ...
+@overload
+def task(
+    fn: Callable[P, AsyncIterator[Y]], /, **settings: Unpack[Settings]
+) -> YieldingTask[P, AsyncIterator[Y], None]: ...
+@overload
 def task(fn: Callable[P, R], /, **settings: Unpack[Settings]) -> Task[P, R]: ...
 @overload
 def task(**settings: Unpack[Settings]) -> Decorator: ...
@@ -336,9 +360,10 @@ def task(fn: Any = _NOTHING, /, **settings: Any) -> Any:
     """Make a function a task: bare, `@task`, or with settings, `@task(retries=3)`.
 
     Args:
-        fn: The function; a lambda, a method, a partial or a coroutine function will do.
+        fn: The function; a lambda, a method, a partial, a coroutine function or a generator
+            function, which streams chunks before it returns its result, will do.
         settings: `name`, `tags`, and the fields of `Policy`: `retries`, `retry_delay`,
-            `backoff`, `max_delay`, `jitter`, `retry_on`, `timeout`, `executor`.
+            `backoff`, `max_delay`, `jitter`, `retry_on`, `timeout`, `executor`, `when`.
 
     Raises:
         DecoratedError: It is no function, or one that can't be a task.
@@ -383,65 +408,3 @@ def _with_settings(base: Task[Any, Any], settings: Mapping[str, Any]) -> Any:
     except SettingError as error:
         error.owner = f"task {base.name}"
         raise
-
-
-def name_of(fn: Any) -> str:
-    """Return what a task or a flow of this function is called unless told."""
-    name = getattr(fn, "__name__", None)
-    if isinstance(fn, partial):
-        return name_of(fn.func)
-    if not isinstance(name, str):
-        return type(fn).__name__
-    return "lambda" if name == "<lambda>" else name
-
-
-def _any_kind(question: Callable[[Any], bool], fn: Any) -> bool:
-    """Ask it of a function, of what a partial calls, and of the `__call__` of an object."""
-    return question(fn) or question(getattr(type(fn), "__call__", None))  # noqa: B004  it is asked for, not whether
-
-
-def check_function(fn: Any, what: str) -> None:
-    """Refuse what can't be made a task or a flow; `what` is "task" or "flow".
-
-    Raises:
-        DecoratedError: With what to do instead.
-    """
-    name = getattr(fn, "__qualname__", None) or shown(fn)
-    remedy = _why_not(fn, what)
-    if remedy is not None:
-        raise DecoratedError(what, f"{name} ({type(fn).__name__})", remedy)
-    for parameter, default in _defaults(fn):
-        if isinstance(default, Lazy):
-            remedy = "every call would share it; leave the default out and pass it in the flow"
-            raise DecoratedError(what, f"{name} with a lazy value as default of {parameter!r}", remedy)
-
-
-def _why_not(fn: Any, what: str) -> str | None:  # noqa: PLR0911  a list of cases
-    if isinstance(fn, staticmethod | classmethod):
-        kind = type(fn).__name__
-        return f"put @{kind} above @{what}, not below it"
-    if isinstance(fn, Lazy):
-        return "it is the result of calling a task; a task is made of a function"
-    if isinstance(fn, Task):
-        return "it is a task; write a function that calls the task, and decorate that"
-    if isinstance(fn, str):
-        return f"the name goes by keyword: @{what}(name={shown(fn)})"
-    if isinstance(fn, type):
-        return f"it is a class; use a function that makes one, like lambda x: {fn.__name__}(x)"
-    if not callable(fn):
-        return "it can't be called; a function is needed"
-    if getattr(type(fn), "_is_flow", False):
-        return "it is a flow; call it inside another flow instead"
-    if getattr(fn, "__globals__", {}).get("__name__") == "contextlib":
-        return "it is a context manager; use `with` inside the function"
-    if _any_kind(inspect.isgeneratorfunction, fn) or _any_kind(inspect.isasyncgenfunction, fn):
-        return "it is a generator function, and its result has to be kept; return list(...) of what it yields"
-    return None
-
-
-def _defaults(fn: Any) -> Iterable[tuple[str, object]]:
-    code, positional = getattr(fn, "__code__", None), getattr(fn, "__defaults__", None)
-    if code is not None and positional:
-        names = code.co_varnames[: code.co_argcount]
-        yield from zip(names[-len(positional) :], positional, strict=True)
-    yield from (getattr(fn, "__kwdefaults__", None) or {}).items()

@@ -111,6 +111,19 @@ class TrustedValues:
             raise self._other_python("(result)", _minor(self._run.python))
         return found
 
+    def growths(self) -> dict[int, bytes]:
+        """Return what task instances went on as, by their numbers in the run.
+
+        Raises:
+            StoreError: As `payload`.
+        """
+        found = {}
+        for index, mac, data in self._history.growth(self._run.id):
+            what = f"the calls that task instance {index} went on as"
+            self._check(what, mac, [seal.growth(index, data) for seal in self._seals])
+            found[index] = data
+        return found
+
     def definitions(self) -> list[Bundle]:
         """Return the classes of the script, as far as this Python reads them: with another none.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from liteflow import task
 from liteflow.compiler import compile_dag
-from liteflow.dag import ATOMS, Dag, Hole
+from liteflow.dag import ATOMS, Dag, Hole, Node, Spread
 from liteflow.pickling import Packed, unpack
 
 
@@ -23,6 +23,9 @@ def evaluate(dag: Dag) -> Any:
     def value(argument: Any) -> Any:
         if isinstance(argument, Hole):
             return taken(argument)
+        if isinstance(argument, Spread):
+            items = argument.items
+            return taken(items) if isinstance(items, Hole) else [value(item) for item in items]
         if isinstance(argument, Packed):
             return unpack(argument.data, [taken(hole) for hole in argument.holes])
         assert type(argument) in ATOMS
@@ -33,8 +36,25 @@ def evaluate(dag: Dag) -> Any:
         assert all(source < index for source in (*node.inputs, *node.after))
         args = [value(argument) for argument in node.args]
         kwargs = {name: value(argument) for name, argument in node.kwargs.items()}
-        results.append(node.task.fn(*args, **kwargs))
+        results.append(mapped(node, args, kwargs) if node.map else node.task.fn(*args, **kwargs))
     return value(dag.result)
+
+
+def mapped(node: Node, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """Call a mapped node's task once for each item."""
+    assert node.map is not None
+    spread = [isinstance(argument, Spread) for argument in node.args]
+    named = {name for name, argument in node.kwargs.items() if isinstance(argument, Spread)}
+    lists = [a for a, each in zip(args, spread, strict=True) if each] + [kwargs[name] for name in named]
+    (length,) = {len(items) for items in lists}
+
+    def item(i: int) -> Any:
+        given = [a[i] if each else a for a, each in zip(args, spread, strict=True)]
+        if node.map.star:
+            given = [*given[0], *given[1:]]
+        return node.task.fn(*given, **{name: v[i] if name in named else v for name, v in kwargs.items()})
+
+    return [item(i) for i in range(length)]
 
 
 @task

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from liteflow import pickling, xcom
 from liteflow.errors import NotPicklableError, ResultTypeError
-from liteflow.executor.attempt import ERROR_CHARS, Function, failure_of, perform, resolve
+from liteflow.executor.attempt import ERROR_CHARS, failure_of, perform, resolve
+from liteflow.function import Function
 from liteflow.pickling import Definitions, pack
 
 

@@ -149,10 +149,6 @@ class GeneratorCallable:
         (5, "a function is needed"),
         ("fetch", "@task(name='fetch')"),
         (property(lambda self: 1), "a function is needed"),
-        (generator, "list(...)"),
-        (functools.partial(generator), "list(...)"),
-        (GeneratorCallable(), "list(...)"),
-        (async_generator, "list(...)"),
         (managed, "`with` inside"),
         (contextlib.asynccontextmanager(async_generator), "`with` inside"),
         (staticmethod(double.fn), "@staticmethod above @task"),
@@ -167,6 +163,19 @@ def test_what_can_be_no_task_is_refused_when_it_is_decorated(given_, remedy):
         assert isinstance(caught.value, TypeError)
         assert isinstance(caught.value, DefinitionError)
         assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize("function", [generator, functools.partial(generator), GeneratorCallable()])
+def test_generator_functions_are_known_as_such(function):
+    assert task(function).is_generator
+    assert not task(function).is_async_generator
+    assert not double.is_generator
+
+
+def test_asynchronous_generator_functions_are_known_as_such():
+    assert task(async_generator).is_async_generator
+    assert not task(async_generator).is_generator
+    assert not task(async_generator).is_async
 
 
 def test_a_flow_can_be_no_task():

@@ -87,6 +87,11 @@ class Live(Silence):
             self._picture.tally.apply(dict.fromkeys(kept, ("succeeded", 0)))
         self._above(Text(line, "dim") for line in resumption(kept, again))
 
+    def grew(self, keys: Sequence[str]) -> None:
+        """There is more to be done."""
+        with self._lock:
+            self._picture.tally.add(keys)
+
     def changed(self, changes: Changes) -> None:
         """Count the changes; say above the table what failed."""
         with self._lock:

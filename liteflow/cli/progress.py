@@ -48,9 +48,15 @@ class Tally:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self.states = dict.fromkeys(keys, "pending")
-        self.total = Counter(self.states.values())
+        self.states: dict[str, str] = {}
+        self.total: Counter[str] = Counter()
         self.tasks: dict[str, Counter[str]] = {}
+        self.add(keys)
+
+    def add(self, keys: Sequence[str]) -> None:
+        """There are these too."""
+        self.states.update(dict.fromkeys(keys, "pending"))
+        self.total["pending"] += len(keys)
         for key in keys:
             self.tasks.setdefault(task_of(key), Counter())["pending"] += 1
 
@@ -109,6 +115,9 @@ class Silence:
     def resumed(self, kept: Sequence[str], again: Mapping[str, str]) -> None:
         """Say nothing."""
 
+    def grew(self, keys: Sequence[str]) -> None:
+        """Say nothing."""
+
     def changed(self, changes: Changes) -> None:
         """Say nothing."""
 
@@ -143,6 +152,10 @@ class Lines(Silence):
         """Say what stays, and what runs again."""
         self._tally.apply(dict.fromkeys(kept, ("succeeded", 0)))
         complain("\n".join(resumption(kept, again)))
+
+    def grew(self, keys: Sequence[str]) -> None:
+        """There is more to be done."""
+        self._tally.add(keys)
 
     def changed(self, changes: Changes) -> None:
         """Say what has ended, or how far the run is."""

@@ -17,6 +17,7 @@ import os
 import random
 import selectors
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
@@ -24,16 +25,26 @@ from typing import Protocol
 
 from attrs import frozen
 
+from liteflow import pickling
 from liteflow.engine.control import Stop
+from liteflow.engine.growing import result_nodes
+from liteflow.engine.growths import Growths, micros_since
 from liteflow.engine.lanes import ReadyLane
 from liteflow.engine.plan import Plan
 from liteflow.engine.recorder import Recorder
-from liteflow.engine.schedule import Schedule, State
+from liteflow.engine.regrowth import Regrown
+from liteflow.engine.schedule import Schedule
+from liteflow.engine.spans import Grown
+from liteflow.engine.states import Effects, State
 from liteflow.engine.values import Values
+from liteflow.errors import MapLengthError
 from liteflow.executor.base import NODE, Call, Executor, Failed, Finished, News, Work
 from liteflow.executor.payload import Payload
+from liteflow.growth import GROWTH
+from liteflow.outcomes import Failure
 from liteflow.signing import Seal
 from liteflow.store.journal import Journal, Row
+from liteflow.where import Where, is_remote
 
 # Attempts that run longer than this are shown as running to whoever looks at the file.
 _LONG_S = 1.0
@@ -48,6 +59,10 @@ class Observer(Protocol):
 
     def resumed(self, kept: Sequence[str], again: Mapping[str, str]) -> None:
         """The run goes on: these results stay, and these calls run again: key -> why."""
+        ...
+
+    def grew(self, keys: Sequence[str]) -> None:
+        """The run has these task instances too, from now on."""
         ...
 
     def changed(self, changes: Mapping[str, tuple[str, int]]) -> None:
@@ -69,11 +84,14 @@ class Standing:
 
     Attributes:
         kept: Nodes whose results are in the store and stay.
+        regrown: What had grown and is there again, in order, and what is known of the values
+            that are complete.
         attempts: How many attempts other nodes have had.
         load: Reads a kept node's payload from the store.
     """
 
     kept: frozenset[int] = frozenset()
+    regrown: Sequence[tuple[Regrown, tuple[str, str, int] | None]] = ()
     attempts: Mapping[int, int] = {}
     load: Callable[[int], Payload] | None = None
 
@@ -108,7 +126,7 @@ class Driver:
         plan: What to run.
         begin: Opens the journal and begins the run in it, or goes on with it; called when the
             plan has shown that it can be run, while the first worker comes up.
-        make_executor: Gives the executor of a lane's name.
+        make_executor: Makes the executor of a lane, by its name or factory.
         fail_fast: Whether the first failure ends everything.
         full: Whether results are committed before what needs them starts.
         timeout: Seconds that all of it may take; None: as long as it takes.
@@ -124,7 +142,7 @@ class Driver:
         self,
         plan: Plan,
         begin: Callable[[], Opened],
-        make_executor: Callable[[str, Work], Executor],
+        make_executor: Callable[[Where, Work], Executor],
         *,
         fail_fast: bool,
         full: bool,
@@ -156,18 +174,31 @@ class Driver:
         self._stops: deque[Stop] = deque()
         self._stop: Stop | None = None
         self._wake, self._waker = os.pipe()
-        self._schedule = Schedule(plan.predecessors())
-        heights = self._schedule.heights()
-        self._lanes = [ReadyLane(heights, self._begin, self._behind) for _ in plan.lanes]
-        work = Work(
+        self._selector: selectors.BaseSelector | None = None
+        self._schedule = Schedule(plan.predecessors(), plan.rules)
+        self._heights = self._schedule.heights()
+        self._lanes: list[ReadyLane] = []
+        self._executors: list[Executor] = []
+        self._make_executor = make_executor
+        self._work = Work(
             plan.functions,
             plan.function_bytes,
             plan.dag.definitions,
             self._values.payload_of,
             epoch_ns,
             lambda: (self._journal.base, self._seal.key),
+            plan.keep,
         )
-        self._executors = [make_executor(name, work) for name in plan.lanes]
+        self._add_lanes()
+
+    def _add_lanes(self) -> None:
+        """See that each lane of the plan has an executor."""
+        for where in self._plan.executors[len(self._lanes) :]:
+            self._lanes.append(ReadyLane(self._heights, self._begin, self._behind))
+            executor = self._make_executor(where, self._work)
+            self._executors.append(executor)
+            if self._selector is not None:
+                executor.watch(self._selector)
 
     def stop(self, stop: Stop) -> None:
         """End the run before its end; from any thread, or a signal handler.
@@ -200,14 +231,23 @@ class Driver:
 
     def _run(self, selector: selectors.BaseSelector) -> None:
         selector.register(self._wake, selectors.EVENT_READ, self._on_wake)
+        self._selector = selector
         try:
             for executor in self._executors:
                 executor.watch(selector)
-            if "process" in self._plan.lanes:
-                self._plan.prepare("process")
+            for lane, where in zip(self._plan.lanes, self._plan.executors, strict=True):
+                if is_remote(where):
+                    self._plan.prepare(lane)
             opened = self._begin_run()
             self._journal, self._seal, self._standing = opened.journal, opened.seal, opened.standing
             self._recorder = Recorder(self._journal)
+            self._growths = Growths(
+                self._plan,
+                self._schedule,
+                self._recorder,
+                self._seal,
+                lambda: micros_since(self._epoch_ns),
+            )
             self._start()
             self._loop(selector)
             self._tell_changes()
@@ -224,12 +264,47 @@ class Driver:
             self._ends_at = time.monotonic() + self._timeout
         schedule, standing = self._schedule, self._standing
         self._attempts = {node: count + 1 for node, count in standing.attempts.items()}
-        for node in sorted(standing.kept):
-            schedule.take_over(node)
-        self._values.ended(standing.kept)
-        ready = [*schedule.start(), *schedule.nodes(State.READY)] if standing.kept else schedule.start()
-        for node in dict.fromkeys(ready):
-            self._lanes[self._plan.lane_of[node]].push(node)
+        ready = schedule.start()
+        if standing.kept or standing.regrown:
+            self._take_over()
+            ready = schedule.nodes(State.READY)
+        for node in ready:
+            self._push(node)
+        self._complete()
+
+    def _take_over(self) -> None:
+        """What an earlier driver has done is done."""
+        schedule, kept = self._schedule, self._standing.kept
+        schedule.leave_out(len(self._plan.gone))
+        self._heights.extend([0] * len(self._plan.gone))
+        grown = {found.grown.parent for found, _ in self._standing.regrown}
+        static = len(self._plan.dag.nodes)
+        done = sorted(kept - grown)
+        for node in done:
+            if node < static:
+                schedule.take_over(node)
+        for found, told in self._standing.regrown:
+            gained = found.grown
+            schedule.run(gained.parent)
+            self._growths.take_up(found, told)
+            self._heights.extend(array("i", [self._heights[gained.parent]]) * gained.count)
+            self._add_lanes()
+            if self._observer is not None:
+                self._observer.grew(
+                    [self._plan.key(n) for n in range(gained.first, gained.first + gained.count)]
+                )
+            effects = schedule.grow(
+                gained.parent,
+                gained.predecessors,
+                result_nodes(gained),
+                gained.rules,
+                whatever=gained.whatever,
+            )
+            assert not effects.blocked
+            for node in range(gained.first, gained.first + gained.count):
+                if node in kept and node not in grown:
+                    schedule.take_over(node)
+        self._values.ended([*done, *grown])
 
     def _loop(self, selector: selectors.BaseSelector) -> None:
         while not self._schedule.over:
@@ -280,7 +355,7 @@ class Driver:
             node = heappop(self._retries)[1]
             # Not ready yet, if the outcome of what it ran behind was lost with the worker.
             if self._schedule.state(node) is State.RETRYING and self._schedule.retry(node):
-                self._lanes[self._plan.lane_of[node]].push(node)
+                self._ready(node)
         self._recorder.look(now)
         if now >= self._next_long:
             self._note_long(now)
@@ -328,7 +403,7 @@ class Driver:
         """Take in what a worker said."""
         for node in news.returned:
             if self._schedule.is_running(node) and self._schedule.give_back(node):
-                self._lanes[self._plan.lane_of[node]].push(node)
+                self._ready(node)
         if news.finished:
             self._learn_finished(news.finished)
         for failed in news.failed:
@@ -341,34 +416,157 @@ class Driver:
         # The hot path: everything here is done once for each task instance.
         plan, values = self._plan, self._values
         succeed, lanes, lane_of = self._schedule.succeed, self._lanes, plan.lane_of
+        plain = not plan.maps and not plan.parts
         rows: list[Row] = []
         ended: list[int] = []
+        growing: list[tuple[Finished, bytes]] = []
         for done in finished:
             node = done[0] & NODE
             if not self._is_current(node, done[1]):
                 continue
             row: Row = done
             payload = done[13]
+            if done[6] == GROWTH:
+                growing.append((done, payload if isinstance(payload, bytes) else payload.read(0, done[7])))  # type: ignore[union-attr]
+                continue
             if not isinstance(payload, bytes):
                 payload = values.settled(payload)
                 row = self._recorder.row_of_large(done, payload)
             rows.append(row)
             ended.append(node)
             values.put(node, done[6], payload)
-            for ready in succeed(node):
-                lanes[lane_of[ready]].push(ready)
+            if plain:
+                for ready in succeed(node):
+                    lanes[lane_of[ready]].push(ready)
+            else:
+                self._growths.note(node, done)
+                for ready in succeed(node):
+                    self._push(ready)
+                self._free_room(node)
             if self._observer is not None:
                 self._changes[plan.key(node)] = ("succeeded", done[1])
         values.ended(ended)
         self._journal.successes(rows)
         self._recorder.touch()
+        for done, data in growing:
+            self._learn_growth(done, data)
+        if not plain:
+            self._complete()
+
+    # --- growth ----------------------------------------------------------------------------
+
+    def _push(self, node: int) -> None:
+        """A node has become ready."""
+        if node in self._plan.maps and not self._growths.waits_for_split(node):
+            self._expand(node)
+        elif self._growths.may_run(node):
+            self._ready(node)
+
+    def _ready(self, node: int) -> None:
+        self._lanes[self._plan.lane_of[node]].push(node)
+
+    def _free_room(self, node: int) -> None:
+        following = self._growths.ended(node)
+        if following is not None:
+            self._ready(following)
+
+    def _expand(self, node: int) -> None:
+        """Grow a mapped call whose items are known here."""
+        try:
+            grown = self._growths.expand(node)
+        except MapLengthError as error:
+            self._schedule.run(node)
+            line = f"{type(error).__name__}: {error}"
+            now = micros_since(self._epoch_ns)
+            self._learn_failed(Failed(node, 1, now, 0, "failed", line, "", None, False), "driver")
+            return
+        if grown is not None:
+            self._schedule.run(node)
+            self._gain(grown)
+
+    def _learn_growth(self, done: Finished, payload: bytes) -> None:
+        """An attempt has returned calls that the run is to go on with, or the items of a map."""
+        node = done[0] & NODE
+        try:
+            grown = self._growths.learn(done, payload)
+        except MapLengthError as error:
+            line = f"{type(error).__name__}: {error}"
+            self._learn_failed(
+                Failed(node, done[1], done[2], done[3], "failed", line, "", None, False), done[4]
+            )
+            return
+        self._values.ended((node,))
+        self._free_room(node)
+        self._gain(grown)
+
+    def _gain(self, grown: Grown, *, write: bool = True) -> None:
+        """The run has new nodes."""
+        plan, node = self._plan, grown.parent
+        self._heights.extend(array("i", [self._heights[node]]) * grown.count)
+        self._add_lanes()
+        if write:
+            self._growths.write(grown)
+        if self._observer is not None:
+            self._observer.grew([plan.key(n) for n in range(grown.first, grown.first + grown.count)])
+            self._changes[plan.key(node)] = ("running", self._attempts.get(node, 1))
+        effects = self._schedule.grow(
+            node, grown.predecessors, result_nodes(grown), grown.rules, whatever=grown.whatever
+        )
+        self._follow(effects)
+        for waiting in self._growths.opened_by(node):
+            self._push(waiting)
+        self._complete()
+
+    def _complete(self) -> None:
+        """Nodes that had grown have their values."""
+        while completed := self._schedule.take_completed():
+            base = self._journal.base
+            rows = [row for node in completed if (row := self._growths.row_of(node, base)) is not None]
+            self._journal.successes(rows)
+            self._recorder.touch()
+            for node in completed:
+                self._values.completed(node)
+                if self._observer is not None:
+                    self._changes[self._plan.key(node)] = ("succeeded", self._attempts.get(node, 1))
+
+    def _follow(self, effects: Effects, why: str = "") -> None:
+        """Nodes can never run, others can now."""
+        rows: list[Row] = []
+        for node in effects.blocked:
+            state = self._schedule.state(node).word
+            error = None if state == "skipped" else why
+            rows.append((self._journal.base + node, state, 0, None, None, None, error, *_NO_VALUE))
+            self._lacks(node, state, error or "")
+            self._changes[self._plan.key(node)] = (state, 0)
+            if node not in self._plan.parts:
+                self._values.ended((node,))
+            for waiting in self._growths.opened_by(node):
+                # The list below grows while we go along it.
+                effects.blocked.append(waiting)
+                more = self._schedule.give_up(waiting)
+                effects.blocked.extend(more.blocked)
+                effects.ready.extend(more.ready)
+        if rows:
+            self._journal.outcomes(rows)
+            self._recorder.touch()
+        for node in effects.ready:
+            self._push(node)
+
+    def _lacks(self, node: int, state: str, error: str) -> None:
+        """Whoever takes this node's value in spite of all gets a Failure."""
+        if self._plan.rules or self._plan.maps:
+            failure = Failure(self._plan.key(node), state, error)
+            self._plan.lacking[node] = pickling.dumps(failure).data
+
+    # --- failures --------------------------------------------------------------------------
 
     def _learn_failed(self, failed: Failed, worker: str) -> None:
         node, schedule, journal = failed.node, self._schedule, self._journal
         row = journal.base + node
         how = (failed.attempt, failed.outcome, failed.started, failed.took, worker)
         mac = self._seal.exception(node, failed.attempt, failed.exception)
-        journal.attempts([(row, *how, failed.error, failed.traceback, mac, failed.exception)])
+        if failed.outcome != "skipped":
+            journal.attempts([(row, *how, failed.error, failed.traceback, mac, failed.exception)])
         self._recorder.touch()
         key = self._plan.key(node)
         if self._stop is not None:
@@ -385,19 +583,30 @@ class Driver:
             heappush(self._retries, (time.monotonic() + delay, node))
             self._changes[key] = ("retrying", failed.attempt)
             return
-        self._failures[node] = failed
-        blocked = schedule.fail(node)
-        self._changes[key] = ("failed", failed.attempt)
+        self._end_without_value(failed, key, worker)
+
+    def _end_without_value(self, failed: Failed, key: str, worker: str) -> None:
+        """A node has failed for good, or was skipped."""
+        node = failed.node
+        state = "skipped" if failed.outcome == "skipped" else "failed"
+        if state == "failed" and not self._plan.collected(node):
+            self._failures[node] = failed
+        effects = self._schedule.skip(node) if state == "skipped" else self._schedule.fail(node)
+        self._changes[key] = (state, failed.attempt)
         times = (failed.attempt, failed.started, failed.took, worker, failed.error)
-        rows: list[Row] = [(row, "failed", *times, *_NO_VALUE)]
-        for other in blocked:
-            why = f"{key} failed"
-            rows.append((journal.base + other, "upstream_failed", 0, None, None, None, why, *_NO_VALUE))
-            self._changes[self._plan.key(other)] = ("upstream_failed", 0)
-        journal.outcomes(rows)
-        self._values.ended((node, *blocked))
-        if self._fail_fast:
-            for other in schedule.cancel_all():
+        self._journal.outcomes([(self._journal.base + node, state, *times, *_NO_VALUE)])
+        self._lacks(node, state, failed.error)
+        self._values.ended((node,))
+        self._free_room(node)
+        for waiting in self._growths.opened_by(node):
+            effects.blocked.append(waiting)
+            more = self._schedule.give_up(waiting)
+            effects.blocked.extend(more.blocked)
+            effects.ready.extend(more.ready)
+        self._follow(effects, f"{key} failed")
+        self._complete()
+        if self._fail_fast and self._failures:
+            for other in self._schedule.cancel_all():
                 self._changes[self._plan.key(other)] = ("cancelled", 0)
 
     def _learn_lines(self, news: News) -> None:

@@ -1,31 +1,80 @@
-"""A DAG as the driver uses it: nodes as numbers, arguments as what an executor takes.
+"""The nodes of a run as the driver uses them: numbers, vectors, and arguments as an executor takes them.
+
+    Dag --Plan--> nodes 0, 1, 2, ... --grow--> more behind them
 
 Made once a run, before anything starts: so what can't travel to a worker is told before
-anything has run.
+anything has run.  What the run gains while it goes on lies in spans behind the nodes of the Dag.
 """
 
 from __future__ import annotations
 
+import json
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from attrs import asdict, frozen
 
 from liteflow import pickling
 from liteflow.dag import ATOMS, Dag, Hole, Node
-from liteflow.errors import NotPicklableError, TaskNotPicklableError
-from liteflow.executor.attempt import Function, WireArgument
+from liteflow.engine.spans import Gone, InstanceRow, ItemCalls, Nodes, Span
+from liteflow.engine.states import When
+from liteflow.errors import NotPicklableError, RunTooLargeError, SettingError, TaskNotPicklableError
 from liteflow.executor.base import Call
-from liteflow.pickling import Packed
-from liteflow.task import Policy, Task
-from liteflow.xcom import LARGE
+from liteflow.fingerprint import code_of
+from liteflow.function import Function
+from liteflow.growth import WireNode, WireTask, function_of, split_items, spread, spread_names
+from liteflow.hints import show
+from liteflow.pickling import Bundle
+from liteflow.policy import Policy
+from liteflow.where import Where, chosen, factory_of, is_remote, name_of
+from liteflow.wiring import (
+    WireArgument,
+    Wiring,
+    constant_text,
+    constants_text,
+    feeds_of,
+    feeds_text,
+    shifted,
+    sources_in,
+)
 
 # Node numbers and heights share one integer in a ready queue, and node and run one row id.
 MOST_NODES = 2**31
+_RULES = {"all": When.ALL, "any": When.ANY, "always": When.ALWAYS}
+
+
+@frozen
+class PlannedTask:
+    """A task as the run uses it: for the record, and for what to do when an attempt fails."""
+
+    name: str
+    returns: str
+    policy: Policy
+    code: str
+
+
+@frozen
+class MapFacts:
+    """How a mapped call grows: the arguments whose items go apart, and what they are made with."""
+
+    max_active: int | None
+    on_error: str
+    args: tuple[WireArgument, ...]
+    kwargs: Mapping[str, WireArgument]
+    spread: tuple[int | str, ...]
+    names: tuple[str, ...]
+    fixed_sources: tuple[int, ...]
+    feeds: Mapping[str, Sequence[int]]
+
+    def list_in(self, place: int | str) -> WireArgument:
+        """The list that is spread in a place."""
+        return self.args[place] if isinstance(place, int) else self.kwargs[place]
 
 
 class Plan:
-    """The vectors of a DAG.
+    """The vectors of a run.
 
     Args:
         dag: The graph.
@@ -34,32 +83,55 @@ class Plan:
     Attributes:
         tasks: The distinct tasks; `task_of[node]` is a number in it.
         functions: What executors need of each of them.
-        lanes: The executors in use; `lane_of[node]` is a number in it.
-        constants: Large argument values; source -1 is the first, -2 the second, ...
+        live: Functions of this process that calls have grown with, by number.
+        lanes: The names of the executors in use; `lane_of[node]` is a number in it.
+        executors: The executors themselves, by the same numbers, as they were given.
+        uses: For each node the number of nodes that have not ended and need its value.
+        rules: What the nodes wait for that do not wait for all.
+        maps: The mapped calls among the nodes.
+        parts: The values that are made of other nodes' values: of nodes that have grown.
+        lacking: The nodes that have ended without a value, as pickles of their Failure.
+        bounded: The mapped calls of which not all items may run at once.
+        gone: Numbers that stand for calls which the flow had once.
     """
 
-    def __init__(self, dag: Dag, executor: str) -> None:
+    def __init__(self, dag: Dag, executor: Where) -> None:
         self.dag = dag
-        self.tasks: list[Task[..., Any]] = []
+        self.tasks: list[PlannedTask] = []
         self.functions: list[Function] = []
+        self.live: list[Function] = []
         self.lanes: list[str] = []
-        self.constants: list[bytes] = []
+        self.executors: list[Where] = []
         self.task_of = array("i")
         self.lane_of = bytearray()
-        self._constant_numbers: dict[int, int] = {}
+        self.rules: dict[int, When] = {}
+        self.maps: dict[int, MapFacts] = {}
+        self.parts: dict[int, WireArgument] = {}
+        self.lacking: dict[int, bytes] = {}
+        self.bounded: set[int] = set()
+        self.gone: set[int] = set()
+        self._executor = executor
+        self._wiring = Wiring(dag.definitions)
         self._pickled: dict[int, bytes] = {}
-        self._places: dict[int, WireArgument] = {}
+        self._grown_tasks: dict[tuple[bytes | None, int, str], tuple[int, int]] = {}
         # What waits for what, and how many calls still wait for each.
         self._offsets = array("q", [0])
         self._sources = array("i")
         self._inputs: list[str | None] = []
         self._constants: list[str | None] = []
         self.uses = array("i", bytes(4 * len(dag.nodes)))
-        numbers: dict[int, tuple[int, int]] = {}
+        # What has grown, by the first node of each.
+        self._spans: list[Span] = []
+        self._firsts: list[int] = []
+        self._counts: dict[tuple[str, str], int] = {}
+        self._split: int | None = None
+        self._held_by: dict[int, Sequence[int]] = {}
+        numbers: dict[tuple[int, bool], tuple[int, int]] = {}
         for node in dag.nodes:
-            known = numbers.get(id(node.task))
+            star = node.map is not None and node.map.star
+            known = numbers.get((id(node.task), star))
             if known is None:
-                known = numbers[id(node.task)] = self._add(node.task, executor)
+                known = numbers[id(node.task), star] = self._add(node, star)
             self.task_of.append(known[0])
             self.lane_of.append(known[1])
             self._wire_up(node)
@@ -67,7 +139,8 @@ class Plan:
     def _wire_up(self, node: Node) -> None:
         """Note what a node waits for, and write it as JSON: parameter -> nodes, "" for order alone."""
         positional = node.task.signature.positional
-        if not node.kwargs and not node.after and len(node.args) <= len(positional):
+        plain = not node.kwargs and not node.after and node.map is None and node.task.policy.when == "all"
+        if plain and len(node.args) <= len(positional):
             # Most calls are like this, and the general way takes three times as long.
             text, constants, sources = "", "", []
             for name, argument in zip(positional, node.args, strict=False):
@@ -75,60 +148,127 @@ class Plan:
                     sources.append(argument.source)
                     text += f',"{name}":[{argument.source}]'
                 elif type(argument) is int:
-                    constants += f"{name}={argument} "
+                    constants += f" {name}={argument}"
                 elif type(argument) in ATOMS:
-                    constants += f"{name}={constant_text(argument)} "
+                    constants += f" {name}={constant_text(argument)}"
                 else:
                     break
             else:
                 if len(sources) < 2 or len(set(sources)) == len(sources):
-                    for source in sources:
-                        self.uses[source] += 1
-                    self._sources.extend(sources)
+                    self._wait_for(sources)
                     self._inputs.append(f"{{{text[1:]}}}" if text else None)
-                    self._constants.append(constants or None)
-                    self._offsets.append(len(self._sources))
+                    self._constants.append(constants[1:] or None)
                     return
         self._wire_up_any(node)
 
     def _wire_up_any(self, node: Node) -> None:
-        feeds: dict[str, list[int]] = {}
-        constants = ""
-        for name, argument in node.arguments():
-            if type(argument) not in ATOMS:
-                _feed(feeds, name, argument)
-            if (text := constant_text(argument)) is not None:
-                constants += f"{name}={text} "
-        if node.after:
-            feeds[""] = list(node.after)
-        if feeds:
-            # Without this a value that goes to one call twice would be counted twice.
-            before = dict.fromkeys([s for sources in feeds.values() for s in sources])
-            for source in before:
-                self.uses[source] += 1
-            self._sources.extend(before)
-            self._inputs.append(_as_json(feeds))
-        else:
-            self._inputs.append(None)
-        self._constants.append(constants or None)
+        feeds = feeds_of(node)
+        self._inputs.append(feeds_text(feeds))
+        self._constants.append(constants_text(node))
+        # Without this a value that goes to one call twice would be counted twice.
+        before = list(dict.fromkeys([s for sources in feeds.values() for s in sources]))
+        if rule := _RULES[node.task.policy.when]:
+            self.rules[node.index] = rule
+        if node.map is None:
+            self._wait_for(before)
+            return
+        args = tuple(map(self._wiring.argument, node.args))
+        kwargs = {name: self._wiring.argument(a) for name, a in node.kwargs.items()}
+        facts = (node.map.max_active, node.map.on_error, spread_names(node))
+        self._wait_for(self._plan_map(node.index, facts, args, kwargs, spread(node), feeds))
+
+    def _wait_for(self, sources: Sequence[int]) -> None:
+        for source in sources:
+            self.uses[source] += 1
+        self._sources.extend(sources)
         self._offsets.append(len(self._sources))
 
-    def _add(self, task: Task[..., Any], executor: str) -> tuple[int, int]:
-        lane = task.policy.executor or executor
-        if lane not in self.lanes:
-            self.lanes.append(lane)
-        self.tasks.append(task)
-        returns = task.signature.returns
-        function = Function(task.fn, task.name, returns, task.is_async, task.policy.retry_on)
-        self.functions.append(function)
-        return len(self.tasks) - 1, self.lanes.index(lane)
+    def _plan_map(
+        self,
+        node: int,
+        facts: tuple[int | None, str, tuple[str, ...]],
+        args: tuple[WireArgument, ...],
+        kwargs: Mapping[str, WireArgument],
+        spread: tuple[int | str, ...],
+        feeds: Mapping[str, Sequence[int]],
+    ) -> list[int]:
+        """A mapped call waits for the lists that its items are in, and each item for what it gets."""
+        lists = [args[place] if isinstance(place, int) else kwargs[place] for place in spread]
+        waits = {s for wire in lists if self.must_be_split(wire) for s in sources_in(wire)}
+        waits |= set(feeds.get("", ()))
+        rest = [a for i, a in enumerate(args) if i not in spread]
+        rest += [a for name, a in kwargs.items() if name not in spread]
+        max_active, on_error, names = facts
+        self.maps[node] = MapFacts(
+            max_active,
+            on_error,
+            args,
+            kwargs,
+            spread,
+            names,
+            tuple(sorted({s for wire in rest for s in sources_in(wire)})),
+            feeds,
+        )
+        if max_active is not None:
+            self.bounded.add(node)
+        return sorted(waits)
+
+    def plan_grown_map(self, first: int, offset: int, wire: WireNode) -> list[int]:
+        """The same for a mapped call that has grown."""
+        assert wire.map is not None
+        args = tuple([shifted(a, first) for a in wire.args])
+        kwargs = {name: shifted(a, first) for name, a in (wire.kwargs or {}).items()}
+        feeds = {name: [s + first for s in fed] for name, fed in wire.feeds.items()}
+        return self._plan_map(first + offset, wire.map, args, kwargs, wire.spread, feeds)
+
+    def _add(self, node: Node, star: bool) -> tuple[int, int]:
+        task = node.task
+        lane = self._lane(task.policy.executor, task.is_async)
+        returns = show(task.signature.returns)
+        self.tasks.append(PlannedTask(task.name, returns, task.policy, code_of(task.fn)))
+        self.functions.append(function_of(task, star))
+        return len(self.tasks) - 1, lane
+
+    @property
+    def final(self) -> list[int]:
+        """The nodes of the Dag that no other one waits for."""
+        needed = bytearray(len(self.dag.nodes))
+        for facts in self.maps.values():
+            for sources in facts.feeds.values():
+                for source in sources:
+                    needed[source] = 1
+        return [n for n in range(len(self.dag.nodes)) if not self.uses[n] and not needed[n]]
+
+    def _lane(self, own: Where | None, is_async: bool) -> int:
+        executor = chosen(own, self._executor, is_async)
+        name = name_of(executor)
+        if name not in self.lanes:
+            self.lanes.append(name)
+            self.executors.append(executor)
+        lane = self.lanes.index(name)
+        if not isinstance(executor, str) and factory_of(self.executors[lane]) is not executor:
+            raise SettingError("a run", "executor", executor, f"another name than {name!r}, which is taken")
+        return lane
+
+    @property
+    def constants(self) -> Sequence[bytes]:
+        """Large argument values; source -1 is the first, -2 the second, ..."""
+        return self._wiring.constants
 
     def __len__(self) -> int:
-        return len(self.dag.nodes)
+        return len(self.task_of)
+
+    # --- what is known of a node -----------------------------------------------------------
 
     def key(self, node: int) -> str:
         """What a node is called in its run."""
-        return self.dag.nodes[node].key
+        if node < len(self.dag.nodes):
+            return self.dag.nodes[node].key
+        return self.span(node).key(node)
+
+    def keys(self) -> list[str]:
+        """What all nodes are called, in order."""
+        return [self.key(node) for node in range(len(self))]
 
     def before(self, node: int) -> Sequence[int]:
         """The nodes that a node waits for."""
@@ -138,16 +278,22 @@ class Plan:
         """The same of all nodes, in order: what a Schedule is made of."""
         return (self.before(node) for node in range(len(self)))
 
-    def instances(self, base: int) -> Iterator[tuple[int, str, int, int | None, str | None, str | None]]:
-        """What the journal writes down of each node, once: (row, key, task, parent, inputs, constants)."""
+    def instances(self) -> Iterator[InstanceRow]:
+        """What the journal writes down of each node of the Dag, once."""
         inputs, self._inputs = self._inputs, []
         constants, self._constants = self._constants, []
         for node, fed, fixed in zip(self.dag.nodes, inputs, constants, strict=True):
-            yield base + node.index, node.key, self.task_of[node.index], None, fed, fixed
+            yield node.index, node.key, self.task_of[node.index], None, fed, fixed
 
     def policy(self, node: int) -> Policy:
         """How a node's task is to be run."""
         return self.tasks[self.task_of[node]].policy
+
+    def span(self, node: int) -> Span:
+        """What a node behind those of the Dag is in."""
+        return self._spans[bisect_right(self._firsts, node) - 1]
+
+    # --- functions -------------------------------------------------------------------------
 
     def function_bytes(self, number: int) -> bytes:
         """A function for a worker process.
@@ -171,87 +317,195 @@ class Plan:
         for task in {t for t, n in zip(self.task_of, self.lane_of, strict=True) if n == number}:
             self.function_bytes(task)
 
+    def keep(self, function: Function) -> int:
+        """Keep a function of this process that calls have grown with, and give its number."""
+        for number, known in enumerate(self.live):
+            if known.fn is function.fn:
+                return number
+        self.live.append(function)
+        return len(self.live) - 1
+
+    # --- calls -----------------------------------------------------------------------------
+
     def call(self, number: int, attempt: int, behind: int = -1) -> Call:
         """An attempt at a node, as an executor takes it; `behind` as there."""
-        node = self.dag.nodes[number]
-        args = tuple([a if type(a) in ATOMS else self._wire(a) for a in node.args])
-        kwargs = None
-        if node.kwargs:
-            kwargs = {k: a if type(a) in ATOMS else self._wire(a) for k, a in node.kwargs.items()}
-        sources = node.inputs if node.after else tuple(self.before(number))
-        if self.constants:
-            sources = (*sources, *self._constants_in(node))
         function = self.task_of[number]
-        timeout = self.tasks[function].policy.timeout
-        return Call(number, attempt, function, args, kwargs, behind, sources, timeout)
+        if number in self.maps:
+            return self._split_call(number, attempt, behind)
+        if number < len(self.dag.nodes):
+            node = self.dag.nodes[number]
+            wire = self._wiring.argument
+            args = tuple([a if type(a) in ATOMS else wire(a) for a in node.args])
+            kwargs = {k: wire(a) for k, a in node.kwargs.items()} if node.kwargs else None
+            sources = node.inputs if node.after else tuple(self.before(number))
+            if self._wiring.constants:
+                sources = (*sources, *self._wiring.constants_in(node))
+        else:
+            args, kwargs = self.span(number).arguments(number)
+            sources = tuple(self.before(number))
+        if self.parts or self.lacking:
+            args = tuple(map(self.settled, args))
+            kwargs = kwargs and {name: self.settled(a) for name, a in kwargs.items()}
+            sources = tuple({s for a in (*args, *(kwargs or {}).values()) for s in sources_in(a)})
+        return Call(number, attempt, function, args, kwargs, behind, sources, self.policy(number).timeout)
 
-    def _wire(self, argument: Any) -> WireArgument:
-        if type(argument) is Hole:
-            # All that get one value have one Hole.
-            known = self._places.get(id(argument))
-            if known is None:
-                known = self._places[id(argument)] = self._place(argument)
-            return known
-        assert type(argument) is Packed
-        constant = self._constant(argument)
-        if constant is not None:
-            return (constant, ())
-        return (argument.data, tuple([self._place(hole) for hole in argument.holes]))
+    def settled(self, wire: WireArgument) -> WireArgument:
+        """A wire argument in which values that are made of others are taken apart."""
+        if type(wire) is list:
+            return [self.settled(one) for one in wire]
+        if type(wire) is not tuple:
+            return wire
+        first, *rest = wire
+        if type(first) is bytes:
+            return (first, tuple(map(self.settled, rest[0])))
+        if type(first) is not int:
+            return (self.settled(first), *rest)
+        if first in self.lacking:
+            return (self.lacking[first], ())
+        if first not in self.parts:
+            return wire
+        found = self._part(first)
+        return found if rest == [()] else (found, *rest)
 
-    def _place(self, hole: Hole) -> WireArgument:
-        source, path = hole
-        if not path:
-            return (source, ())
-        if all(type(key) in ATOMS for key in path):
-            return (source, tuple(path))
-        return (source, pickling.dumps(path, self.dag.definitions).data, 0)
+    def _part(self, node: int) -> WireArgument:
+        """The value of a node that is made of others', taken apart to the last."""
+        # Calls that have returned calls that have returned calls, ...: without recursion.
+        chain = []
+        wire: WireArgument = (node, ())
+        while type(wire) is tuple and len(wire) == 2 and wire[1] == () and wire[0] in self.parts:
+            chain.append(wire[0])
+            wire = self.parts[wire[0]]
+        if type(wire) is list or isinstance(wire, Nodes):
+            dropped = chain and chain[-1] in self.maps and self.maps[chain[-1]].on_error == "skip"
+            wire = [self.settled(one) for one in wire if not (dropped and one[0] in self.lacking)]
+        else:
+            wire = self.settled(wire)
+        for one in chain:
+            self.parts[one] = wire
+        return wire
 
-    def _constant(self, packed: Packed) -> int | None:
-        """The source number of a large argument value without holes, which goes by reference."""
-        if packed.holes or len(packed.data) <= LARGE:
+    def _split_call(self, number: int, attempt: int, behind: int) -> Call:
+        """An attempt to take apart the lists that a map is over, where a task has made them."""
+        facts = self.maps[number]
+        owner = f"{self.key(number)}()"
+        args = tuple(
+            [owner, name, self.settled(facts.list_in(place))]
+            for name, place in zip(facts.names, facts.spread, strict=True)
+            if self.must_be_split(facts.list_in(place))
+        )
+        sources = tuple({s for a in args for s in sources_in(a)})
+        if self._split is None:
+            self.functions.append(Function(split_items, "split", Any, False, (Exception,)))
+            self._split = len(self.functions) - 1
+        return Call(number, attempt, self._split, args, None, behind, sources, None)
+
+    def parts_of(self, node: int) -> Sequence[int]:
+        """The nodes that a node's value is made of, if it has grown."""
+        return self._held_by.pop(node, ())
+
+    def must_be_split(self, wire: WireArgument) -> bool:
+        """Whether the items of a list are to be seen only where values are read."""
+        return type(wire) is not list and not self.is_map_result(wire)
+
+    def is_map_result(self, wire: WireArgument) -> bool:
+        """Whether a list is a map's result, each item of which can be used before the others are there."""
+        if type(wire) is not tuple or wire[1:] != ((),):
+            return False
+        facts = self.maps.get(wire[0])
+        return facts is not None and facts.on_error == "raise"
+
+    # --- what it gains ---------------------------------------------------------------------
+
+    def made_of(self, node: int, result: WireArgument, parts: Sequence[int]) -> None:
+        """A node that has grown has its value by others."""
+        self.parts[node] = result
+        self._held_by[node] = parts
+        for part in parts:
+            self.uses[part] += 1
+
+    def extend(
+        self, span: Span, tasks: Sequence[int], lanes: bytes, predecessors: Sequence[Sequence[int]]
+    ) -> None:
+        """Number new nodes behind the last one."""
+        if len(self) + len(tasks) > MOST_NODES:
+            raise RunTooLargeError(MOST_NODES)
+        self._spans.append(span)
+        self._firsts.append(len(self))
+        self.task_of.extend(tasks)
+        self.lane_of.extend(lanes)
+        self.uses.extend(array("i", bytes(4 * len(tasks))))
+        for sources in predecessors:
+            self._wait_for(sources)
+
+    def bounded_by(self, node: int) -> int | None:
+        """The mapped call that bounds how many of its items run at once, if this is one of them."""
+        if not self.bounded or node < len(self.dag.nodes):
             return None
-        number = self._constant_numbers.get(id(packed.data))
-        if number is None:
-            self.constants.append(packed.data)
-            number = self._constant_numbers[id(packed.data)] = -len(self.constants)
-        return number
+        parent = self.span(node).parent
+        return parent if parent in self.bounded and isinstance(self.span(node), ItemCalls) else None
 
-    def _constants_in(self, node: Node) -> Iterable[int]:
-        packed = (a for a in (*node.args, *node.kwargs.values()) if type(a) is Packed)
-        return [n for p in packed if (n := self._constant(p)) is not None]
+    def collected(self, node: int) -> bool:
+        """Whether a node that fails does not make the run fail: it is within a map that collects failures."""
+        while node >= len(self.dag.nodes):
+            span = self.span(node)
+            if isinstance(span, ItemCalls) and self.maps[span.parent].on_error != "raise":
+                return True
+            node = span.parent
+        return False
+
+    def task_row(self, number: int) -> tuple[int, str, str | None, str | None, str | None]:
+        """What the journal writes down of a task: (number, name, declared type, policy, code)."""
+        task = self.tasks[number]
+        return number, task.name, task.returns, json.dumps(_plain(asdict(task.policy))), task.code
+
+    def skip(self, count: int) -> None:
+        """Leave out numbers that stand for what the flow no longer has."""
+        if count:
+            self.extend(Gone(len(self)), [0] * count, bytes(count), [()] * count)
+            self.gone.update(range(len(self) - count, len(self)))
+
+    def learn(self, wire: WireTask) -> tuple[int, int]:
+        """The number and the lane of a task that calls have grown with."""
+        place = (wire.function, wire.here, wire.name)
+        known = self._grown_tasks.get(place)
+        if known is None:
+            policy = Policy(**wire.policy)
+            retry_on = (Exception,) if wire.on_lost else (TimeoutError,) if wire.on_timeout else ()
+            lane = self._lane(policy.executor, wire.is_async)
+            if wire.here >= 0:
+                function = self.live[wire.here]
+            elif is_remote(self.executors[lane]) or wire.function is None:
+                function = Function(unknown_here, wire.name, Any, False, retry_on)
+            else:
+                # It will run in this process, so this is where it is read.
+                function = Function(*pickling.loads(wire.function))
+            self.functions.append(function)
+            number = len(self.functions) - 1
+            while len(self.tasks) < number:
+                self.tasks.append(self.tasks[-1])
+            self.tasks.append(PlannedTask(wire.name, wire.returns, policy, wire.code))
+            if wire.function is not None:
+                self._pickled[number] = wire.function
+            for names, data in wire.bundles:
+                self.dag.definitions.add(Bundle(names, data))
+            known = self._grown_tasks[place] = number, lane
+        return known
+
+    def root(self, node: int) -> str:
+        """What the calls that grow from a node are named after: keys do not grow with depth."""
+        return self.key(node) if node < len(self.dag.nodes) else self.span(node).root(node)
+
+    def number_of(self, root: str, name: str) -> int:
+        """How many calls of this name the root has now, with this one."""
+        count = self._counts[root, name] = self._counts.get((root, name), 0) + 1
+        return count
 
 
-def constant_text(argument: Any) -> str | None:
-    """What of an argument is fixed before the run, as a short text; None: nothing is.
-
-    Equal arguments have equal texts, in every process.
-
-    >>> constant_text(2.5), constant_text(Hole(3)), constant_text(Hole(3, (0,)))
-    ('2.5', None, '@(0,)')
-    """
-    kind = type(argument)
-    if kind is str or kind is bytes:
-        # A digest: a password is not to be read in the store.
-        return blake2b(repr(argument).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
-    if kind is Hole:
-        return f"@{argument.path!r}".replace(" ", "") if argument.path else None
-    if kind is Packed:
-        paths = "".join([f"@{hole.path!r}".replace(" ", "") for hole in argument.holes if hole.path])
-        return f"#{argument.digest.hex()}{paths}"
-    return repr(argument)
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts as JSON holds them; what it doesn't know as text."""
+    return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
 
 
-def _feed(feeds: dict[str, list[int]], name: str, argument: Any) -> None:
-    if type(argument) is Hole:
-        sources = [argument.source]
-    else:
-        sources = list(dict.fromkeys([hole.source for hole in argument.holes]))
-        if not sources:
-            return
-    known = feeds.get(name)
-    feeds[name] = sources if known is None else list(dict.fromkeys(known + sources))
-
-
-def _as_json(feeds: Mapping[str, Sequence[int]]) -> str:
-    # Parameter names are identifiers, and lists of ints are written as Python writes them.
-    return "{" + ",".join([f'"{name}":{sources}' for name, sources in feeds.items()]) + "}"
+def unknown_here(*_args: object) -> None:
+    """Stands for a function that only workers read."""
+    raise AssertionError("this function is not for the driver's process")

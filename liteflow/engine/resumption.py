@@ -44,6 +44,7 @@ class Resumption:
 
     Attributes:
         kept: Nodes whose results stay.
+        same: Recorded index -> node, of the calls that are what they were.
         again: Nodes that had a result, and run again: node -> why.
         moved: Recorded index -> its node in the graph of today, behind its end for those that
             are gone; empty if all stand where they stood.
@@ -52,6 +53,7 @@ class Resumption:
     """
 
     kept: frozenset[int]
+    same: Mapping[int, int]
     again: Mapping[int, str]
     moved: Mapping[int, int]
     gone: tuple[int, ...]
@@ -72,6 +74,7 @@ def compare(before: Sequence[Before], now: Sequence[Now]) -> Resumption:
     changed: dict[int, str] = {}
     kept: set[int] = set()
     again: dict[int, str] = {}
+    same: dict[int, int] = {}
     for node, call in enumerate(now):
         row = recorded.get(call.key)
         if row is None:
@@ -82,10 +85,12 @@ def compare(before: Sequence[Before], now: Sequence[Now]) -> Resumption:
             changed[node] = why
             if row.succeeded:
                 again[node] = why
-        elif row.succeeded:
+            continue
+        same[row.index] = node
+        if row.succeeded:
             kept.add(node)
     moved, gone = _moved(before, keys_now)
-    return Resumption(frozenset(kept), again, moved, gone, bool(changed or moved or gone))
+    return Resumption(frozenset(kept), same, again, moved, gone, bool(changed or moved or gone))
 
 
 def _why(

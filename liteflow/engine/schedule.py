@@ -1,57 +1,27 @@
 """What may run next?  The rules of a run, and nothing else.
 
-    pending --> ready --> running --> succeeded | failed | cancelled
-       |          ^          |
-       |          +-- retrying
+    pending --> ready --> running --> succeeded | failed | cancelled | skipped
+       |          ^          |            ^
+       |          +-- retrying            |
+       |                     +--> grown --+
        +--> upstream_failed | skipped | cached
 
 A graph is integers: nodes 0, 1, 2, ..., their successors in one array, and for each node
 how many of its predecessors have not ended yet.  No clock, no disk, no process: whoever
 calls says what has happened, and is told what is ready because of it.  A million nodes take
 some tens of megabytes, and all of it can be saved to bytes and restored.
+
+A graph may grow: a running node brings new ones and waits, grown, until those that its value
+is made of have ended.  It has succeeded with the last of them.
 """
 
 from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
-from enum import IntEnum
+from collections.abc import Iterable, Mapping, Sequence
 
-
-class State(IntEnum):
-    """The state of a task instance; `.word` is how it is written everywhere.
-
-    From SUCCEEDED on nothing more happens: comparisons below count on that order.
-    """
-
-    PENDING = 0
-    READY = 1
-    RUNNING = 2
-    RETRYING = 3
-    SUCCEEDED = 4
-    FAILED = 5
-    CANCELLED = 6
-    CACHED = 7
-    SKIPPED = 8
-    UPSTREAM_FAILED = 9
-
-    @property
-    def word(self) -> str:
-        """The state as text, as in the database."""
-        return self.name.lower()
-
-
-class IllegalEventError(Exception):
-    """An event that cannot have happened: a bug of the caller."""
-
-    def __init__(self, node: int, state: State, event: str) -> None:
-        super().__init__(node, state, event)
-        self.node, self.state, self.event = node, state, event
-
-    def __str__(self) -> str:
-        now = f"node {self.node} is {self.state.word}"
-        return f"{now}, so it cannot {self.event}; this is a bug, please report it"
+from liteflow.engine.states import Effects, IllegalEventError, State, When
 
 
 class Schedule:
@@ -60,6 +30,7 @@ class Schedule:
     Args:
         predecessors: For each node the nodes that it waits for, each once.  Any order, as
             long as there is no cycle.
+        rules: What the nodes wait for that do not wait for ALL.
 
     >>> schedule = Schedule([(), (0,), (0,), (1, 2)])
     >>> schedule.start()
@@ -69,9 +40,21 @@ class Schedule:
     [1, 2]
     """
 
-    __slots__ = ("_offsets", "_states", "_targets", "_unended", "_waiting")
+    __slots__ = (
+        "_completed",
+        "_good",
+        "_later",
+        "_offsets",
+        "_rules",
+        "_states",
+        "_targets",
+        "_unended",
+        "_waiting",
+    )
 
-    def __init__(self, predecessors: Iterable[Sequence[int]]) -> None:
+    def __init__(
+        self, predecessors: Iterable[Sequence[int]], rules: Mapping[int, When] | None = None
+    ) -> None:
         self._waiting = array("i")
         sources, targets = array("i"), array("i")
         for node, before in enumerate(predecessors):
@@ -82,6 +65,12 @@ class Schedule:
         self._offsets, self._targets = _by_source(count, sources, targets)
         self._states = bytearray(count)
         self._unended = count
+        # Edges that came later, by source; most graphs never grow, and their edges are one array.
+        self._later: dict[int, list[int]] = {}
+        # The nodes that do not wait for ALL, and those of them of which a predecessor has a value.
+        self._rules = {node: int(when) for node, when in (rules or {}).items() if when}
+        self._good: set[int] = set()
+        self._completed: list[int] = []
 
     # --- questions -------------------------------------------------------------------------
 
@@ -108,7 +97,9 @@ class Schedule:
 
     def successors(self, node: int) -> Sequence[int]:
         """The nodes that wait for this one."""
-        return self._targets[self._offsets[node] : self._offsets[node + 1]]
+        offsets = self._offsets
+        first = self._targets[offsets[node] : offsets[node + 1]] if node + 1 < len(offsets) else ()
+        return [*first, *self._later[node]] if node in self._later else first
 
     def nodes(self, state: State) -> list[int]:
         """All nodes in a state."""
@@ -144,12 +135,12 @@ class Schedule:
 
     def next_in_line(self, node: int) -> int | None:
         """The node that waits for this one alone, if it is the only one that waits for it."""
-        first = self._offsets[node]
-        if self._offsets[node + 1] - first != 1:
+        successors = self.successors(node)
+        if len(successors) != 1:
             return None
-        successor = self._targets[first]
+        successor = successors[0]
         waits_for_it_alone = self._waiting[successor] == 1 and self._states[successor] == State.PENDING
-        return successor if waits_for_it_alone else None
+        return successor if waits_for_it_alone and successor not in self._rules else None
 
     def run_behind(self, node: int) -> None:
         """A pending node was given out behind the running one that it waits for alone."""
@@ -179,7 +170,7 @@ class Schedule:
         states = self._states
         if states[node] != 2:  # State.RUNNING, quickly
             raise IllegalEventError(node, State(states[node]), "succeed")
-        states[node] = 4
+        states[node] = 5
         self._unended -= 1
         return self._release(node)
 
@@ -191,19 +182,72 @@ class Schedule:
         self._unended -= 1
         return self._release(node)
 
-    def fail(self, node: int) -> list[int]:
-        """A running node has failed for good; return the nodes that depend on it and so can never run."""
-        self._move(node, State.RUNNING, State.FAILED, "fail")
-        self._unended -= 1
-        return self._block(node)
+    def leave_out(self, count: int) -> None:
+        """The next numbers are nobody's."""
+        self._states.extend(bytes([State.CANCELLED]) * count)
+        self._waiting.extend([0] * count)
 
-    def cancel(self, node: int) -> list[int]:
-        """A node that has not ended will not run any more; return what depends on it: nor will that."""
+    def grow(
+        self,
+        parent: int,
+        predecessors: Iterable[Sequence[int]],
+        result: Iterable[int],
+        rules: Mapping[int, When] | None = None,
+        *,
+        whatever: bool = False,
+    ) -> Effects:
+        """A running node has brought new nodes, numbered behind the last one there is.
+
+        Args:
+            parent: The node; it has succeeded when those in `result` have.
+            predecessors: For each new node the nodes that it waits for, each once, new ones and
+                others.
+            result: The nodes that the parent's value is made of.
+            rules: As for the whole graph.
+            whatever: The parent succeeds whatever becomes of those in `result`.
+        """
+        self._move(parent, State.RUNNING, State.GROWN, "grow")
+        states, waiting = self._states, self._waiting
+        first = len(states)
+        edges = [list(before) for before in predecessors]
+        states.extend(bytes(len(edges)))
+        waiting.extend([0] * len(edges))
+        self._unended += len(edges)
+        self._rules.pop(parent, None)
+        if rules:
+            self._rules.update({node: int(when) for node, when in rules.items() if when})
+        if whatever:
+            self._rules[parent] = When.ALWAYS
+        effects = Effects([], [])
+        for node, before in enumerate(edges, first):
+            self._join(node, before, effects)
+        self._join(parent, list(dict.fromkeys(result)), effects)
+        return effects
+
+    def fail(self, node: int) -> Effects:
+        """A running node has failed for good; tell what can never run because of it, and what now can."""
+        return self._end_without_value(node, State.FAILED, "fail")
+
+    def skip(self, node: int) -> Effects:
+        """A running node has decided to give no value; tell as `fail`."""
+        return self._end_without_value(node, State.SKIPPED, "be skipped")
+
+    def give_up(self, node: int) -> Effects:
+        """A ready node can never run: what else it needs won't come; tell as `fail`."""
+        return self._end_without_value(node, State.UPSTREAM_FAILED, "be given up", State.READY)
+
+    def cancel(self, node: int) -> Effects:
+        """A node that has not ended will not run any more; tell as `fail`."""
         if self._states[node] >= State.SUCCEEDED:
             raise IllegalEventError(node, self.state(node), "be cancelled")
         self._states[node] = State.CANCELLED
         self._unended -= 1
         return self._block(node)
+
+    def take_completed(self) -> list[int]:
+        """The nodes that had grown and have succeeded since this was last asked, in that order."""
+        completed, self._completed = self._completed, []
+        return completed
 
     def cancel_all(self) -> list[int]:
         """Cancel whatever has not ended; give which."""
@@ -217,8 +261,11 @@ class Schedule:
 
     def to_bytes(self) -> bytes:
         """All of it, as bytes of this machine's byte order."""
-        vectors = (self._waiting, self._offsets, self._targets)
-        head = struct.pack("<4Q", len(self._states), *(len(v) for v in vectors))
+        count = len(self._states)
+        offsets, targets = _by_source(count, *self._edges())
+        rules = array("i", [x for pair in sorted(self._rules.items()) for x in pair])
+        vectors = (self._waiting, offsets, targets, rules, array("i", sorted(self._good)))
+        head = struct.pack("<6Q", count, *(len(v) for v in vectors))
         return head + bytes(self._states) + b"".join(v.tobytes() for v in vectors)
 
     @classmethod
@@ -228,9 +275,9 @@ class Schedule:
         >>> Schedule.from_bytes(Schedule([(), (0,)]).to_bytes()).start()
         [0]
         """
-        count, *lengths = struct.unpack_from("<4Q", data)
+        count, *lengths = struct.unpack_from("<6Q", data)
         schedule = cls(())
-        at = 32
+        at = 48
         schedule._states = bytearray(data[at : at + count])
         at += count
         vectors = []
@@ -239,7 +286,9 @@ class Schedule:
             vector.frombytes(data[at : at + length * vector.itemsize])
             at += length * vector.itemsize
             vectors.append(vector)
-        schedule._waiting, schedule._offsets, schedule._targets = vectors
+        schedule._waiting, schedule._offsets, schedule._targets, rules, good = vectors
+        schedule._rules = dict(zip(rules[::2], rules[1::2], strict=True))
+        schedule._good = set(good)
         schedule._unended = sum(1 for s in schedule._states if s < State.SUCCEEDED)
         return schedule
 
@@ -250,32 +299,126 @@ class Schedule:
             raise IllegalEventError(node, self.state(node), event)
         self._states[node] = after
 
+    def _end_without_value(
+        self, node: int, state: State, event: str, before: State = State.RUNNING
+    ) -> Effects:
+        self._move(node, before, state, event)
+        self._unended -= 1
+        return self._block(node)
+
+    def _join(self, node: int, before: list[int], effects: Effects) -> None:
+        """Let a node wait for others, some of which may have ended."""
+        states = self._states
+        ended = []
+        for source in before:
+            if states[source] >= State.SUCCEEDED:
+                ended.append(source)
+            else:
+                self._later.setdefault(source, []).append(node)
+        self._waiting[node] += len(before)
+        if not before and self._waiting[node] == 0:
+            self._nothing_left(node, effects.ready)
+        for source in ended:
+            if states[source] in (State.SUCCEEDED, State.CACHED):
+                self._one_less(node, effects.ready)
+            else:
+                self._lost(source, node, effects)
+
     def _release(self, node: int) -> list[int]:
         """Count one predecessor less for each successor; give those that wait for nothing now."""
-        waiting, states = self._waiting, self._states
-        ready = []
-        for successor in self._targets[self._offsets[node] : self._offsets[node + 1]]:
+        waiting, states, rules = self._waiting, self._states, self._rules
+        ready: list[int] = []
+        grown: list[int] = []
+        for successor in self.successors(node) if self._later else self._first_successors(node):
             left = waiting[successor] - 1
             waiting[successor] = left
-            if left == 0 and states[successor] == 0:
-                states[successor] = 1
-                ready.append(successor)
+            if rules and successor in rules:
+                self._good.add(successor)
+            if left == 0:
+                if states[successor] == 0:
+                    states[successor] = 1
+                    ready.append(successor)
+                elif states[successor] == State.GROWN:
+                    grown.append(successor)
+        if grown:
+            for one in grown:
+                self._complete(one, ready)
         return ready
 
-    def _block(self, node: int) -> list[int]:
-        """End all that waits for a node, near or far; give which."""
-        blocked = []
+    def _first_successors(self, node: int) -> Sequence[int]:
+        return self._targets[self._offsets[node] : self._offsets[node + 1]]
+
+    def _one_less(self, node: int, ready: list[int]) -> None:
+        self._waiting[node] -= 1
+        if node in self._rules:
+            self._good.add(node)
+        if self._waiting[node] == 0:
+            self._nothing_left(node, ready)
+
+    def _nothing_left(self, node: int, ready: list[int]) -> None:
+        """A node waits for nothing any more."""
+        if self._states[node] == State.PENDING:
+            self._states[node] = State.READY
+            ready.append(node)
+        elif self._states[node] == State.GROWN:
+            self._complete(node, ready)
+
+    def _complete(self, node: int, ready: list[int]) -> None:
+        """A grown node has its value, and so have those that have grown to it, however many."""
         stack = [node]
         while stack:
-            for successor in self.successors(stack.pop()):
-                # Whatever its state: one that was given out behind another may have been lost
-                # together with it, and wait for its next attempt.
-                if self._states[successor] < State.SUCCEEDED:
-                    self._states[successor] = State.UPSTREAM_FAILED
-                    self._unended -= 1
-                    blocked.append(successor)
-                    stack.append(successor)
-        return blocked
+            one = stack.pop()
+            self._states[one] = State.SUCCEEDED
+            self._unended -= 1
+            self._completed.append(one)
+            for successor in self.successors(one):
+                self._waiting[successor] -= 1
+                if successor in self._rules:
+                    self._good.add(successor)
+                if self._waiting[successor] == 0:
+                    if self._states[successor] == State.PENDING:
+                        self._states[successor] = State.READY
+                        ready.append(successor)
+                    elif self._states[successor] == State.GROWN:
+                        stack.append(successor)
+
+    def _block(self, node: int) -> Effects:
+        """A node has ended without a value: end what waits for one, near or far."""
+        effects = Effects([], [])
+        for successor in self.successors(node):
+            self._lost(node, successor, effects)
+        return effects
+
+    def _lost(self, source: int, successor: int, effects: Effects) -> None:
+        """A node has lost a predecessor; it ends too, or counts one less to wait for."""
+        stack = [(source, successor)]
+        while stack:
+            before, node = stack.pop()
+            # Whatever its state: one that was given out behind another may have been lost
+            # together with it, and wait for its next attempt.
+            if self._states[node] >= State.SUCCEEDED:
+                continue
+            rule = self._rules.get(node)
+            if rule is not None:
+                self._waiting[node] -= 1
+                if self._waiting[node]:
+                    continue
+                if rule == When.ALWAYS or node in self._good:
+                    self._nothing_left(node, effects.ready)
+                    continue
+            skipped = self._states[before] == State.SKIPPED
+            self._states[node] = State.SKIPPED if skipped else State.UPSTREAM_FAILED
+            self._unended -= 1
+            effects.blocked.append(node)
+            stack += [(node, successor) for successor in self.successors(node)]
+
+    def _edges(self) -> tuple[array[int], array[int]]:
+        sources, targets = array("i"), array("i")
+        for node in range(len(self._states)):
+            found = self.successors(node)
+            targets.extend(found)
+            sources.extend([node] * len(found))
+        return sources, targets
 
     def _backwards(self) -> Iterable[int]:
         """All nodes, each before those it waits for."""

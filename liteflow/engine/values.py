@@ -75,8 +75,24 @@ class Values:
         for node in nodes:
             for source in before(node):
                 uses[source] -= 1
-                if not uses[source] and source not in self._keep and self.held.pop(source, None) is not None:
-                    self._released(source)
+                if not uses[source] and source not in self._keep:
+                    self._let_go(source)
+
+    def completed(self, node: int) -> None:
+        """A node that had grown has its value."""
+        if not self.uses[node] and node not in self._keep:
+            self._let_go(node)
+
+    def _let_go(self, node: int) -> None:
+        stack = [node]
+        while stack:
+            one = stack.pop()
+            if self.held.pop(one, None) is not None:
+                self._released(one)
+            for part in self._plan.parts_of(one):
+                self.uses[part] -= 1
+                if not self.uses[part] and part not in self._keep:
+                    stack.append(part)
 
     def settled(self, payload: Large | bytes | None) -> Large | bytes:
         """A large payload as it is held: a few as shared memory, more than that as bytes.
@@ -91,5 +107,5 @@ class Values:
         return payload.read(0, payload.size)
 
     def kept(self) -> dict[int, Payload]:
-        """The payloads of the nodes that the user will ask for, as far as they are here."""
-        return {node: self.payload_of(node) for node in self.held if node in self._keep}
+        """The payloads that the user may ask for, as far as they are here."""
+        return {node: self.payload_of(node) for node in self.held}

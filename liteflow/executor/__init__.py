@@ -2,8 +2,41 @@
 
     base.py       what the driver and an executor say to each other
     attempt.py    one attempt, wherever it runs: arguments in, encoded value or failure out
-    inline.py     in the driver's own thread        thread.py   in threads of the driver
-    process/      in worker processes (pool · worker · wire)
+    local.py      the same with what it prints, for executors without workers of their own kind
+    inline.py     in the driver's own thread        thread.py      in threads of the driver
+    process/      in worker processes               coroutines.py  on an event loop
+    futures.py    on any concurrent.futures.Executor, with remote.py for its processes
 
-An executor knows no store and no graph: it gets functions and bytes and gives outcomes.
+An executor knows no store and no graph: it gets functions and bytes and gives outcomes.  Importing
+this package loads none of them: each name is loaded when it is first asked for.
 """
+
+from __future__ import annotations
+
+import sys
+
+# As type checkers know it; to import typing for it would take ten times as long as all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from liteflow.executor.base import Executor, ExecutorFactory
+    from liteflow.executor.futures import PoolExecutor
+
+__all__ = ["Executor", "ExecutorFactory", "PoolExecutor"]
+
+_HOMES = {"Executor": "base", "ExecutorFactory": "base", "PoolExecutor": "futures"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'liteflow.executor' has no attribute {name!r}")
+    module = f"{__name__}.{home}"
+    __import__(module)
+    value = globals()[name] = getattr(sys.modules[module], name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,13 +9,16 @@ needs no unpickling):
     an atom                       itself: int, float, str, bytes, bool, None, complex
     (source, path)                the value of another call, or an item of it
     (source, path-as-pickle, 0)   the same where the path holds more than atoms
-    (data, ((source, path), ...)) a pickle with holes
+    (data, (argument, ...))       a pickle with holes, and what goes into them
+    (argument, path)              an item of what another argument stands for
+    [argument, ...]               a list
 
 No attrs here: workers import this, and start sooner without.
 """
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
@@ -23,6 +26,8 @@ from types import GeneratorType, TracebackType
 from typing import Any, NamedTuple
 
 from liteflow import pickling, xcom
+from liteflow.function import Function
+from liteflow.outcomes import Skip
 
 WireArgument = Any
 
@@ -31,20 +36,6 @@ ERROR_CHARS = 20_000
 _LINE_CHARS = 500
 _EXCEPTION_BYTES = 64 * 1024
 _PACKAGE = __file__.rpartition("executor")[0]
-
-
-class Function(NamedTuple):
-    """A task's function, and what is to be known of it where it runs.
-
-    `returns` is the resolved return annotation (`Any` if there is none); `retry_on` the
-    exception types that are worth another attempt.
-    """
-
-    fn: Callable[..., Any]
-    name: str
-    returns: Any
-    is_async: bool
-    retry_on: tuple[type[BaseException], ...]
 
 
 class Failure(NamedTuple):
@@ -62,6 +53,7 @@ def perform(
     args: Sequence[WireArgument],
     kwargs: Mapping[str, WireArgument] | None,
     value_of: Callable[[int], Any],
+    live: Callable[[Function], int] | None = None,
 ) -> xcom.Encoded:
     """Call the function and encode what it returns.
 
@@ -70,38 +62,76 @@ def perform(
         args: Positional arguments as described above.
         kwargs: Keyword arguments, or None for none.
         value_of: Gives a fresh copy of the value of a source.
+        live: Keeps a function for others in this process, and gives its number; None in workers.
 
     Raises:
         BaseException: What the task raised; or the result's type or bytes were wrong.
     """
-    positional = [resolve(a, value_of) if type(a) is tuple else a for a in args]
-    if kwargs:
-        named = {k: resolve(a, value_of) if type(a) is tuple else a for k, a in kwargs.items()}
-        value = function.fn(*positional, **named)
-    else:
-        value = function.fn(*positional)
+    value = begun(function, args, kwargs, value_of)
     if function.is_async:
         value = _awaited(value)
-    returns = function.returns
-    if type(value) is not returns:
-        _check_result(function, value)
-    return xcom.encode(value)
+    return completed(function, value, live)
+
+
+def begun(
+    function: Function,
+    args: Sequence[WireArgument],
+    kwargs: Mapping[str, WireArgument] | None,
+    value_of: Callable[[int], Any],
+) -> Any:
+    """Call the function: what it returns, or its coroutine if it is a coroutine function; as `perform`."""
+    positional = [resolve(a, value_of) if type(a) is tuple or type(a) is list else a for a in args]
+    if kwargs:
+        named = {k: resolve(a, value_of) for k, a in kwargs.items()}
+        return function.fn(*positional, **named)
+    return function.fn(*positional)
+
+
+def completed(
+    function: Function, value: Any, live: Callable[[Function], int] | None = None
+) -> xcom.Encoded:
+    """Look at what the function has given, awaited if need be, and encode it; as `perform`.
+
+    Lazy values are no value yet: they are encoded as calls that the run is to go on with.
+    """
+    try:
+        if type(value) is not function.returns:
+            if _is_growth(value):
+                return _grown(value, function, live)
+            _check_result(function, value)
+        return xcom.encode(value)
+    except Exception:
+        # Lazy values somewhere inside fit no annotation, and can't be pickled.
+        if "liteflow.lazy" in sys.modules and _holds_lazy(value):
+            return _grown(value, function, live)
+        raise
 
 
 def resolve(argument: WireArgument, value_of: Callable[[int], Any]) -> Any:
-    """Give the value that a wire argument stands for (a tuple, by the table above)."""
+    """Give the value that a wire argument stands for (by the table above)."""
+    if type(argument) is list:
+        return [resolve(one, value_of) for one in argument]
+    if type(argument) is not tuple:
+        return argument
     first = argument[0]
     if type(first) is bytes:
         return pickling.unpack(first, [resolve(hole, value_of) for hole in argument[1]])
-    value = value_of(first)
+    value = value_of(first) if type(first) is int else resolve(first, value_of)
     path = argument[1] if len(argument) == 2 else pickling.loads(argument[1])
     for key in path:
         value = value[key]
     return value
 
 
+def outcome_of(error: BaseException) -> str:
+    """How an attempt has ended that raised this: failed or skipped."""
+    return "skipped" if isinstance(error, Skip) else "failed"
+
+
 def failure_of(error: BaseException, function: Function | None) -> Failure:
     """Describe an exception that a task raised, for the store and for whoever reads it."""
+    if isinstance(error, Skip):
+        return Failure(_storable(error.reason[:_LINE_CHARS]), "", None, False)
     error.__traceback__ = _without_library(error.__traceback__)
     line = _line(error)
     try:
@@ -116,6 +146,27 @@ def failure_of(error: BaseException, function: Function | None) -> Failure:
 
 
 # --- how -----------------------------------------------------------------------------------
+
+
+def _is_growth(value: Any) -> bool:
+    """Whether a value is a lazy one, or the items of a map; where no such class is loaded, none is."""
+    lazy = sys.modules.get("liteflow.lazy")
+    if lazy is not None and isinstance(value, lazy.Joint):
+        return True
+    growth = sys.modules.get("liteflow.growth")
+    return growth is not None and isinstance(value, growth.Items)
+
+
+def _grown(value: Any, function: Function, live: Callable[[Function], int] | None) -> xcom.Encoded:
+    from liteflow.growth import encoded  # noqa: PLC0415  start-up: the compiler, where it is needed
+
+    return encoded(value, function, live)
+
+
+def _holds_lazy(value: Any) -> bool:
+    from liteflow.growth import holds_lazy  # noqa: PLC0415  as above
+
+    return holds_lazy(value)
 
 
 def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:

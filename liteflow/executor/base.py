@@ -12,8 +12,9 @@ import selectors
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from liteflow.executor.attempt import Function, WireArgument
+from liteflow.executor.attempt import WireArgument
 from liteflow.executor.payload import Large, Payload
+from liteflow.function import Function
 from liteflow.pickling import Definitions
 
 
@@ -108,7 +109,8 @@ class Work(NamedTuple):
     `functions` grows while a run does; `function_bytes` pickles one for other processes;
     `payload_of` gives the bytes of a source that a call needs; `epoch_ns` is the monotonic
     time that `started` counts from; `place` gives the row of node 0, and the key that values are
-    sealed with (empty: none).
+    sealed with (empty: none); `keep` keeps a function of this process that calls grow with, and
+    gives its number.
     """
 
     functions: Sequence[Function]
@@ -117,6 +119,7 @@ class Work(NamedTuple):
     payload_of: Callable[[int], Payload]
     epoch_ns: int
     place: Callable[[], tuple[int, bytes]]
+    keep: Callable[[Function], int]
 
 
 class Lane(Protocol):
@@ -187,6 +190,54 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End all that runs, at once."""
+        ...
+
+
+class Limits(Protocol):
+    """What an executor has to know of a run's settings."""
+
+    @property
+    def grace(self) -> float:
+        """Seconds that an attempt has to end by itself when it is ended."""
+        ...
+
+    def limit(self, executor: str) -> int | None:
+        """How many calls an executor of this name is to run at a time; None: nothing was said."""
+        ...
+
+    def workers(self, executor: str) -> int:
+        """The same, with what holds where nothing was said."""
+        ...
+
+
+class ExecutorFactory(Protocol):
+    """Makes the executor of each run that is to use it: what may be given as `executor=`.
+
+    Liteflow's own executors are known by their names; others, such as a cluster's, are plugged in
+    by such an object.  Several runs may use one at the same time.
+
+    >>> from liteflow import Flow, task
+    >>> from liteflow.executor.inline import InlineExecutor
+    >>> class Here:
+    ...     name, remote = "here", False
+    ...     def make(self, work, settings):
+    ...         return InlineExecutor(work)
+    >>> Flow("f", task(abs)(-5)).run(db=None, executor=Here()).result
+    5
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called in settings, in messages and in the store."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether calls leave this process, so that their functions have to be pickled."""
+        ...
+
+    def make(self, work: Work, settings: Limits, /) -> Executor:
+        """Make the executor of one run; called from the driver's thread, before anything runs."""
         ...
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import threading
 import time
@@ -125,6 +126,14 @@ class Hearing:
                 logging.getLogger().removeHandler(cls._handler)
 
 
+def _renew_lock() -> None:
+    # A pool may fork while another thread holds it.
+    Hearing._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 class Attempt:
     """One attempt of this process: when it began, what it writes, what comes of it.
 
@@ -132,7 +141,7 @@ class Attempt:
         work: What the run's executors share.
         call: The call.
         worker: What is to be known as its worker.
-        quiet: Whether what it prints is not to be seen here.
+        quiet: Whether this is another process than the driver's, where what it prints is not to be seen.
     """
 
     def __init__(self, work: Work, call: Call, worker: str, *, quiet: bool = False) -> None:
@@ -140,6 +149,8 @@ class Attempt:
         self.call = call
         self._work = work
         self._worker = worker
+        # What calls that it returns are to run: here the driver can take the functions themselves.
+        self._keep = None if quiet else work.keep
         self._notes = _Notes(call.node, call.attempt, quiet)
         self._started_ns = time.monotonic_ns()
 
@@ -151,12 +162,33 @@ class Attempt:
         """The end of what `listen` began."""
         _writing.reset(token)
 
-    def value_of(self, source: int) -> Any:
-        """A fresh copy of the value of a source."""
+    def perform(self) -> Finished:
+        """Make the attempt, in this thread; what the task raises is raised."""
+        call = self.call
+        return self._gave(attempt.perform(self.function, call.args, call.kwargs, self._value_of, self._keep))
+
+    def begun(self) -> Any:
+        """Call the function; of a coroutine function this gives the coroutine."""
+        return attempt.begun(self.function, self.call.args, self.call.kwargs, self._value_of)
+
+    def completed(self, value: Any) -> Finished:
+        """What was begun has given this value."""
+        return self._gave(attempt.completed(self.function, value, self._keep))
+
+    def raised(self, error: BaseException) -> Failed:
+        """It has raised this."""
+        since, took = self._times()
+        failure = attempt.failure_of(error, self.function)
+        return Failed(self.call.node, self.call.attempt, since, took, attempt.outcome_of(error), *failure)
+
+    def lines(self) -> list[Line]:
+        """What it has written."""
+        return self._notes.finish()
+
+    def _value_of(self, source: int) -> Any:
         return self._work.payload_of(source).value()
 
-    def gave(self, encoded: Encoded) -> Finished:
-        """It has given a value."""
+    def _gave(self, encoded: Encoded) -> Finished:
         since, took = self._times()
         data: bytes | Large
         if encoded.size <= LARGE:
@@ -167,16 +199,6 @@ class Attempt:
         node, number = self.call.node, self.call.attempt
         facts = stored_facts(encoded, _seal(key), node, number)
         return Finished(first_row + node, number, since, took, self._worker, *facts, data)
-
-    def raised(self, error: BaseException) -> Failed:
-        """It has raised this."""
-        since, took = self._times()
-        failure = attempt.failure_of(error, self.function)
-        return Failed(self.call.node, self.call.attempt, since, took, "failed", *failure)
-
-    def lines(self) -> list[Line]:
-        """What it has written."""
-        return self._notes.finish()
 
     def _times(self) -> tuple[int, int]:
         since_ns = self._started_ns - self._work.epoch_ns
@@ -196,7 +218,7 @@ def attempt_here(
     token = one.listen()
     outcome: Finished | Failed
     try:
-        outcome = one.gave(attempt.perform(one.function, call.args, call.kwargs, one.value_of))
+        outcome = one.perform()
     except passing:
         raise
     except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome

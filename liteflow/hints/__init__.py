@@ -4,6 +4,9 @@
     fits(given, wanted)       may a value declared as `given` go where `wanted` is declared?
     problem(value, wanted)    what is wrong with this value there, if anything?
     item_type(hint, key)      the type of `value[key]`
+    iterated_type(hint)       the type of the items of a list
+    list_of(hint)             the type of a list of such
+    returned_type(hint)       the type of what a generator function returns at its end
     tuple_length(hint)        how many values it unpacks into
     show(hint)                the type as the user wrote it
 
@@ -23,8 +26,18 @@ No attrs here: worker processes import this, and must start fast.
 
 from liteflow.hints.annotations import resolve
 from liteflow.hints.fitting import fits
-from liteflow.hints.items import item_type, tuple_length
+from liteflow.hints.items import item_type, iterated_type, list_of, returned_type, tuple_length
 from liteflow.hints.text import show
 from liteflow.hints.values import problem
 
-__all__ = ["fits", "item_type", "problem", "resolve", "show", "tuple_length"]
+__all__ = [
+    "fits",
+    "item_type",
+    "iterated_type",
+    "list_of",
+    "problem",
+    "resolve",
+    "returned_type",
+    "show",
+    "tuple_length",
+]

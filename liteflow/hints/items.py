@@ -1,9 +1,9 @@
-"""What is the type of `value[key]`, and into how many values does a tuple unpack?"""
+"""What is the type of `value[key]`, of a list's items, and into how many values does a tuple unpack?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import NoneType
+from collections.abc import AsyncIterable, Generator, Iterable, Mapping, Sequence
+from types import GenericAlias, NoneType
 from typing import Any, Literal, NewType, get_args, get_origin
 
 from liteflow.hints.annotations import fields
@@ -64,6 +64,86 @@ def _tuple_item(form: Any, key: object) -> Any:
     if isinstance(key, slice):
         return tuple.__class_getitem__(items[key])
     return items[key] if isinstance(key, int) and -len(items) <= key < len(items) else Any
+
+
+def list_of(hint: Any) -> Any:
+    """Return the type of a list of such items.
+
+    >>> list_of(int)
+    list[int]
+    """
+    return GenericAlias(list, (hint,))
+
+
+# What can be iterated over, and yet is one value, or has no order to count items by.
+_NO_LISTS = (str, bytes, bytearray, memoryview, Mapping, set, frozenset)
+
+
+def iterated_type(hint: Any) -> Any:
+    """Return the declared type of the items of a list, or of another iterable that has an order.
+
+    Args:
+        hint: As annotated.
+
+    Returns:
+        `Any` if it is not known; None if the hint surely allows something else: a text, a dict,
+        a set, None.
+
+    >>> iterated_type(list[int]), iterated_type(tuple[int, ...]), iterated_type(str)
+    (<class 'int'>, <class 'int'>, None)
+    """
+    types = [_iterated(form) for form in alternatives(hint)]
+    if any(one is None for one in types):
+        return None
+    if any(plain(one) is Any for one in types):
+        return Any
+    return types[0] if len(types) == 1 else union_of(types)
+
+
+def _iterated(form: Any) -> Any:
+    if isinstance(form, NewType):
+        return iterated_type(form.__supertype__)
+    if get_origin(form) is Literal:
+        return iterated_type(type(get_args(form)[0]))
+    cls = class_of(form)
+    # Of a class object nothing is known: an Enum is one that can be iterated over.
+    if not isinstance(cls, type) or cls is Any or cls is type or Any in cls.__mro__:
+        return Any
+    if is_subclass(cls, _NO_LISTS):
+        return None
+    if have := arguments(form, Iterable):
+        return have[0]
+    # By `__getitem__`, from 0 on, Python iterates too.
+    return Any if is_subclass(cls, (Iterable,)) or hasattr(cls, "__getitem__") else None
+
+
+def returned_type(hint: Any) -> Any:
+    """Return the type of what a generator function returns at its end.
+
+    Args:
+        hint: What it is annotated to return: a Generator, an Iterator, an Iterable, or one of
+            their asynchronous kin.
+
+    Returns:
+        None's type if the annotation leaves no place for it; `Any` if it is not known.
+
+    Source: https://docs.python.org/3/library/typing.html#annotating-generators-and-coroutines
+
+    >>> from collections.abc import Iterator
+    >>> returned_type(Generator[str, None, int]), returned_type(Iterator[str])
+    (<class 'int'>, <class 'NoneType'>)
+    """
+    form = plain(hint)
+    cls = class_of(form)
+    if not isinstance(cls, type) or cls is Any:
+        return Any
+    if is_subclass(cls, (Generator,)):
+        have = arguments(form, Generator)
+        # From Python 3.13 on the last two may be left out.
+        if not have or len(have) != 3:
+            return Any
+        return NoneType if have[2] is None else have[2]
+    return NoneType if is_subclass(cls, (Iterable, AsyncIterable)) else Any
 
 
 def tuple_length(hint: Any) -> int | None:

@@ -96,6 +96,13 @@ class Definitions:
         self.bundles.append(Bundle(tuple(sorted(names)), data))
 
 
+    def add(self, bundle: Bundle) -> None:
+        """Take in definitions that were made elsewhere; those that are known stay."""
+        if not self._known.issuperset(bundle.names):
+            self._known.update(bundle.names)
+            self.bundles.append(bundle)
+
+
 # Bundles that have come to this process and are not needed yet.
 _awaiting: dict[str, Bundle] = {}
 

@@ -266,7 +266,7 @@ class History:
         """Yield each value's keyed check, with what it is over; no value is read."""
         query = (
             "SELECT id & 4294967295, attempt, codec, by_value, type, size, sha256, mac FROM outcome "
-            "WHERE id >= ?1 AND id < ?2 AND state IN ('succeeded', 'cached') ORDER BY id"
+            "WHERE id >= ?1 AND id < ?2 AND state IN ('succeeded', 'cached') AND codec <> 'parts' ORDER BY id"
         )
         for row in self._batches(self._number(run_id), query):
             yield self._made(SealedRow, row)

@@ -27,7 +27,7 @@ from liteflow.errors import RecordRefusedError, StoreError, StoreGoneError
 from liteflow.store.db import StoreConnection
 from liteflow.store.faults import FAULTS, explain
 from liteflow.store.lease import Owner, driving
-from liteflow.store.newrun import DEFINITION, INSTANCE, NewRun, Row, write_run
+from liteflow.store.newrun import DEFINITION, INSTANCE, TASK, NewRun, Row, write_run
 from liteflow.store.place import Identity
 from liteflow.store.rewrite import Remac, renumber, replace_tasks, update_instances
 from liteflow.store.session import SESSION_ENDED, Claimed, Lease, claim_run, keep_lease, open_session
@@ -183,7 +183,11 @@ class Journal:
 
         The calls themselves are `instances`, put before or behind it, with this as their parent.
         """
-        self._put("INSERT INTO growth VALUES (?, ?, ?)", rows)
+        self._put("INSERT OR REPLACE INTO growth VALUES (?, ?, ?)", rows)
+
+    def tasks(self, rows: Sequence[Row]) -> None:
+        """Tasks that came later, as in NewRun."""
+        self._put(TASK, [(self.number, *row) for row in rows])
 
     def definitions(self, rows: Sequence[tuple[str, bytes | None, bytes]]) -> None:
         """Definitions of the script's classes: (names as JSON, keyed check, pickle); those known stay."""

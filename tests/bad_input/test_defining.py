@@ -109,7 +109,7 @@ REFUSED = [
     row("A1-number", lambda: task(5), DecoratedError, "5 (int)", "a function is needed"),
     row("A1-name-by-position", lambda: task("fetch"), DecoratedError, "@task(name='fetch')"),
     row("A1-flow-of-a-class", lambda: flow(Thing), DecoratedError, "Thing (type) can't be a flow"),
-    row("A4-async-generator", lambda: task(agenerator), DecoratedError, "agenerator", "list(...)"),
+    row("A4-async-generator", lambda: flow(agenerator), DecoratedError, "agenerator", "list(...)"),
     row("A6-static", lambda: task(staticmethod(same)), DecoratedError, "@staticmethod above @task"),
     row("A6-class", lambda: task(classmethod(same)), DecoratedError, "@classmethod above @task"),
     row("A10-too-many", lambda: positional(1, 2, 3), ArgumentError, "positional()", "(a, b)", "3 are given"),

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from liteflow import pickling
-from liteflow.executor.attempt import Function
 from liteflow.executor.base import Call, Executor, Failed, Work
+from liteflow.function import Function
 
 
 class Bench:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_type
 
-from liteflow import Call, Dag, Flow, Lazy, Policy, Task, flow, task
+from liteflow import Call, Dag, Failure, Flow, Lazy, Mapped, Policy, Task, flow, skip, task, unmapped
 
 
 @dataclass
@@ -67,6 +67,38 @@ def now() -> float:
     return 0.0
 
 
+@task
+def double(x: int) -> int:
+    return 2 * x
+
+
+@task(when="always")
+def power(base: float, exponent: float = 2.0, *, offset: float = 0.0) -> float:
+    return base * exponent + offset
+
+
+@task
+def some_rows(rows: list[int]) -> list[int]:
+    return rows or skip("nothing new")
+
+
+@task
+def tokens(text: str) -> Generator[str, None, int]:
+    yield from text.split()
+    return len(text)
+
+
+@task(retries=1)
+def lines(text: str) -> Iterator[str]:
+    yield from text.splitlines()
+
+
+@task
+async def ticks(n: int) -> AsyncIterator[int]:
+    for i in range(n):
+        yield i
+
+
 # --- the arrows of DESIGN.md ----------------------------------------------------------------
 
 
@@ -104,6 +136,40 @@ def nested() -> list[int]:
     return [chosen, total(*[job, job]), load(transform(rows), table=name), sub]
 
 
+# --- maps ------------------------------------------------------------------------------------
+
+
+@flow
+def mapped(n: int = 3) -> dict[str, list[int]]:
+    numbers = double.map(range(n))
+    again = double.map(numbers)
+    values = extract("a.csv") >> transform()
+    powers = power.map(values, [2.0, 3.0], offset=unmapped(1.0))
+    backwards = power.map(exponent=values, base=unmapped(2.0), max_active=4)
+    pairs = split.map([values, [1.0, 2.0]]) >> load.map(table=["a", "b"])
+    starred = power.starmap([(2.0, 3.0), (1.0, 0.5)], offset=unmapped(values[0]))
+    collected = double.map(again, on_error="collect").named("all of them")
+    return {
+        "again": again,
+        "first": numbers[0],
+        "sum": total(*[numbers[0], again[1]]),
+        "kept": double.map([1, numbers[1]], on_error="skip"),
+        "rest": [powers, backwards, pairs, starred, collected, total.map([1], [2])],
+    }
+
+
+assert_type(double.map([1, 2]), Mapped[int])
+assert_type(double.map([1, 2], on_error="collect"), Mapped[int | Failure])
+assert_type(double.map(), Mapped[int])
+assert_type(double.map([1]).named("x"), Mapped[int])
+assert_type(now >> double.map(), Mapped[int])
+assert_type(power.starmap([(1.0, 2.0)]), Mapped[float])
+assert_type(fetch.map(["a"], retries=[1]), Mapped[bytes])
+assert_type(total.map([1], [2]), Mapped[int])
+everything: Lazy[list[int]] = double.map([1, 2])
+failure = Failure("double[1]", "failed", "ValueError: no")
+why: str = failure.error
+
 # --- what a task and a flow are --------------------------------------------------------------
 
 
@@ -113,6 +179,13 @@ assert_type(extract("a") >> transform, Call[list[float]])
 assert_type(extract >> transform, Call[list[float]])
 assert_type(fetch("a"), Call[bytes])
 assert_type(load.fn([1.0], "sales"), int)
+assert_type(tokens("a b"), Call[int])
+assert_type(tokens.fn("a b"), Generator[str, None, int])
+assert_type(lines("a b"), Call[None])
+assert_type(lines.fn("a b"), Iterator[str])
+assert_type(ticks(3), Call[None])
+assert_type(ticks.fn(3), AsyncIterator[int])
+assert_type(tokens.map(["a"]), Mapped[int])
 
 plain: Callable[[list[float], str], int] = load.fn
 floats: list[float] = transform.fn([{"length": 1}], scale=2.0)

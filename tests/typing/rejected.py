@@ -51,6 +51,13 @@ extract(pth="a")  # wrong
 now(1)  # wrong
 load(tabel="t")  # wrong
 
+# Maps.
+extract.map(5)  # wrong
+extract.map(["a"], max_active="3")  # wrong
+extract.map(["a"], on_error="ignore")  # wrong
+extract.starmap(5)  # wrong
+extract.options(when="never")  # wrong
+
 # What a task's function and a call are.
 text: str = load.fn([1.0], "t")  # wrong
 extract.fn(5)  # wrong

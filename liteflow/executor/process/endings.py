@@ -9,8 +9,8 @@ import signal
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from liteflow.executor.attempt import Function
 from liteflow.executor.base import Call, Failed
+from liteflow.function import Function
 from liteflow.system import memory_kills
 
 

@@ -30,6 +30,7 @@ from liteflow.executor.process import wire
 from liteflow.executor.process.capture import Capture
 from liteflow.executor.process.page import Page
 from liteflow.executor.process.state import State
+from liteflow.function import Function
 from liteflow.signing import Seal
 from liteflow.system import adopt_orphans, children, end_with_parent
 from liteflow.xcom import LARGE
@@ -97,7 +98,7 @@ class _Worker:
         self._pending: deque[tuple[dict[int, Any], _WireCall]] = deque()
         self._last_read = 0
         self._recalled = 0
-        self._functions: dict[int, bytes | attempt.Function] = {}
+        self._functions: dict[int, bytes | Function] = {}
         self._large: dict[int, Payload] = {}
         self._small: dict[int, Any] = {}
         self._outbox: deque[tuple[bool, tuple[Any, ...], Large | None]] = deque()
@@ -149,7 +150,7 @@ class _Worker:
         started_ns = time.monotonic_ns()
         self._page.running(node, number, started_ns)
         self._capture.begin(node, number)
-        function: attempt.Function | None = None
+        function: Function | None = None
         try:
             function = self._function(function_number)
             # What the first call of a function imports is not the call's own time.
@@ -159,12 +160,12 @@ class _Worker:
             self._be_the_worker()
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
             self._be_the_worker()
-            failure = attempt.failure_of(error, function)
+            ended, failure = attempt.outcome_of(error), attempt.failure_of(error, function)
             del error
             self._capture.end()
             ended_ns = time.monotonic_ns()
             times = ((started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000)
-            outcome = (node, number, *times, "failed", *failure)
+            outcome = (node, number, *times, ended, *failure)
             self._last = -1
             self._outbox.append((False, outcome, None))
             return ended_ns
@@ -173,7 +174,8 @@ class _Worker:
         started, took = (started_ns - self._epoch_ns) // 1000, (ended_ns - started_ns) // 1000
         facts = stored_facts(encoded, self._seal, node, number)
         row = (self._first_row + node, number, started, took, self._name, *facts)
-        self._last = node
+        # What goes on as other calls has no value that one behind it could take.
+        self._last = node if encoded.codec != "growth" else -1
         if encoded.size <= LARGE:
             data = encoded.parts[0] if len(encoded.parts) == 1 else b"".join(encoded.parts)
             self._last_payload = Payload(encoded.codec, data)  # type: ignore[arg-type]
@@ -203,10 +205,10 @@ class _Worker:
             self._tidy_at = now_ns + _TIDY_NS
             _bury(_MANY_CHILDREN)
 
-    def _function(self, number: int) -> attempt.Function:
+    def _function(self, number: int) -> Function:
         function = self._functions[number]
         if isinstance(function, bytes):
-            function = self._functions[number] = attempt.Function(*pickling.loads(function))
+            function = self._functions[number] = Function(*pickling.loads(function))
             # What its module does when it is imported stays.
             self._state.keep()
         return function

@@ -1,0 +1,118 @@
+"""What a run gains while it goes on, in vectors: the calls that a task returned, the items of a map.
+
+Expansion, or lists of items --Grower--> Grown --> schedule, journal
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from liteflow.engine.plan import Plan
+from liteflow.engine.spans import Calls, Grown, InstanceRow, ItemCalls, Nodes
+from liteflow.engine.states import When
+from liteflow.errors import MapLengthError
+from liteflow.growth import Expansion
+from liteflow.pickling import Bundle
+from liteflow.wiring import WireArgument, feeds_text, shifted, sources_in
+
+_SERIAL = re.compile(r"-\d+$")
+_RULES = {"all": When.ALL, "any": When.ANY, "always": When.ALWAYS}
+
+
+def grow_calls(plan: Plan, parent: int, expansion: Expansion) -> Grown:
+    """Let a node go on as the calls that it has returned."""
+    first = len(plan)
+    for names, data in expansion.bundles:
+        plan.dag.definitions.add(Bundle(names, data))
+    learnt = [plan.learn(task) for task in expansion.tasks]
+    root = plan.root(parent)
+    keys, rules, predecessors = [], {}, []
+    for offset, node in enumerate(expansion.nodes):
+        name = expansion.tasks[node.task].name
+        stem = name if _SERIAL.sub("", node.key) == name else node.key
+        count = plan.number_of(root, stem)
+        keys.append(f"{root}/{stem}" if count == 1 else f"{root}/{stem}-{count}")
+        policy = plan.tasks[learnt[node.task][0]].policy
+        if rule := _RULES[policy.when]:
+            rules[first + offset] = rule
+        predecessors.append([s + first for s in dict.fromkeys(s for fed in node.feeds.values() for s in fed)])
+    tasks = [learnt[node.task][0] for node in expansion.nodes]
+    lanes = bytes(learnt[node.task][1] for node in expansion.nodes)
+    for offset, node in enumerate(expansion.nodes):
+        if node.map is not None:
+            predecessors[offset] = plan.plan_grown_map(first, offset, node)
+    plan.extend(Calls(first, parent, root, tuple(keys), expansion.nodes), tasks, lanes, predecessors)
+    result = shifted(expansion.result, first)
+    plan.made_of(parent, result, sorted(sources_in(result)))
+    return Grown(parent, first, len(tasks), predecessors, result, rules, False)
+
+
+def grow_items(plan: Plan, node: int, split: Sequence[Sequence[WireArgument]]) -> Grown:
+    """Let a mapped call go on as one call for each item.
+
+    Args:
+        plan: The nodes.
+        node: The mapped call.
+        split: The items of the lists that had to be taken apart, in their order.
+
+    Raises:
+        MapLengthError: The lists are not of one length.
+    """
+    facts = plan.maps[node]
+    apart = iter(split)
+    lists: list[Sequence[WireArgument]] = []
+    for place in facts.spread:
+        known = _items(plan, facts.list_in(place))
+        lists.append(next(apart) if known is None else known)
+    lengths = {name: len(items) for name, items in zip(facts.names, lists, strict=True)}
+    if len(set(lengths.values())) > 1:
+        raise MapLengthError(plan.key(node), lengths)
+    first, count = len(plan), len(lists[0])
+    moving = [items for items in lists if isinstance(items, Nodes)]
+    fixed = facts.fixed_sources
+    predecessors: list[Sequence[int]]
+    if moving:
+        predecessors = [[*fixed, *(items[i][0] for items in moving)] for i in range(count)]
+    else:
+        predecessors = [fixed] * count
+    span = ItemCalls(
+        first,
+        node,
+        plan.key(node),
+        facts.args,
+        facts.kwargs,
+        facts.spread,
+        tuple(lists),
+        facts.names,
+        facts.feeds,
+    )
+    plan.extend(span, [plan.task_of[node]] * count, bytes([plan.lane_of[node]]) * count, predecessors)
+    result = Nodes(first, count)
+    plan.made_of(node, result, range(first, first + count))
+    return Grown(node, first, count, predecessors, result, {}, facts.on_error != "raise")
+
+
+def instances(plan: Plan, grown: Grown) -> Iterator[InstanceRow]:
+    """What the journal writes down of the new nodes."""
+    for node in range(grown.first, grown.first + grown.count):
+        feeds, constants = plan.span(node).recorded(node)
+        yield node, plan.key(node), plan.task_of[node], grown.parent, feeds_text(feeds), constants
+
+
+def result_nodes(grown: Grown) -> Sequence[int]:
+    """The nodes that a grown node's value is made of."""
+    if isinstance(grown.result, Nodes):
+        return range(grown.first, grown.first + grown.count)
+    return sorted(sources_in(grown.result))
+
+
+def _items(plan: Plan, wire: WireArgument) -> Sequence[WireArgument] | None:
+    """The items of a list that are known here; None if it has to be taken apart."""
+    if type(wire) is list:
+        return wire
+    if plan.is_map_result(wire):
+        found = plan.parts[wire[0]]
+        assert isinstance(found, Nodes)
+        return found
+    return None

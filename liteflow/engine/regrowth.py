@@ -1,0 +1,124 @@
+"""What a run had gained before it goes on: which of it stays, and the same nodes again.
+
+recorded task instances + what stays of the flow --pure--> order, new places, what is dropped
+growths as they were written down --regrow--> nodes behind those of the Dag
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from liteflow.engine.growing import grow_calls, grow_items
+from liteflow.engine.plan import Plan
+from liteflow.engine.spans import Grown
+from liteflow.growth import Expansion, decoded
+from liteflow.pickling import Bundle
+from liteflow.wiring import shifted
+
+
+@frozen
+class Regrowth:
+    """What an earlier driver's growths come to.
+
+    Attributes:
+        parents: (place now, place then) of the calls that had grown and do so again, in order.
+        moved: Place then -> place now, of all that had grown; what is dropped stands behind.
+        dropped: Places now of what is dropped.
+    """
+
+    parents: list[tuple[int, int]] = field(factory=list)
+    moved: dict[int, int] = field(factory=dict)
+    dropped: list[int] = field(factory=list)
+
+
+@frozen
+class Regrown:
+    """A growth that is there again; `facts` are those of its attempt, None if it had none."""
+
+    grown: Grown
+    facts: tuple[Any, ...] | None
+    blob: bytes | None
+
+
+def plan_regrowth(parents: Mapping[int, int], staying: Mapping[int, int], first: int) -> Regrowth:
+    """Decide which growths stay.
+
+    Args:
+        parents: Place of each call that had grown -> place of the call it grew from.
+        staying: Place then -> place now, of the calls of the flow that are what they were.
+        first: The place of the first node that grows again.
+
+    >>> plan_regrowth({2: 0, 3: 2, 4: 1}, {0: 0}, 2)
+    Regrowth(parents=[(0, 0), (2, 2)], moved={2: 2, 3: 3, 4: 4}, dropped=[4])
+    """
+    made = Regrowth()
+    alive = dict(staying)
+    children: dict[int, list[int]] = {}
+    for child in sorted(parents):
+        children.setdefault(parents[child], []).append(child)
+    lost = []
+    place = first
+    for parent, grown in sorted(children.items(), key=lambda pair: pair[1][0]):
+        if parent not in alive:
+            lost += grown
+            continue
+        made.parents.append((alive[parent], parent))
+        for child in grown:
+            alive[child] = made.moved[child] = place
+            place += 1
+    for child in lost:
+        made.moved[child] = place
+        made.dropped.append(place)
+        place += 1
+    return made
+
+
+def regrow(plan: Plan, regrowth: Regrowth, blob_of: Callable[[int], bytes | None]) -> list[Regrown]:
+    """Let calls grow again as they did.
+
+    Args:
+        plan: The nodes of the flow, and what has grown so far.
+        regrowth: What stays.
+        blob_of: What was written down of a growth, by its place then; None: a map of plain lists.
+    """
+    found = []
+    for now, then in regrowth.parents:
+        blob = blob_of(then)
+        if blob is None:
+            found.append(Regrown(grow_items(plan, now, ()), None, None))
+            continue
+        facts, payload = marshal.loads(blob)
+        found.append(Regrown(grown_of(plan, now, payload), facts, blob))
+    return found
+
+
+def grown_of(plan: Plan, node: int, payload: bytes) -> Grown:
+    """Let a node go on as what its attempt has returned: calls, or the items of a map.
+
+    Raises:
+        MapLengthError: The lists that a call is mapped over are not of one length.
+    """
+    body = decoded(payload)
+    if isinstance(body, Expansion):
+        return grow_calls(plan, node, body)
+    lists, bundles = body
+    for names, data in bundles:
+        plan.dag.definitions.add(Bundle(tuple(names), data))
+    return grow_items(plan, node, lists)
+
+
+def wire_of(blob: bytes | None, first: int) -> Any:
+    """What the value of a call is made of that went on as calls from `first` on; None for a map."""
+    if blob is None:
+        return None
+    body = decoded(marshal.loads(blob)[1])
+    return shifted(body.result, first) if isinstance(body, Expansion) else None
+
+
+def is_alias(result: Any) -> bool:
+    """Whether a value that is made of others' is just one of theirs."""
+    return type(result) is tuple and type(result[0]) is int and result[1:] == ((),)

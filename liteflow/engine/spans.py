@@ -1,0 +1,176 @@
+"""Nodes that a run has gained, as ranges: the calls that a task returned, the items of a map.
+
+A map over a million items is one range with its items in it, and no object for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from attrs import frozen
+
+from liteflow.engine.states import When
+from liteflow.growth import WireNode
+from liteflow.wiring import WireArgument, shifted
+
+InstanceRow = tuple[int, str, int, int | None, str | None, str | None]
+"""What the journal writes of a node: (index, key, task, parent, inputs, constants)."""
+
+
+class Span(Protocol):
+    """Nodes `first`, `first` + 1, ... that have grown from `parent`."""
+
+    @property
+    def first(self) -> int: ...
+    @property
+    def parent(self) -> int: ...
+    def key(self, node: int) -> str:
+        """What a node is called."""
+        ...
+
+    def root(self, node: int) -> str:
+        """What the calls that grow from it are named after."""
+        ...
+
+    def arguments(self, node: int) -> tuple[tuple[WireArgument, ...], dict[str, WireArgument] | None]:
+        """Its arguments, by position and by name."""
+        ...
+
+    def recorded(self, node: int) -> tuple[dict[str, list[int]], str | None]:
+        """What feeds which of its parameters, and its constants as text."""
+        ...
+
+
+@frozen
+class Grown:
+    """What a run has gained: for the schedule, and for the journal.
+
+    `predecessors` are those of the new nodes, which are `count` from `first` on; `result` is the
+    value of `parent`, over them; `whatever` says that the parent has one whatever becomes of them.
+    """
+
+    parent: int
+    first: int
+    count: int
+    predecessors: Sequence[Sequence[int]]
+    result: WireArgument
+    rules: Mapping[int, When]
+    whatever: bool
+
+
+@frozen
+class Calls:
+    """The calls that a task has returned."""
+
+    first: int
+    parent: int
+    name: str
+    keys: tuple[str, ...]
+    nodes: tuple[WireNode, ...]
+
+    def key(self, node: int) -> str:
+        """What a node is called."""
+        return self.keys[node - self.first]
+
+    def root(self, _node: int) -> str:
+        """What the calls that grow from it are named after: as itself."""
+        return self.name
+
+    def arguments(self, node: int) -> tuple[tuple[WireArgument, ...], dict[str, WireArgument] | None]:
+        """Its arguments, with nodes as the run numbers them."""
+        wire = self.nodes[node - self.first]
+        kwargs = wire.kwargs and {name: shifted(a, self.first) for name, a in wire.kwargs.items()}
+        return tuple([shifted(a, self.first) for a in wire.args]), kwargs
+
+    def recorded(self, node: int) -> tuple[dict[str, list[int]], str | None]:
+        """What feeds it, and its constants."""
+        wire = self.nodes[node - self.first]
+        return {name: [s + self.first for s in fed] for name, fed in wire.feeds.items()}, wire.constants
+
+
+@frozen
+class ItemCalls:
+    """The calls of a map, one for each item; `lists` holds the items of each argument that is spread.
+
+    `args` and `kwargs` are those of all of them; in the places of `spread`, which are parameters
+    called `names`, goes the item.  `feeds` are those of the mapped call.
+    """
+
+    first: int
+    parent: int
+    name: str
+    args: tuple[WireArgument, ...]
+    kwargs: Mapping[str, WireArgument]
+    spread: tuple[int | str, ...]
+    lists: tuple[Sequence[WireArgument], ...]
+    names: tuple[str, ...]
+    feeds: Mapping[str, Sequence[int]]
+
+    def key(self, node: int) -> str:
+        """What a node is called: double[3]."""
+        return f"{self.name}[{node - self.first}]"
+
+    def root(self, node: int) -> str:
+        """What the calls that grow from it are named after: itself."""
+        return self.key(node)
+
+    def arguments(self, node: int) -> tuple[tuple[WireArgument, ...], dict[str, WireArgument] | None]:
+        """Its arguments."""
+        args, kwargs = list(self.args), dict(self.kwargs)
+        for place, items in zip(self.spread, self.lists, strict=True):
+            item = items[node - self.first]
+            if isinstance(place, int):
+                args[place] = item
+            else:
+                kwargs[place] = item
+        return tuple(args), kwargs or None
+
+    def recorded(self, node: int) -> tuple[dict[str, list[int]], str | None]:
+        """What feeds it: a node that its item comes from, or the whole list that it is in."""
+        feeds = {name: list(sources) for name, sources in self.feeds.items() if name}
+        for name, items in zip(self.names, self.lists, strict=True):
+            if isinstance(items, Nodes):
+                feeds[name] = [items[node - self.first][0]]
+        return feeds, None
+
+
+@frozen
+class Gone:
+    """Places of calls that the flow no longer has; nothing is done with them."""
+
+    first: int
+    parent: int = -1
+
+    def key(self, node: int) -> str:
+        """What a place is called: nobody asks."""
+        return f"({node})"
+
+    def root(self, node: int) -> str:
+        """As `key`."""
+        return self.key(node)
+
+    def arguments(self, _node: int) -> tuple[tuple[WireArgument, ...], dict[str, WireArgument] | None]:
+        """None."""
+        return (), None
+
+    def recorded(self, _node: int) -> tuple[dict[str, list[int]], str | None]:
+        """Nothing."""
+        return {}, None
+
+
+class Nodes(Sequence[WireArgument]):
+    """The results of nodes that follow each other, as wire arguments, without one object for each."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self._first = first
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> WireArgument:  # type: ignore[override]
+        return (self._first + index, ())
+
+    def __iter__(self) -> Iterator[WireArgument]:
+        return ((node, ()) for node in range(self._first, self._first + self._count))

@@ -1,0 +1,369 @@
+"""Runs calls on any `concurrent.futures.Executor`: pools of threads or processes, loky's, Dask's, MPI's.
+
+    from liteflow.executor import PoolExecutor
+
+    flow.run(executor=PoolExecutor(ThreadPoolExecutor(4)))
+
+The pool is the user's: liteflow gives it calls, and neither starts nor shuts it down.  Nothing here can
+end a call that the pool has begun: one that is over its time is marked as such and left to itself, and
+keeps its place in the pool for as long as it goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Executor as Pool
+from functools import lru_cache
+from typing import Any
+
+from liteflow.errors import SettingError
+from liteflow.executor.base import Call, Failed, Finished, Lane, Limits, Line, News, Work
+from liteflow.executor.local import Hearing, attempt_here
+from liteflow.executor.payload import Large
+from liteflow.executor.process.pace import Pace
+from liteflow.executor.remote import Answer, attempts
+from liteflow.executor.wakeup import Wakeup
+from liteflow.signing import Seal
+from liteflow.system import cores
+from liteflow.where import named, remember
+from liteflow.xcom import LARGE, type_name
+
+# When all places of a pool have been held for so long by calls that were left to themselves, those
+# that wait are given up.
+_HELD_S = 60.0
+_seal = lru_cache(maxsize=4)(Seal)
+
+
+class PoolExecutor:
+    """Lets tasks run on a `concurrent.futures.Executor`; given as `executor=` to a flow, a run or a task.
+
+    A ThreadPoolExecutor runs the functions themselves.  Any other pool is taken to be of other
+    processes: functions and values go there as bytes, and liteflow has to be installed there.
+
+    Args:
+        pool: The pool, which stays the user's: it is to be open while flows run, and shut down by
+            whoever made it.
+        max_workers: How many calls it is given at a time; None: as many as it has workers, or, if it
+            does not say, one for each processor of this machine.
+        name: What it is called in `max_workers={...}`, in messages and in the store; by it tasks
+            that return calls from other processes mean this pool.  None: one that is made up.
+
+    Raises:
+        SettingError: It is no pool, or the limit is no positive number.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from liteflow import Flow, task
+    >>> with ThreadPoolExecutor(4) as threads:
+    ...     Flow("f", task(abs)(-5)).run(db=None, executor=PoolExecutor(threads)).result
+    5
+    """
+
+    def __init__(self, pool: Pool, max_workers: int | None = None, *, name: str | None = None) -> None:
+        if isinstance(pool, type) or not callable(getattr(pool, "submit", None)):
+            wants = "a concurrent.futures.Executor, such as ThreadPoolExecutor(4)"
+            raise SettingError("PoolExecutor", "pool", pool, wants)
+        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
+            raise SettingError("PoolExecutor", "max_workers", max_workers, "a whole number from 1, or None")
+        self.pool = pool
+        self.max_workers = max_workers
+        # By chance: a name that was counted might mean another pool in another process.
+        self.name = f"{type(pool).__name__}-{os.urandom(3).hex()}" if name is None else name
+        self.remote = not isinstance(pool, ThreadPoolExecutor)
+        remember(self)
+
+    def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
+        """Make the executor of one run."""
+        limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
+        return FuturesExecutor(work, self, min(limits, default=0) or _size(self.pool))
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Shut the pool down."""
+        self.pool.shutdown(wait)
+
+    def __enter__(self) -> PoolExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def __repr__(self) -> str:
+        return f"PoolExecutor({type(self.pool).__name__}, name={self.name!r})"
+
+    def __reduce__(self) -> Any:
+        # Tasks travel with their settings, but their pool stays here.
+        return named, (self.name,)
+
+
+def _size(pool: Pool) -> int:
+    # Python's pools and loky's have the first, mpi4py's the second.
+    for attribute in ("_max_workers", "num_workers"):
+        size = getattr(pool, attribute, None)
+        if isinstance(size, int) and size > 0:
+            return size
+    return cores()
+
+
+class _Parcel:
+    """Calls that were submitted together; `began_at` is when the first of them began, as far as known."""
+
+    __slots__ = ("began_at", "calls", "future", "left")
+
+    def __init__(self, calls: Sequence[Call], began_at: float | None) -> None:
+        self.calls = calls
+        self.began_at = began_at
+        self.future: Future[Any] | None = None
+        self.left = False
+
+    def due(self, now: float) -> float | None:
+        """When it is over its time; of one that has not begun: no sooner than this."""
+        timeout = self.calls[0].timeout
+        return None if timeout is None else (now if self.began_at is None else self.began_at) + timeout
+
+
+class FuturesExecutor:
+    """One run's calls on a pool.
+
+    Args:
+        work: What the run's executors share.
+        factory: The pool.
+        max_workers: How many parcels the pool is given at a time.
+    """
+
+    def __init__(self, work: Work, factory: PoolExecutor, max_workers: int) -> None:
+        self._work = work
+        self._factory = factory
+        self._max_workers = max_workers
+        self._parcels: set[_Parcel] = set()
+        self._done: deque[_Parcel] = deque()
+        self._news: list[News] = []
+        self._pace = Pace()
+        self._wakeup = Wakeup()
+        self._held_since: float | None = None
+        self._cancelled = False
+
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """The pool's threads wake the driver when calls have ended."""
+        self._wakeup.watch(selector, self._learn)
+        if not self._factory.remote:
+            Hearing.start()
+
+    # --- giving calls out ------------------------------------------------------------------
+
+    def fill(self, lane: Lane) -> None:
+        """Give the pool a parcel for each worker that it has left."""
+        while len(lane) and not self._cancelled:
+            if len(self._parcels) >= self._max_workers:
+                self._give_up_waiting(lane)
+                return
+            calls = lane.take(1)
+            if self._factory.remote and calls[0].timeout is None:
+                calls += self._more(calls[0], lane)
+            self._submit(calls)
+
+    def _more(self, call: Call, lane: Lane) -> list[Call]:
+        """Calls that may go with this one: as many as are short, and a fair share of them."""
+        share = (len(lane) + 1) // (2 * self._max_workers)
+        calls = lane.take(min(self._pace.in_a_message(call.function), share) - 1) if share > 1 else []
+        alone = [c.node for c in calls if c.timeout is not None]
+        if alone:
+            # Of several that travel together nobody here knows which one runs.
+            self._news.append(News(self._factory.name, returned=alone))
+        return [c for c in calls if c.timeout is None]
+
+    def _submit(self, calls: list[Call]) -> None:
+        if self._factory.remote:
+            parcel = _Parcel(calls, time.monotonic())
+            job = (attempts, *self._packed(calls))
+        else:
+            parcel = _Parcel(calls, None)
+            job = (self._attempt_here, parcel)
+        try:
+            future = self._factory.pool.submit(*job)
+        except Exception as error:  # noqa: BLE001  a pool may refuse with any, and then takes no calls
+            why = f"{_line(error)}; the pool takes no calls: give the run one that is open"
+            self._news.append(self._lost(parcel, why, retryable=False))
+            return
+        parcel.future = future
+        self._parcels.add(parcel)
+        future.add_done_callback(lambda _future: self._tell(parcel))
+
+    def _packed(self, calls: list[Call]) -> tuple[Any, ...]:
+        work = self._work
+        functions = {n: work.function_bytes(n) for n in {call.function for call in calls}}
+        sources = {}
+        for source in {source for call in calls for source in call.sources}:
+            codec, data = work.payload_of(source)
+            sources[source] = codec, data if isinstance(data, bytes) else data.read(0, data.size)
+        bundles = tuple([(tuple(b.names), b.data) for b in work.definitions.bundles])
+        return functions, bundles, sources, calls
+
+    def _give_up_waiting(self, lane: Lane) -> None:
+        """Calls that wait for a pool whose every place is held for good would wait for ever."""
+        if self._held_since is None or time.monotonic() < self._held_since + _HELD_S:
+            return
+        why = f"all {self._max_workers} places of the pool are held by calls over their time, which go on"
+        self._news.append(self._lost(_Parcel(lane.take(len(lane)), None), why, retryable=False))
+
+    # --- in a thread of the pool -----------------------------------------------------------
+
+    def _attempt_here(self, parcel: _Parcel) -> tuple[Finished | Failed, list[Line]]:
+        parcel.began_at = time.monotonic()
+        return attempt_here(self._work, parcel.calls[0], self._factory.name, ())
+
+    def _tell(self, parcel: _Parcel) -> None:
+        self._done.append(parcel)
+        self._wakeup.wake()
+
+    # --- what came of them -----------------------------------------------------------------
+
+    def _learn(self) -> list[News]:
+        news, self._news = self._news, []
+        while self._done:
+            parcel = self._done.popleft()
+            self._parcels.discard(parcel)
+            self._held_since = None
+            if not parcel.left:
+                news.append(self._ended(parcel))
+        return news
+
+    def _ended(self, parcel: _Parcel) -> News:
+        assert parcel.future is not None
+        try:
+            result = parcel.future.result()
+        except CancelledError:
+            return News(self._factory.name, returned=[call.node for call in parcel.calls])
+        except BaseException as error:  # noqa: BLE001  the pool's, or its worker's end
+            return self._lost(parcel, f"{_line(error)}; the attempt is lost with its worker", retryable=True)
+        if isinstance(result, Answer):
+            return self._answered(parcel, result)
+        outcome, lines = result
+        if isinstance(outcome, Finished):
+            return News(self._factory.name, [outcome], (), lines, shown=True)
+        return News(self._factory.name, (), [outcome], lines, shown=True)
+
+    def _answered(self, parcel: _Parcel, answer: Answer) -> News:
+        """What a worker in another process said, as if it had been said here."""
+        # Its clock is its own: only how long things took is known.
+        began_us = (time.monotonic_ns() - self._work.epoch_ns) // 1000 - answer.took
+        worker = f"{self._factory.name}-{answer.pid}"
+        finished, failed, lines = [], [], []
+        took: dict[int, list[int]] = {}
+        for call, (outcome, said) in zip(parcel.calls, answer.outcomes, strict=True):
+            lines += said
+            started = max(0, outcome.started + began_us)
+            if isinstance(outcome, Failed):
+                failed.append(outcome._replace(started=started))
+                continue
+            took.setdefault(call.function, []).append(outcome.took)
+            finished.append(self._sealed(outcome, call.node, started, worker))
+        self._pace.learn(took)
+        return News(worker, finished, failed, lines)
+
+    def _sealed(self, done: Finished, node: int, started: int, worker: str) -> Finished:
+        """An outcome with all that only the driver knows."""
+        first_row, key = self._work.place()
+        payload = done.payload
+        if isinstance(payload, bytes) and len(payload) > LARGE:
+            payload = Large.written([payload], len(payload))
+        mac = _seal(key).value(
+            node, done.attempt, done.codec, done.code_python, done.type, done.size, done.sha256
+        )
+        return done._replace(row=first_row + node, started=started, worker=worker, mac=mac, payload=payload)
+
+    def _lost(self, parcel: _Parcel, why: str, *, retryable: bool) -> News:
+        """The pool has failed, or what of it ran these calls."""
+        return self._failed(parcel, time.monotonic(), "lost", why, retryable=retryable)
+
+    def _failed(self, parcel: _Parcel, now: float, outcome: str, why: str, *, retryable: bool) -> News:
+        began = now if parcel.began_at is None else parcel.began_at
+        started = round(began * 1e6) - self._work.epoch_ns // 1000
+        took = round((now - began) * 1e6)
+        text = f"{why} ({self._factory!r})"
+        failed = []
+        for call in parcel.calls:
+            retry_on = self._work.functions[call.function].retry_on
+            worth = Exception in retry_on or (outcome == "timed_out" and TimeoutError in retry_on)
+            times = (call.node, call.attempt, started, took)
+            failed.append(Failed(*times, outcome, text, "", None, retryable and worth))
+        return News(self._factory.name, (), failed)
+
+    # --- what is due -----------------------------------------------------------------------
+
+    def look_at(self) -> float | None:
+        """The next timeout, or the end of our patience with a pool that is held."""
+        if self._news:
+            return 0.0
+        now = time.monotonic()
+        times = [due for p in self._parcels if not p.left and (due := p.due(now)) is not None]
+        if self._held_since is not None:
+            times.append(max(now + 1.0, self._held_since + _HELD_S))
+        return min(times, default=None)
+
+    def look(self, now: float) -> list[News]:
+        """Leave what is over its time to itself."""
+        news = self._learn()
+        for parcel in [p for p in self._parcels if not p.left]:
+            due = parcel.due(now)
+            if due is not None and parcel.began_at is not None and due <= now:
+                call = parcel.calls[0]
+                why = f"TimeoutError: ran for over {call.timeout:g} s; it can't be ended there, and may go on"
+                news.append(self._leave(parcel, now, "timed_out", why))
+        return news
+
+    def _leave(self, parcel: _Parcel, now: float, outcome: str, why: str) -> News:
+        """Hear no more of a parcel; its place is held until the pool is through with it."""
+        assert parcel.future is not None
+        parcel.left = True
+        # Some pools can do that: then the place is free at once.
+        parcel.future.cancel()
+        if all(p.left for p in self._parcels) and len(self._parcels) >= self._max_workers:
+            self._held_since = now
+        return self._failed(parcel, now, outcome, why, retryable=outcome != "cancelled")
+
+    def release(self, source: int) -> None:
+        """Values are the driver's, and go out with each call anew: nothing to let go of."""
+
+    def running(self) -> list[tuple[int, int, int, str]]:
+        """What has begun, as far as is known here."""
+        epoch = self._work.epoch_ns // 1000
+        return [
+            (call.node, call.attempt, round(p.began_at * 1e6) - epoch, self._factory.name)
+            for p in self._parcels
+            if not p.left and p.began_at is not None
+            for call in p.calls
+        ]
+
+    def cancel(self, now: float, grace: float) -> list[News]:
+        """Take back what has not begun, and leave the rest to itself: a grace would end none of it sooner."""
+        self._cancelled = True
+        for parcel in [p for p in self._parcels if not p.left]:
+            assert parcel.future is not None
+            parcel.future.cancel()
+        news = self._learn()
+        for parcel in [p for p in self._parcels if not p.left]:
+            news.append(self._leave(parcel, now, "cancelled", "cancelled; what its pool has begun may go on"))
+        return news
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has no call that is still to end."""
+        return not self._news and all(parcel.left for parcel in self._parcels)
+
+    def close(self) -> None:
+        """Take back what has not begun; the pool goes on, for it is its owner's."""
+        for parcel in self._parcels:
+            if parcel.future is not None:
+                parcel.future.cancel()
+        if not self._factory.remote:
+            Hearing.stop()
+        self._wakeup.close()
+
+
+def _line(error: BaseException) -> str:
+    first = str(error).strip().partition("\n")[0][:500].rstrip(".")
+    return f"{type_name(type(error))}: {first}" if first else type_name(type(error))

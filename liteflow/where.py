@@ -1,0 +1,178 @@
+"""Where a task runs: what may be given as `executor=`, and which executor that means.
+
+    a name                "process", "thread", "async", "inline": liteflow's own
+                          "ray", "dask", ...: a package that plugs it in
+    an executor factory   PoolExecutor(...), or any object with a name and `make(work, settings)`
+
+A plug-in is an entry point of the group `liteflow.executors`: its name, and an executor factory or
+something without arguments that makes one.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Protocol, runtime_checkable
+from weakref import WeakValueDictionary
+
+from liteflow.errors import ExecutorMissingError, SettingError
+
+EXECUTORS = ("process", "thread", "async", "inline")
+"""Names of liteflow's own executors."""
+
+EXTRAS = {"dask": "liteflow[dask]", "ray": "liteflow[ray]"}
+"""Names of those that are installed apart, and what is to be installed."""
+
+GROUP = "liteflow.executors"
+
+
+@runtime_checkable
+class Factory(Protocol):
+    """An executor factory, as far as whoever names one has to know (executor/base.py has the rest)."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in settings, in messages and in the store."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether its calls leave this process."""
+        ...
+
+    def make(self, work: Any, settings: Any, /) -> Any:
+        """Make the executor of one run."""
+        ...
+
+
+Where = str | Factory
+
+# The factories of this process that are in use, so that a name in another one can mean them.
+_living: WeakValueDictionary[str, Factory] = WeakValueDictionary()
+
+
+def checked_executor(value: Any, owner: str) -> Where:
+    """Return what was given as `executor=`, if it can be one.
+
+    Args:
+        value: A name, or an executor factory.
+        owner: Whose setting it is, for the message.
+
+    Raises:
+        SettingError: It is neither; the message lists the names there are.
+
+    >>> checked_executor("thread", "a task")
+    'thread'
+    """
+    if isinstance(value, str):
+        if value in EXECUTORS or value in EXTRAS or value in _living or value in _plugged_in():
+            return value
+    elif isinstance(value, Factory) and not isinstance(value, type):
+        remember(value)
+        return value
+    raise SettingError(owner, "executor", value, _wants(value))
+
+
+def remember(factory: Factory) -> None:
+    """Let a name mean this factory from now on, for as long as somebody holds it."""
+    # One that can't be held weakly is known to those who hold it.
+    with suppress(TypeError):
+        _living[factory.name] = factory
+
+
+class Elsewhere:
+    """Stands in this process for an executor factory of another one, where its name means it."""
+
+    remote = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def make(self, work: Any, settings: Any, /) -> Any:
+        """Raise, for there is nothing here to make one of.
+
+        Raises:
+            ExecutorMissingError: Always.
+        """
+        raise ExecutorMissingError(self.name, None, [*EXECUTORS], "it is another process's")
+
+
+def named(name: str) -> Factory:
+    """Return the factory of this name, or what stands for it; this function's name stands in pickles."""
+    return _living.get(name) or Elsewhere(name)
+
+
+def name_of(executor: Where) -> str:
+    """Return what an executor is called."""
+    return executor if isinstance(executor, str) else executor.name
+
+
+def is_remote(executor: Where) -> bool:
+    """Return whether calls there leave this process, so that their functions have to be pickled."""
+    if isinstance(executor, str):
+        factory = factory_of(executor)
+        return executor == "process" if factory is None else factory.remote
+    return executor.remote
+
+
+def factory_of(executor: Where) -> Factory | None:
+    """Return what makes an executor; None for liteflow's own.
+
+    Raises:
+        ExecutorMissingError: It is a name that nothing here stands for; the message says what to install.
+    """
+    if not isinstance(executor, str):
+        return executor
+    if executor in EXECUTORS:
+        return None
+    known = _living.get(executor)
+    if known is not None:
+        return known
+    entry = _plugged_in().get(executor)
+    if entry is None:
+        raise ExecutorMissingError(executor, EXTRAS.get(executor), [*EXECUTORS, *_plugged_in()])
+    try:
+        made = entry.load()
+    except ImportError as error:
+        raise ExecutorMissingError(executor, EXTRAS.get(executor), [*EXECUTORS], str(error)) from error
+    factory = made() if isinstance(made, type) or not isinstance(made, Factory) else made
+    if not isinstance(factory, Factory):
+        wants = f"made by an executor factory (entry point {entry.value} gives none)"
+        raise SettingError("a run", "executor", executor, wants)
+    return factory
+
+
+def chosen(own: Where | None, general: Where, is_async: bool) -> Where:
+    """Return where a task runs.
+
+    Args:
+        own: What the task itself names.
+        general: What the run names, or the flow, for tasks that name none.
+        is_async: Whether its function is a coroutine function.
+
+    Coroutine functions run on the event loop unless their task names something else; or all is run
+    inline, to be debugged.  Plain functions would hold up the loop, so they run in threads beside it.
+
+    >>> chosen(None, "process", True), chosen("process", "thread", True), chosen(None, "async", False)
+    ('async', 'process', 'thread')
+    """
+    if own is None and is_async:
+        return "inline" if general == "inline" else "async"
+    executor = general if own is None else own
+    return "thread" if executor == "async" and not is_async else executor
+
+
+# --- how -----------------------------------------------------------------------------------
+
+
+def _plugged_in() -> dict[str, Any]:
+    """The entry points of executors, by name."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  start-up: few name an executor of others
+
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _wants(value: Any) -> str:
+    names = ", ".join(EXECUTORS)
+    if not isinstance(value, str) and hasattr(value, "submit"):
+        return f"one of {names}, or PoolExecutor(...) around a pool like this one"
+    return f"one of {names}, or an executor factory such as PoolExecutor(...)"
