@@ -37,6 +37,7 @@ FLOORS: list[set[str]] = [
     {"run"},
     {"launch"},
     {"flow"},
+    {"arrows"},
     {"__init__"},
     {"views"},
     {"cli"},
