@@ -17,9 +17,9 @@ _INTRODUCTION = """\
 
 This page is made from `liteflow/arrows/grammar.lark`, by which the language is read; what it means is told in
 [The arrow language](arrows.md). The notation is
-[Lark's](https://lark-parser.readthedocs.io/en/stable/grammar.html): `[x]` may be left out, `x*` may be there any
-number of times, `x+` at least once, `/.../` is a regular expression. Names in capitals are words, those in small
-letters are made of others; between words there may be blanks, line breaks and comments.
+[Lark's](https://lark-parser.readthedocs.io/en/stable/grammar.html): `[x]` may be left out, `x*` may be
+there any number of times, `x+` at least once, `/.../` is a regular expression. Names in capitals are words,
+those in small letters are made of others; between words there may be blanks, line breaks and comments.
 """
 
 

@@ -18,8 +18,10 @@ from liteflow.arrows.errors import ArrowError, MergeError, NotRunningError, Roun
 from liteflow.arrows.layout import read
 from liteflow.arrows.model import Model
 
-settings.register_profile("arrows", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("arrows")
+
+def laws(examples: int = 100) -> settings:
+    """How many random examples; a slow one is no failure."""
+    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def compiled_or_error(model: Model) -> Any:
@@ -31,11 +33,13 @@ def compiled_or_error(model: Model) -> Any:
 
 
 @given(models)
+@laws()
 def test_a_model_that_is_written_is_read_as_the_same(model):
     assert parse(write(model)) == model
 
 
 @given(models)
+@laws()
 def test_a_model_that_is_written_and_read_compiles_to_the_same(model):
     assert _without_places(compiled_or_error(parse(write(model)))) == _without_places(
         compiled_or_error(model)
@@ -74,7 +78,7 @@ def comments(text: str) -> list[str]:
 
 
 @given(texts_with_comments())
-@settings(max_examples=100)
+@laws(100)
 def test_fmt_keeps_meaning_and_comments_and_twice_is_once(text):
     laid_out = fmt(text)
 
@@ -141,7 +145,7 @@ ALPHABET = st.sampled_from(
 
 
 @given(st.lists(ALPHABET, max_size=30).map("".join) | st.text(max_size=40))
-@settings(max_examples=300)
+@laws(300)
 def test_any_text_gives_a_flow_or_an_error_of_the_language(text):
     try:
         model = parse(text)
@@ -191,7 +195,7 @@ def canonical(calls: list[Any]) -> list[str]:
 
 
 @given(scopes(), st.sampled_from([{}, {"n": 1}, {"n": 60}, [{"n": 5}, {"n": 50}], []]), st.integers(0, 2**32))
-@settings(max_examples=200)
+@laws(200)
 def test_a_flow_driven_in_any_order_gives_what_a_naive_interpreter_gives(statements, value, seed):
     model = Model(statements)
     naive = Naive(max_rounds=8)
@@ -210,6 +214,7 @@ def test_a_flow_driven_in_any_order_gives_what_a_naive_interpreter_gives(stateme
 
 
 @given(scopes())
+@laws()
 def test_edges_of_a_compiled_flow_are_there_once_and_in_order(statements):
     flow = compile_model(Model(statements))
     index = {label: number for number, label in enumerate(("start", *flow.labels, "end"))}

@@ -184,3 +184,23 @@ def test_a_guard_that_multiplies_is_stopped():
         value = {"a": value, "b": value}
     with pytest.raises(GuardError, match="more definite path"):
         run("? `$..*..*..x` A", value)
+
+
+def test_a_step_that_was_passed_over_in_one_round_can_lead_back_in_the_next():
+    context = run(":again A :a → ? `$[?(@.n = 3)]` B → :again; :a → ? `$[?(@.n = 1)]` C → :again", {"n": 0})
+
+    assert context.keys == ["A", "C", "A@2", "B@2", "A@3"]
+
+
+def test_an_iterated_step_of_which_no_item_ran_does_not_lead_back():
+    context = run("A :x → * ?`$[?(@.n > 100)]` B → :start; :x → C", {"n": 0})
+
+    assert context.keys == ["A", "C"]
+    assert context.result == {"n": 2}
+
+
+def test_an_iterated_step_of_which_an_item_ran_leads_back_with_all_outputs():
+    context = run("A :x → * ?`$[?(@.n = 1)]` B → :start; :x → C", {"n": 0})
+
+    assert context.keys == ["A", "B[0]", "C", "A@2", "C@2"]
+    assert context.result == [{"n": 2}]
