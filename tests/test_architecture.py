@@ -45,6 +45,7 @@ FLOORS: list[set[str]] = [
     {"session", "stored", "handle"},
     {"launch"},
     {"flow"},
+    {"arrows"},
     {"__init__"},
     {"views"},
     {"cli"},
