@@ -301,9 +301,13 @@ def test_a21_what_the_flows_function_raises_comes_with_the_flows_name():
     assert "flow etl" in caught.value.__notes__[0]
 
 
-def test_a22_a_task_called_in_a_task_is_told_what_to_call_instead():
-    with pytest.raises(RunFailed, match=r"has not run yet.*call the plain function: note\.fn\(\.\.\.\)"):
-        run(task(lambda: note(1))())
+def test_a22_a_task_called_in_a_task_and_returned_is_what_the_task_goes_on_with():
+    assert run(task(lambda: note(1))()) == note.fn(1)
+
+
+def test_a22_a_task_called_in_a_task_has_no_value_there():
+    with pytest.raises(RunFailed, match=r"note\(\) has not run yet, so its value .*compute inside a task"):
+        run(task(lambda: note(1) + 1)())
 
 
 def test_a23_calls_that_a_cache_keeps_are_refused_in_the_next_building(folder):
