@@ -96,6 +96,8 @@ class _Loop:
             one.cancel()
         if left:
             self._loop.run_until_complete(asyncio.wait(left, timeout=_CLOSING_S))
+        # Whatever goes on in spite of it is known by now, as the outcome of its call.
+        self._loop.set_exception_handler(lambda _loop, _context: None)
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
@@ -167,15 +169,14 @@ class AsyncExecutor:
         """Make the attempt, and tell what came of it."""
         given.begun = True
         one = Attempt(self._work, given.call, WORKER)
-        token = one.listen()
+        # The context is its own, and goes with it.
+        one.listen()
         outcome: Finished | Failed
         try:
             value = one.begun()
             outcome = one.completed(await value if one.function.is_async else value)
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
             outcome = one.raised(error)
-        finally:
-            one.unheard(token)
         self.tell(given, outcome, one.lines())
 
     def tell(self, given: _Given, outcome: Finished | Failed | None, lines: list[Line]) -> None:

@@ -92,7 +92,7 @@ class PoolExecutor:
         self.shutdown()
 
     def __repr__(self) -> str:
-        return f"PoolExecutor({type(self.pool).__name__}, name={self.name!r})"
+        return f"<PoolExecutor {self.name}>"
 
     def __reduce__(self) -> Any:
         # Tasks travel with their settings, but their pool stays here.
@@ -283,7 +283,7 @@ class FuturesExecutor:
         began = now if parcel.began_at is None else parcel.began_at
         started = round(began * 1e6) - self._work.epoch_ns // 1000
         took = round((now - began) * 1e6)
-        text = f"{why} ({self._factory!r})"
+        text = f"{why} (pool {self._factory.name})"
         failed = []
         for call in parcel.calls:
             retry_on = self._work.functions[call.function].retry_on

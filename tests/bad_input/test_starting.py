@@ -109,7 +109,7 @@ REFUSED = [
             lambda value=value: etl.run(executor=value),
             SettingError,
             "executor",
-            "one of process, thread, inline",
+            "one of process, thread, async, inline",
         )
         for value in ("nope", "", "Process", None, 5, [])
     ],

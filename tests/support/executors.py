@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import selectors
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ class Bench:
     """
 
     def __init__(self, make: Callable[[Work], Executor], function: Callable[[int], Any]) -> None:
-        entry = Function(function, "function", Any, False, (Exception,))
+        entry = Function(function, "function", Any, inspect.iscoroutinefunction(function), (Exception,))
         self._definitions = pickling.Definitions()
         work = Work(
             [entry],
@@ -29,6 +30,7 @@ class Bench:
             lambda _source: _nothing(),
             time.monotonic_ns(),
             lambda: (0, b""),
+            lambda _function: _nothing(),
         )
         self.executor = make(work)
         self.finished: set[int] = set()
