@@ -14,16 +14,16 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, ParamSpec, TypeVar, overload
 
 from attrs import evolve, field, frozen
 
 from liteflow.dag import Dag
 from liteflow.decorated import check_function, name_of
-from liteflow.errors import ArgumentError, FlowError, shown
+from liteflow.errors import ArgumentError, FlowError, SettingError, UnknownNameError, nearest, shown
 from liteflow.lazy import Joint, Lazy
 from liteflow.names import checked_name
-from liteflow.options import DEFAULT, FLOW_OPTIONS, check_names
+from liteflow.options import DEFAULT, FLOW_OPTIONS, OBSERVED, RUN_OPTIONS, check_names
 from liteflow.parameters import Parameter
 from liteflow.pickling import importable
 from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
@@ -136,7 +136,7 @@ class Flow(Generic[P, R]):
     def run(
         self,
         /,
-        *,
+        *by_position: Never,
         inputs: Mapping[str, object] | None = None,
         db: StorePath | None = DEFAULT,
         executor: Where = DEFAULT,
@@ -177,6 +177,7 @@ class Flow(Generic[P, R]):
                 which can run code.
             observer: Is told what happens while it happens; without one, what tasks print is
                 printed here.
+            by_position: Nothing: parameters go by name.
             parameters: Values of the flow's parameters.
 
         Raises:
@@ -194,6 +195,8 @@ class Flow(Generic[P, R]):
         >>> Flow("twice", double() >> double()).run(x=4, db=None).result
         16
         """
+        if by_position:
+            raise ArgumentError(f"flow {self.name}", None, "takes its parameters by name: run(x=...)")
         options = {
             "db": db,
             "executor": executor,
@@ -244,10 +247,10 @@ class Flow(Generic[P, R]):
         given = self._given(inputs, arguments)
         order = self._order(options, given, run_id, observer)
         # What is wrong with it is to be told here, not in the background.
-        dag = self._recipe.compile(given.values, given.overrides)
+        dag = self._compile(given.values, given.overrides)
 
         def compiled(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dag:
-            return dag if values is given.values else self._recipe.compile(values, overrides)
+            return dag if values is given.values else self._compile(values, overrides)
 
         order = evolve(order, compile=compiled)
         from liteflow.handle import Handle  # noqa: PLC0415  lazy, as in `run`
@@ -323,13 +326,16 @@ class Flow(Generic[P, R]):
     ) -> Order:
         if _refusals:
             _refusals[-1](self)
+        if observer is not None and not all(callable(getattr(observer, name, None)) for name in OBSERVED):
+            wants = f"an object with the methods {', '.join(OBSERVED)}"
+            raise SettingError("a run", "observer", observer, wants)
         # Lazy, as in `run`.
         from liteflow.launch import Order, checked_run_id  # noqa: PLC0415
         from liteflow.settings import RunSettings  # noqa: PLC0415
 
         return Order(
             flow=self.name,
-            compile=self._recipe.compile,
+            compile=self._compile,
             complete=self._recipe.complete,
             given=given,
             settings=RunSettings(
@@ -339,6 +345,16 @@ class Flow(Generic[P, R]):
             observer=observer,
             script=_script_of(self),
         )
+
+    def _compile(self, values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dag:
+        try:
+            return self._recipe.compile(values, overrides)
+        except UnknownNameError as error:
+            # It may be an option of the run that was misspelt.
+            if error.what != "parameter" or not nearest(error.name, RUN_OPTIONS):
+                raise
+            known = [*error.known, *RUN_OPTIONS]
+            raise UnknownNameError(error.owner, "parameter or option", error.name, known) from None
 
     def _given(self, inputs: Mapping[str, object] | None, parameters: Mapping[str, object]) -> Given:
         from liteflow.given import Given  # noqa: PLC0415  lazy, as in `run`

@@ -57,6 +57,9 @@ RUN_OPTIONS = (
 )
 """Names that `flow.run()` keeps for itself: a flow's parameter of such a name goes by `inputs`."""
 
+OBSERVED = ("started", "resumed", "grew", "changed", "lines", "ended")
+"""What an observer is told of a run: the methods of engine.driver.Observer."""
+
 FLOW_OPTIONS = tuple(name for name in RUN_OPTIONS if name not in ("inputs", "run_id", "observer"))
 """Those that a flow may have a default for; the others are of one run alone."""
 

@@ -99,6 +99,10 @@ def _db(value: Any) -> Path | None:
         value = os.fsdecode(value)
     if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in os.fspath(value):
         raise SettingError("a run", "db", value, "a path, or None to keep nothing")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        raise SettingError("a run", "db", value, "a path that a file can have") from None
     return Path(value)
 
 

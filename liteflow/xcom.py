@@ -21,8 +21,11 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import signal
 import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -153,8 +156,9 @@ def preview_of(value: object, large: bool = False) -> tuple[str, bool]:
             text = json.dumps(value)
             if len(text) <= EXACT_CHARS:
                 return text, True
-        return _text(_short(value, 0, large), PREVIEW_CHARS), False
-    except Exception:  # noqa: BLE001  a value that changes meanwhile, or is nested too deeply for where we are
+        with _limited():
+            return _text(_short(value, 0, large), PREVIEW_CHARS), False
+    except (Exception, _TooSlowError):  # noqa: BLE001  a value that changes meanwhile, or is nested too deeply for where we are
         return f"<{type_name(type(value))}>", False
 
 
@@ -162,6 +166,34 @@ def preview_of(value: object, large: bool = False) -> tuple[str, bool]:
 
 _ATOMS = frozenset({int, float, str, bool, type(None)})
 _type_names: dict[type, str] = {}
+
+
+class _TooSlowError(BaseException):
+    """A repr takes too long; no Exception, for it may catch those."""
+
+
+# A repr that takes longer shows nothing that is worth it.
+_REPR_S = 1.0
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Inside, what takes too long is ended, where a signal can do so: in a main thread without an alarm."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise _TooSlowError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, _REPR_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _laid_out(stream: bytes, buffers: Sequence[pickle.PickleBuffer]) -> tuple[Buffer, ...]:

@@ -135,7 +135,9 @@ def failure_of(error: BaseException, function: Function | None) -> Failure:
     error.__traceback__ = _without_library(error.__traceback__)
     line = _line(error)
     try:
-        text = "".join(traceback.format_exception(error))
+        # Where nothing of it is the task's own, its causes are ours as well.
+        own = error.__traceback__ is not None
+        text = "".join(traceback.format_exception(error, chain=own))
     except BaseException as formatting:  # noqa: BLE001  an exception whose own parts raise
         text = f"{line}\n(its traceback can't be shown: {type(formatting).__name__})"
     if len(text) > ERROR_CHARS:

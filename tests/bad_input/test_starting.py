@@ -258,7 +258,7 @@ def test_c20_where_no_process_can_be_started_the_message_is_ours(program, folder
 
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith("WorkerStartError ")
-    assert "can't be started" in done.out
+    assert "could not be started" in done.out
 
 
 # --- where a run is kept (B20) ---------------------------------------------------------------
