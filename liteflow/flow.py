@@ -208,11 +208,15 @@ class Flow(Generic[P, R]):
             "grace": grace,
             "trust": trust,
         }
-        order = self._order(options, self._given(inputs, parameters), run_id, observer)
         # Lazy: a program that defines flows, and does not run them now, starts in half the time.
-        from liteflow.launch import launch  # noqa: PLC0415
+        from liteflow.signals import raised  # noqa: PLC0415
 
-        return self._checked(launch(order, idempotent=run_id is not None), order)
+        # From the first moment: what follows takes a while before there is a driver to be told.
+        with raised():
+            order = self._order(options, self._given(inputs, parameters), run_id, observer)
+            from liteflow.launch import launch  # noqa: PLC0415  as above
+
+            return self._checked(launch(order, idempotent=run_id is not None), order)
 
     def start(
         self,
@@ -316,10 +320,13 @@ class Flow(Generic[P, R]):
             LiteflowError: As for `run`.
         """
         check_names(self.name, options)
-        order = self._order(dict(options), self._given(None, {}), None, observer)
-        from liteflow.launch import resume  # noqa: PLC0415  lazy, as in `run`
+        from liteflow.signals import raised  # noqa: PLC0415  lazy, as in `run`
 
-        return self._checked(resume(order, run_id), order)
+        with raised():
+            order = self._order(dict(options), self._given(None, {}), None, observer)
+            from liteflow.launch import resume  # noqa: PLC0415  as above
+
+            return self._checked(resume(order, run_id), order)
 
     def _order(
         self, options: Mapping[str, Any], given: Given, run_id: str | None, observer: Observer | None
@@ -405,7 +412,8 @@ def _script_of(flow: Flow[Any, Any]) -> str | None:
     function = getattr(flow, "__wrapped__", None)
     module = sys.modules.get(getattr(function, "__module__", None) or "__main__")
     name = getattr(module, "__file__", None)
-    return os.path.abspath(name) if name else None  # noqa: PTH100  no pathlib at start-up
+    # A script that Python reads from standard input is in "<stdin>".
+    return os.path.abspath(name) if name and name[0] != "<" else None  # noqa: PTH100  no pathlib at start-up
 
 
 _refusals: list[Callable[[Flow[Any, Any]], None]] = []

@@ -34,13 +34,18 @@ class Given:
     def pack(self, definitions: Definitions) -> bytes | None:
         """Return it as bytes; None if an argument can't be kept, so that only its previews are.
 
-        A flow may be given anything, also what goes to no task as it is.
+        A flow may be given anything, also what goes to no task as it is.  Of what was not given, a
+        default that can't be kept is left out: it will be there again.
         """
-        try:
-            facts = (dict(self.values), dict(self.overrides), dict(self.complete))
-            return pickling.dumps(facts, definitions).data
-        except NotPicklableError:
-            return None
+        whole = _packed((dict(self.values), dict(self.overrides), dict(self.complete)), definitions)
+        if whole is not None:
+            return whole
+        complete = {
+            name: value
+            for name, value in self.complete.items()
+            if name in self.values or _packed(value, Definitions()) is not None
+        }
+        return _packed((dict(self.values), dict(self.overrides), complete), definitions)
 
     @staticmethod
     def unpack(data: bytes) -> Given:
@@ -63,6 +68,13 @@ class Given:
         for name in dict.fromkeys([*self.overrides, *other.overrides]):
             if _differ(self.overrides, other.overrides, name):
                 return name
+        return None
+
+
+def _packed(facts: object, definitions: Definitions) -> bytes | None:
+    try:
+        return pickling.dumps(facts, definitions).data
+    except NotPicklableError:
         return None
 
 

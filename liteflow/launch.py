@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 from liteflow.dag import Dag
 from liteflow.engine.control import Control
 from liteflow.engine.driver import Observer
-from liteflow.errors import NotResumableError, OtherArgumentsError, RunExistsError
+from liteflow.errors import NotAStoreError, NotResumableError, OtherArgumentsError, RunExistsError
 from liteflow.given import Given
 from liteflow.names import checked_name
 from liteflow.pickling import learn
@@ -92,6 +92,8 @@ def launch(order: Order, *, idempotent: bool) -> Run[Any]:
         if earlier is not None:
             return _once_more(order, earlier)
     dag = _compiled(order)
+    # With the defaults of today: a resume takes them, whatever they have become by then.
+    order = evolve(order, given=_completed(order))
     try:
         return _driven(dag, order, None)
     except RunExistsError:
@@ -115,11 +117,11 @@ def resume(order: Order, ref: str | None) -> Run[Any]:
         LiteflowError: As for `launch`.
     """
     # Start-up: most runs are no resumes.
-    from liteflow.store.history import History  # noqa: PLC0415
+    from liteflow.stored import updated_history  # noqa: PLC0415
 
     if order.settings.db is None:
         raise NotResumableError(ref, order.flow, "with db=None nothing is kept that could be gone on with")
-    with History(order.settings.db) as history:
+    with updated_history(order.settings.db) as history:
         row = history.find_run(ref) if ref is not None else _latest_unfinished(order, history)
         if row.flow != order.flow:
             raise NotResumableError(row.id, order.flow, _of_other_flow(row, order))
@@ -145,15 +147,23 @@ def _compiled(order: Order) -> Dag:
         raise
 
 
+def _completed(order: Order) -> Given:
+    return evolve(order.given, complete=order.complete(order.given.values))
+
+
 def _found(order: Order) -> RunRow | None:
     """The run of this id, if there is one."""
     path = order.settings.db
     if path is None or not path.exists() or not path.stat().st_size:
         return None
-    from liteflow.store.history import History  # noqa: PLC0415  as above
+    from liteflow.stored import updated_history  # noqa: PLC0415  as above
 
-    with History(path) as history:
-        return next((row for row in history.finds(order.run_id) if row.id == order.run_id), None)
+    try:
+        with updated_history(path) as history:
+            return next((row for row in history.finds(order.run_id) if row.id == order.run_id), None)
+    except NotAStoreError:
+        # Another driver is just making it; or it is none, and whoever opens it to write says so.
+        return None
 
 
 def _latest_unfinished(order: Order, history: History) -> RunRow:
@@ -171,7 +181,7 @@ def _once_more(order: Order, row: RunRow) -> Run[Any]:
     if row.flow != order.flow:
         raise NotResumableError(row.id, order.flow, _of_other_flow(row, order))
     if row.state not in FINISHED:
-        return _go_on(order, row, evolve(order.given, complete=order.complete(order.given.values)))
+        return _go_on(order, row, _completed(order))
     # Start-up: most runs are new ones.
     from liteflow.stored import open_values, stored_run  # noqa: PLC0415
 
@@ -179,7 +189,7 @@ def _once_more(order: Order, row: RunRow) -> Run[Any]:
     with open_values(order.settings.db, row, order.settings.trust) as values:
         before = _before(values)
     if before is not None:
-        _refuse_difference(row, before, evolve(order.given, complete=order.complete(order.given.values)))
+        _refuse_difference(row, before, _completed(order))
     return stored_run(order.settings.db, row, order.settings.trust)
 
 
@@ -193,8 +203,7 @@ def _go_on(order: Order, row: RunRow, given: Given | None = None) -> Run[Any]:
     if before is None:
         before = given
     if before is None:
-        why = "its arguments could not be kept; call run(run_id=...) with the same arguments instead"
-        raise NotResumableError(row.id, order.flow, why)
+        raise NotResumableError(row.id, order.flow, f"its arguments could not be kept; {_instead(row)}")
     if given is not None:
         _refuse_difference(row, before, given)
     order = evolve(order, given=before.again())
@@ -211,6 +220,13 @@ def _driven(dag: Dag, order: Order, earlier: RunRow | None) -> Run[Any]:
         earlier=earlier,
     )
     return session.run(order.observer, order.control)
+
+
+def _instead(row: RunRow) -> str:
+    # By its id, a run that has finished is given back as it was.
+    if row.state in FINISHED:
+        return "begin a new run with the same arguments"
+    return "call run(run_id=...) with the same arguments"
 
 
 def _of_other_flow(row: RunRow, order: Order) -> str:

@@ -108,7 +108,7 @@ class Session:
         self._script = script
         self._given = given
         self._earlier = earlier
-        self._started_us, self._epoch_ns = _epoch(earlier)
+        self._started_us, self._epoch_ns = _epoch(earlier, settings)
         self._plan = Plan(dag, settings.executor)
         _refuse_other_limits(settings, self._plan.lanes)
         # As dag.leaves, from what the plan knows already.
@@ -389,15 +389,20 @@ def _refuse_other_limits(settings: RunSettings, lanes: Sequence[str]) -> None:
             raise UnknownNameError("max_workers", "executor", name, list(dict.fromkeys(known)))
 
 
-def _epoch(earlier: RunRow | None) -> tuple[int, int]:
+def _epoch(earlier: RunRow | None, settings: RunSettings) -> tuple[int, int]:
     """When the run began (unix, microseconds), and when that was by the monotonic clock (nanoseconds)."""
     now_us, now_ns = time.time_ns() // 1000, time.monotonic_ns()
     if earlier is None:
         return now_us, now_ns
     started = round((earlier.started_at or 0.0) * 1e6)
     # The wall clock may have been set back since: what goes on is later than what has been.
-    known = round((earlier.ended_at or earlier.started_at or 0.0) * 1e6)
-    return started, now_ns - (max(now_us, known) - started) * 1000
+    from liteflow.store.history import History  # noqa: PLC0415  start-up: most runs are no resumes
+
+    assert settings.db is not None
+    with History(settings.db) as history:
+        moments = (earlier.ended_at, history.last_end(earlier.id))
+    known = [round(moment * 1e6) for moment in moments if moment is not None]
+    return started, now_ns - (max([now_us, started, *known]) - started) * 1000
 
 
 def _stop_of(number: int) -> Stop:

@@ -9,14 +9,28 @@ from typing import Any
 
 from liteflow import pickling
 from liteflow.engine.regrowth import is_alias, wire_of
-from liteflow.errors import RunCancelled, RunFailed, StoreDamagedError
+from liteflow.errors import OlderStoreError, RunCancelled, RunFailed, StoreDamagedError
 from liteflow.executor.attempt import resolve
 from liteflow.outcomes import Failure
 from liteflow.pickling import Packed, learn
 from liteflow.run import NoValueError, Run, cause_of
+from liteflow.store.db import open_store
 from liteflow.store.history import History, RunRow
 from liteflow.store.rows import RecordedCall
 from liteflow.trust import TrustedValues
+
+
+def updated_history(db: Path) -> History:
+    """Open a store to look for a run that is to be written to; one of an older schema is updated.
+
+    Raises:
+        StoreError: It can't be read, or not updated.
+    """
+    try:
+        return History(db)
+    except OlderStoreError:
+        open_store(db).close()
+        return History(db)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from liteflow.cli.script import load_script, pick_flow, split_target
 from liteflow.errors import CommandLineError, NotResumableError
 from liteflow.flow import Flow
 from liteflow.store.history import History, RunRow
+from liteflow.stored import updated_history
 from liteflow.views.shown import label
 
 
@@ -54,7 +55,7 @@ def register(app: typer.Typer) -> None:
         What had finished is kept, unless its code has changed since. The exit status is that of run.
         """
         path = chosen_db(db)
-        with History(path) as history:
+        with updated_history(path) as history:
             row = _meant(history, run)
         options = options_of(
             str(path), executor or ("inline" if debug else None), max_workers, timeout, trust

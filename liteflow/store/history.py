@@ -294,6 +294,17 @@ class History:
         query = "SELECT key_id FROM session WHERE run = ? AND key_id IS NOT NULL ORDER BY token DESC"
         return list(dict.fromkeys(str(key) for (key,) in self._reader.rows(query, (self._number(run_id),))))
 
+    def last_end(self, run_id: str) -> float | None:
+        """Return when the attempt that ended last did, in unix seconds; None if none has."""
+        number = self._number(run_id)
+        query = (
+            "SELECT (SELECT started_at FROM run WHERE number = ?1) + max(ended) FROM ("
+            "SELECT max(started + took) AS ended FROM outcome WHERE id >= ?2 AND id < ?3 "
+            "UNION ALL SELECT max(started + took) FROM attempt WHERE id >= ?2 AND id < ?3)"
+        )
+        ((found,),) = self._reader.rows(query, (number, *_span(number)))
+        return None if found is None else found / 1e6
+
     # --- what a graph or a resume is made of -----------------------------------------------
 
     def nodes(self, run_id: str) -> list[NodeRow]:

@@ -362,6 +362,8 @@ class Journal:
     def _leave(self, at: int) -> None:
         assert self._lease is not None, "a journal ends after begin or claim"
         self._put(SESSION_ENDED, [(at, self.number, self._lease.token)])
+        # However short the run was: what goes to a file that is gone must not be told as kept.
+        self._next_look = 0.0
         self.commit()
         self._drop_lease()
         self._checkpoint()

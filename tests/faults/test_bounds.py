@@ -1,0 +1,92 @@
+"""A driver's memory and descriptors have bounds, however many tasks there are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.drivers import Folder, done
+
+MB = 1024
+
+SCRIPT = """
+@task
+def small(n: int) -> bytes:
+    return bytes(1000)
+
+@task
+def large(n: int) -> bytes:
+    return bytes(200_000)
+
+@task
+def total(*parts: bytes) -> int:
+    return sum(map(len, parts))
+
+@flow
+def wide(many: int, some: int = 300):
+    # Only the large ones are needed by another; nobody needs the small ones, but for their sizes.
+    return total(*[large(n) for n in range(some)]), [small(n) for n in range(many)][-1]
+
+if __name__ == "__main__":
+    run = wide.run(many=int(sys.argv[1]))
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    print(run.state, status["VmHWM"].split()[0])
+"""
+
+MANY = """
+@task
+def small(n: int) -> int:
+    return n
+
+@task
+def last(*parts: int) -> int:
+    return len(parts)
+
+@flow
+def wide(many: int):
+    rows = [small(n) for n in range(many)]
+    return [last(*rows[at : at + 1000]) for at in range(0, many, 1000)]
+
+if __name__ == "__main__":
+    run = wide.run(many=int(sys.argv[1]))
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    print(run.state, status["VmHWM"].split()[0])
+"""
+
+
+def most_descriptors(process: subprocess.Popen[str]) -> int:
+    """How many descriptors the process has had at once, as long as it lives."""
+    most = 0
+    while process.poll() is None:
+        try:
+            most = max(most, len(os.listdir(f"/proc/{process.pid}/fd")))
+        except OSError:
+            break
+    return most
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_ten_thousand_ready_tasks_take_bounded_memory_and_descriptors(folder: Folder) -> None:
+    folder.write(MANY)
+    state, used = done(folder.python("flow.py", "10000")).split()
+    assert state == "succeeded"
+    assert int(used) < 300 * MB
+
+    folder.write(SCRIPT)
+    process = folder.python("flow.py", "1000")
+    most = most_descriptors(process)
+    state, used = done(process).split()
+    assert state == "succeeded"
+    assert 10 < most < 200
+    assert int(used) < 300 * MB
+
+
+@pytest.mark.soak
+def test_a_million_task_instances_take_bounded_memory(folder: Folder) -> None:
+    folder.write(MANY)
+    state, used = done(folder.python("flow.py", "1000000"), within=900).split()
+
+    assert state == "succeeded"
+    assert int(used) < 500 * MB
