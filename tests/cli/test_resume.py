@@ -62,12 +62,9 @@ def assert_gone_on(folder: Folder) -> None:
 
 COMMANDS = {
     "by nothing": ("resume",),
-    "by its id": ("resume", "begun"),
     "by the beginning of its id": ("resume", "beg"),
     "by the flow's name": ("resume", "etl"),
-    "with its file": ("resume", "begun", "--file", "flow.py"),
     "with file and flow": ("resume", "begun", "--file", "flow.py:etl"),
-    "by run": ("run", "flow.py:etl", "--resume"),
     "by run with its id": ("run", "flow.py:etl", "--resume", "--run-id", "begun"),
     "by run with the same arguments": ("run", "flow.py:etl", "n=4", "--run-id", "begun"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from support.drivers import Folder, done, ended, kill, until
+from support.drivers import ROOT, Folder, done, ended, kill, until
 
 from liteflow.store.history import History
 
@@ -66,13 +66,7 @@ def script(folder: Folder) -> Folder:
 
 
 def begin(folder: Folder):
-    return folder.python("flow.py", env={"PYTHONPATH": f"{folder.path / 'clock'}:{_root()}"})
-
-
-def _root() -> str:
-    from support.drivers import ROOT
-
-    return str(ROOT)
+    return folder.python("flow.py", env={"PYTHONPATH": f"{folder.path / 'clock'}:{ROOT}"})
 
 
 def set_clock(folder: Folder, seconds: int) -> None:
@@ -113,7 +107,7 @@ def test_a_driver_lives_whatever_the_clock_says(script: Folder, shift: int) -> N
     process = begin(script)
     until(lambda: "second" in script.starts())
     set_clock(script, shift)
-    env = {"PYTHONPATH": f"{script.path / 'clock'}:{_root()}"}
+    env = {"PYTHONPATH": f"{script.path / 'clock'}:{ROOT}"}
 
     assert ended(script.liteflow("resume", "r", env=env))[0] == 3
     assert '"state": "running"' in done(script.liteflow("runs", "--json", env=env))

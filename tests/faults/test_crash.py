@@ -1,6 +1,6 @@
 """The driver is killed, at any instant: nothing that had committed is lost, or run again.
 
-    run --SIGKILL--> what had committed? --the same program again--> the same result
+run --SIGKILL--> what had committed? --the same program again--> the same result
 """
 
 from __future__ import annotations
@@ -65,12 +65,14 @@ class Witness:
 
     def look(self) -> None:
         """Whatever had committed before must still be there, and must not have started again."""
-        found = {key: digest for key, digest in self.folder.query("SELECT key, sha256 FROM xcoms")}
+        found = dict(self.folder.query("SELECT key, sha256 FROM xcoms"))
         starts = self.folder.starts()
         for key, (count, digest) in self.committed.items():
             assert found.get(key) == digest, f"{key} had committed, and is not there any more"
             assert starts[key] == count, f"{key} had committed, and has started again"
-        self.committed |= {key: (starts[key], digest) for key, digest in found.items() if key not in self.committed}
+        self.committed |= {
+            key: (starts[key], digest) for key, digest in found.items() if key not in self.committed
+        }
         if self.folder.query("SELECT 1 FROM runs"):
             assert faults(self.folder.db) == []
 
@@ -149,7 +151,7 @@ def test_what_a_killed_driver_leaves_behind_is_gone_within_two_seconds(folder):
         'if __name__ == "__main__":\n    Flow("stuck", stuck()).run()\n'
     )
     process = folder.python("flow.py")
-    until(lambda: folder.starts())
+    until(folder.starts)
     kill(process)
 
     until(lambda: not folder.left(), within=5)

@@ -1,4 +1,4 @@
-"""What happens to the store file while runs use it: what had committed stays, and it ends with a word, not a hang."""
+"""What happens to the store file while runs use it: what had committed stays, and nothing hangs."""
 
 from __future__ import annotations
 

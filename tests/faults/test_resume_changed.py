@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -47,11 +48,19 @@ if __name__ == "__main__":
 '''
 
 
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A run of which all has committed but the last task, which failed."""
+    made = Folder(tmp_path_factory.mktemp("failed"))
+    made.write(SCRIPT)
+    assert done(made.python("flow.py")).startswith("failed")
+    return made
+
+
 @pytest.fixture
-def begun(folder: Folder) -> Folder:
-    """A run of which all has committed but the last task, which failed for a reason that is gone."""
-    folder.write(SCRIPT)
-    assert done(folder.python("flow.py")).startswith("failed")
+def begun(failed: Folder, folder: Folder) -> Folder:
+    """A copy of that, where the reason of the failure is gone."""
+    shutil.copytree(failed.path, folder.path, dirs_exist_ok=True)
     (folder.path / "gate").touch()
     return folder
 
@@ -98,7 +107,11 @@ CHANGES: dict[str, tuple[list[tuple[str, str]], str, str, list[str]]] = {
         [("list(range(n))", "list(range(n))[1:]")],
         "4: 20",
         "extract transform count load",
-        ["0 of 4", "extract runs again: its code changed", "count runs again: its input from extract changed"],
+        [
+            "0 of 4",
+            "extract runs again: its code changed",
+            "count runs again: its input from extract changed",
+        ],
     ),
     "a function that it calls": (
         [("RATE * x", "RATE * x + 1")],
@@ -126,7 +139,10 @@ CHANGES: dict[str, tuple[list[tuple[str, str]], str, str, list[str]]] = {
     ),
     "a task between": (
         [
-            ("@task\ndef load", '@task\ndef twice(x: int) -> int:\n    note("twice")\n    return 2 * x\n\n@task\ndef load'),
+            (
+                "@task\ndef load",
+                '@task\ndef twice(x: int) -> int:\n    note("twice")\n    return 2 * x\n\n@task\ndef load',
+            ),
             ("count(rows))", "twice(count(rows)))"),
         ],
         "10: 20",
@@ -186,7 +202,7 @@ def test_a_result_that_is_not_needed_any_more_is_still_there(begun: Folder) -> N
 
 def test_a_resume_says_on_the_command_line_which_and_why(begun: Folder) -> None:
     begun.write(SCRIPT.replace("[scale *", "[1 + scale *"))
-    status, _, err = ended(begun.liteflow("resume"))
+    status, _, err = ended(begun.liteflow("resume", "--file", "flow.py"))
 
     assert status == 0
     assert "transform: its code changed" in err.replace(" runs again", "")

@@ -1,8 +1,8 @@
 """One id, one run: begun if it is new, gone on with if it is unfinished, given back if it is finished.
 
-    etl.run(run_id="r") --new--> run
-                        --unfinished (its driver died, was cancelled)--> go on
-                        --finished--> the same Run again; no task starts
+etl.run(run_id="r") --new--> run
+                    --unfinished (its driver died, was cancelled)--> go on
+                    --finished--> the same Run again; no task starts
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ def test_an_unfinished_run_with_sets_goes_on_in_a_process_with_another_order(scr
 def test_an_id_of_another_flow_is_refused(script: Folder) -> None:
     said(script, RUN)
 
-    assert "run r can't be resumed: it is a run of flow etl, not of other" in said(script, "other.run(run_id='r')")
+    assert "run r can't be resumed: it is a run of flow etl, not of other" in said(
+        script, "other.run(run_id='r')"
+    )
 
 
 def test_the_same_id_in_another_file_is_another_run(script: Folder) -> None:
@@ -269,7 +271,7 @@ def test_resume_takes_the_latest_run_that_has_not_succeeded(db) -> None:
     assert gated.resume(db=db, executor="inline").id == "two"
     assert gated.resume(db=db, executor="inline").id == "one"
     assert started == ["one", "two"]
-    with pytest.raises(NotResumableError, match="all its runs .* have succeeded"):
+    with pytest.raises(NotResumableError, match=r"all its runs .* have succeeded"):
         gated.resume(db=db, executor="inline")
 
 
@@ -318,7 +320,7 @@ def locked(lock: object, name: str = "l"):
 
 
 @flow
-def locked_by_default(lock: object = threading.Lock(), name: str = "l"):  # noqa: B008
+def locked_by_default(lock: object = threading.Lock(), name: str = "l"):
     return shut(noted(name), [])
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the run is cancelled, what had finished is kept, nothing is left, no traceback."""
+"""Ctrl-C, SIGTERM and SIGHUP: the run is cancelled, what had finished is kept, and nothing is left."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_signal_cancels_the_run_and_keeps_what_had_finished(script, how, flow,
 @ALL
 @pytest.mark.parametrize("how", ["cli", "script"])
 def test_a_signal_in_the_first_moments_ends_it_as_quietly(script, how, number) -> None:
-    for n, moment in enumerate((0.003, 0.01, 0.03, 0.05, 0.1, 0.2)):
+    for n, moment in enumerate((0.003, 0.03, 0.1)):
         process = begin(script, how, "runs_busy")
         until(lambda n=n: script.starts().get("run", 0) > n)
         time.sleep(moment)
@@ -144,9 +144,7 @@ def test_a_second_ctrl_c_ends_at_once(script, how) -> None:
 
 @pytest.mark.parametrize("how", ["cli", "script"])
 def test_under_nohup_a_hang_up_changes_nothing(script, how) -> None:
-    process = begin(
-        script, how, "runs_busy", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    )
+    process = begin(script, how, "runs_busy", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     until_it_waits(script)
     os.killpg(process.pid, signal.SIGHUP)
     with pytest.raises(subprocess.TimeoutExpired):
@@ -174,7 +172,7 @@ if __name__ == "__main__":
 """
     )
     process = folder.python("flow.py", executor)
-    until(lambda: folder.starts())
+    until(folder.starts)
     process.send_signal(signal.SIGTERM)
 
     assert done(process) == "caught ended by SIGTERM True\n"
@@ -199,7 +197,7 @@ if __name__ == "__main__":
 """
     )
     process = folder.python("flow.py")
-    until(lambda: folder.starts())
+    until(folder.starts)
     process.send_signal(signal.SIGTERM)
 
     assert done(process) == "1\n"

@@ -1,6 +1,6 @@
 """What a value is, it is after a resume, in another process: the script's classes are the same classes.
 
-    first session: make --value--> store | killed | second session: store --value--> look (is it what it was?)
+first session: make --value--> store | killed | second session: store --value--> look (is it what it was?)
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ VALUES = {
     "no finite number": ("[math.inf, -math.inf, -0.0]", ["str(value) == '[inf, -inf, -0.0]'"]),
     "a large whole number": ("10**40", ["type(value) is int", "value == 10**40"]),
     "a tuple": ("(1, (2, ()), [3])", ["type(value) is tuple", "value == (1, (2, ()), [3])"]),
-    "None, True and bytes": ("[None, True, b'\\x00']", ["value == [None, True, b'\\x00']", "value[1] is True"]),
+    "None, True and bytes": (
+        "[None, True, b'\\x00']",
+        ["value == [None, True, b'\\x00']", "value[1] is True"],
+    ),
     "sets": ("[{1, 2}, frozenset('ab')]", ["value == [{1, 2}, frozenset('ab')]"]),
     "half a character": ("'\\ud800'", ["value == '\\ud800'"]),
     "many bytes": ("bytes(9_000_000)", ["value == bytes(9_000_000)"]),
