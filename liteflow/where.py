@@ -67,6 +67,10 @@ def checked_executor(value: Any, owner: str) -> Where:
         if value in EXECUTORS or value in EXTRAS or value in _living or value in _plugged_in():
             return value
     elif isinstance(value, Factory) and not isinstance(value, type):
+        if value.name in EXECUTORS:
+            raise SettingError(
+                owner, "executor", value, f"of another name than liteflow's own {value.name!r}"
+            )
         remember(value)
         return value
     raise SettingError(owner, "executor", value, _wants(value))
@@ -134,7 +138,8 @@ def factory_of(executor: Where) -> Factory | None:
         made = entry.load()
     except ImportError as error:
         raise ExecutorMissingError(executor, EXTRAS.get(executor), [*EXECUTORS], str(error)) from error
-    factory = made() if isinstance(made, type) or not isinstance(made, Factory) else made
+    is_factory = isinstance(made, Factory) and not isinstance(made, type)
+    factory = made() if not is_factory and callable(made) else made
     if not isinstance(factory, Factory):
         wants = f"made by an executor factory (entry point {entry.value} gives none)"
         raise SettingError("a run", "executor", executor, wants)

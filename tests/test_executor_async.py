@@ -372,7 +372,7 @@ def test_after_the_grace_nothing_is_waited_for():
 
     with bench(deaf) as calls:
         calls.call(2)
-        calls.run(lambda: calls.executor.running())
+        calls.run(calls.executor.running)
         calls.cancel(0.05)
         calls.run(lambda: calls.executor.idle)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liteflow import Flow, task
+from liteflow.executor import PoolExecutor
 
 
 @attrs.frozen
@@ -34,6 +38,12 @@ def number(value: int) -> int:
 
 @task
 def add(a: int, b: int) -> int:
+    return a + b
+
+
+@task
+async def add_later(a: int, b: int) -> int:
+    await asyncio.sleep(0)
     return a + b
 
 
@@ -89,10 +99,12 @@ def grow(draw: Callable[[Any], Any], ints: list[Pair], where: Path) -> Pair:
     """One more call, of values drawn from those there are."""
     pick = st.sampled_from(ints)
     a, b, c = draw(pick), draw(pick), draw(pick)
-    kinds = ["add", "total", "split", "record", "nested", "flaky", "chain", "after", "fan"]
+    kinds = ["add", "later", "total", "split", "record", "nested", "flaky", "chain", "after", "fan"]
     kind = draw(st.sampled_from(kinds))
     if kind == "add":
         return Pair(add(a.lazy, b=b.lazy), a.plain + b.plain)
+    if kind == "later":
+        return Pair(add_later(a.lazy, b=b.lazy), a.plain + b.plain)
     if kind == "total":
         lazy = total([a.lazy, b.lazy, 7], c.lazy, extra=a.lazy)
         return Pair(lazy, a.plain + b.plain + 7 + c.plain + a.plain)
@@ -122,11 +134,25 @@ def shape(pairs: list[Pair], part: str) -> Any:
     return {"last": values[-1], "all": (values, Box(values[0]))}
 
 
-@pytest.mark.parametrize("executor, examples", [("inline", 60), ("thread", 40), ("process", 25)])
-def test_a_random_dag_gives_what_plain_evaluation_gives(
-    executor: str, examples: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    where = tmp_path_factory.mktemp("markers")
+@pytest.mark.parametrize(
+    "executor, examples", [("inline", 60), ("thread", 40), ("process", 25), ("async", 25)]
+)
+def test_a_random_dag_gives_what_plain_evaluation_gives(executor: str, examples: int, tmp_path: Path) -> None:
+    check_random_dags(executor, examples, tmp_path)
+
+
+def test_a_random_dag_gives_the_same_on_a_pool_of_threads(tmp_path: Path) -> None:
+    with PoolExecutor(ThreadPoolExecutor(4)) as pool:
+        check_random_dags(pool, 25, tmp_path)
+
+
+def test_a_random_dag_gives_the_same_on_a_pool_of_processes(tmp_path: Path) -> None:
+    with PoolExecutor(ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))) as pool:
+        check_random_dags(pool, 25, tmp_path)
+
+
+def check_random_dags(executor: Any, examples: int, where: Path) -> None:
+    """Coroutines among the calls are at home on the event loop, so that each run has two executors."""
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())

@@ -377,7 +377,12 @@ class Driver:
         attempt = self._attempts.get(node, 1)
         if self._observer is not None:
             self._changes[self._plan.key(node)] = ("running", attempt)
-        return self._plan.call(node, attempt)
+        call = self._plan.call(node, attempt)
+        if self._standing.load is not None:
+            # Read now: the store's connection is this thread's, and some executors have others.
+            for source in call.sources:
+                self._values.payload_of(source)
+        return call
 
     def _behind(self, call: Call) -> Call | None:
         if self._full:

@@ -287,6 +287,7 @@ class AsyncExecutor:
         return [
             (one.call.node, one.call.attempt, round(one.given_at * 1e6) - epoch, WORKER)
             for one in self._given.values()
+            if one.begun
         ]
 
     def cancel(self, now: float, grace: float) -> list[News]:
