@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 WORKERS = 2
+NAP_S = 0.1
 
 
 def source() -> int:
@@ -31,6 +32,13 @@ def array(megabytes: int) -> Any:
 
 def consume(values: Any, factor: int) -> float:
     return float(values.sum()) * factor
+
+
+async def nap(number: int) -> int:
+    import asyncio  # noqa: PLC0415  only this shape needs it
+
+    await asyncio.sleep(NAP_S)
+    return number
 
 
 def parents(layer: int, place: int, width: int) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
+from benchmarks.calls import NAP_S
 from benchmarks.measure import Compared, Figure, Target, in_turn, run_python, sample, whole_process
 
 
@@ -24,12 +25,13 @@ class Sizes:
     chain: int = 1_000
     width: int = 100
     megabytes: int = 100
+    naps: int = 1_000
     memory: int = 100_000
     repeat: int = 5
     starts: int = 15
 
 
-QUICK = Sizes(fan_out=200, chain=30, width=10, megabytes=2, memory=2_000, repeat=1, starts=1)
+QUICK = Sizes(fan_out=200, chain=30, width=10, megabytes=2, naps=20, memory=2_000, repeat=1, starts=1)
 
 LOADED_LATER = ("typer", "rich", "yaml", "lark", "asyncio")
 
@@ -159,6 +161,20 @@ def large(sizes: Sizes) -> Iterator[Figure]:
     return figures(f"{sizes.megabytes} MB to three consumers", 4, Target("at most", 1), both)
 
 
+def naps(sizes: Sizes) -> Iterator[Figure]:
+    """Coroutines that wait at once, against the same in a bare event loop."""
+    both = Both.of("naps", sizes.naps, sizes.repeat)
+    ours, theirs = of(both.kept, "seconds"), of(both.plain, "seconds")
+    yield Figure(
+        f"{sizes.naps:,} sleeps of {NAP_S:g} s at once",
+        f"{median(ours):.2f} s",
+        f"{median(theirs):.2f} s, asyncio.gather",
+        Compared.of(ours, theirs, lambda our, _: our),
+        "seconds",
+        Target("at most", 0.5),
+    )
+
+
 def memory(sizes: Sizes) -> Iterator[Figure]:
     """What a task costs the driver at its peak: a fan-out against one of a tenth of its size."""
     few = sizes.memory // 10
@@ -248,6 +264,7 @@ CASES: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "chain": chain,
     "layered": layered,
     "large": large,
+    "naps": naps,
     "memory": memory,
     "start_up": start_up,
 }

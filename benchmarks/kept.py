@@ -20,10 +20,11 @@ join_three = task(calls.join_three)
 total = task(calls.total)
 array = task(calls.array)
 consume = task(calls.consume)
+nap = task(calls.nap)
 
 
-def result(flow: Flow[..., Any]) -> Any:
-    return flow.run(db=STORE, executor="process", max_workers=calls.WORKERS).result
+def result(flow: Flow[..., Any], max_workers: int | dict[str, int] = calls.WORKERS) -> Any:
+    return flow.run(db=STORE, executor="process", max_workers=max_workers).result
 
 
 def fan_out(size: int) -> Any:
@@ -51,4 +52,8 @@ def large(megabytes: int) -> Any:
     return sum(result(Flow("large", [consume(values, factor) for factor in (1, 2, 3)])))
 
 
-SHAPES = {"fan_out": fan_out, "chain": chain, "layered": layered, "large": large}
+def naps(size: int) -> Any:
+    return sum(result(Flow("naps", [nap(number) for number in range(size)]), max_workers={}))
+
+
+SHAPES = {"fan_out": fan_out, "chain": chain, "layered": layered, "large": large, "naps": naps}

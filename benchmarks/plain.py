@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ProcessPoolExecutor
 from queue import SimpleQueue
 
-from benchmarks.calls import WORKERS, add, array, consume, join_three, parents, source, total
+from benchmarks.calls import WORKERS, add, array, consume, join_three, nap, parents, source, total
 
 
 def fan_out(size: int) -> int:
@@ -69,4 +69,13 @@ def large(megabytes: int) -> float:
         return sum(future.result() for future in [pool.submit(consume, values, i) for i in (1, 2, 3)])
 
 
-SHAPES = {"fan_out": fan_out, "chain": chain, "layered": layered, "large": large}
+def naps(size: int) -> int:
+    import asyncio  # noqa: PLC0415  only this shape needs it
+
+    async def at_once() -> list[int]:
+        return await asyncio.gather(*[nap(number) for number in range(size)])
+
+    return sum(asyncio.run(at_once()))
+
+
+SHAPES = {"fan_out": fan_out, "chain": chain, "layered": layered, "large": large, "naps": naps}
