@@ -32,7 +32,8 @@ MANY_OUTPUTS = 20
 
 
 Executor = Annotated[
-    str | None, typer.Option("--executor", metavar="NAME", help="Where tasks run: process, thread or inline.")
+    str | None,
+    typer.Option("--executor", metavar="NAME", help="Where tasks run: process, thread, async or inline."),
 ]
 MaxWorkers = Annotated[
     int | None, typer.Option("--max-workers", min=1, metavar="N", help="So many tasks at a time.")
