@@ -12,7 +12,7 @@ a `Flow("name", expression)`) lie beside them, so that the same calls compile ag
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -31,6 +31,7 @@ from liteflow.errors import (
 from liteflow.hints import show
 from liteflow.lazy import Build, Call, Item, Lazy, building, place
 from liteflow.mapped import STAR, Each, Mapped
+from liteflow.parameters import Parameter
 from liteflow.pickling import Packed, unpack
 from liteflow.survey import Survey, single
 
@@ -100,12 +101,21 @@ def compile_growth(owner: str, expression: object, returns: Any = Any) -> Dag:
         raise
 
 
-def fill(survey: Survey, free: Mapping[str, object]) -> None:
-    """Give values to required parameters that the calls leave free; one goes to all of its name."""
-    for parameter, uses in survey.free().items():
-        if parameter in free:
-            for call, _ in uses:
-                survey.given.setdefault(call, {})[parameter] = call._fed(parameter, free[parameter])
+def fill(
+    survey: Survey,
+    free: Mapping[str, Sequence[tuple[Call[Any], Parameter]]],
+    values: Mapping[str, object],
+) -> None:
+    """Give values to required parameters that the calls leave free; one goes to all of its name.
+
+    Args:
+        survey: The calls.
+        free: What they leave free, as `survey.free()` gives it.
+        values: By name.
+    """
+    for parameter, value in values.items():
+        for call, _ in free[parameter]:
+            survey.given.setdefault(call, {})[parameter] = call._fed(parameter, value)
 
 
 def assemble(

@@ -183,7 +183,8 @@ class ExpressionRecipe:
                 raise UnknownNameError(f"flow {self.flow}", "parameter", name, list(free))
             for _, parameter in free[name]:
                 _refuse_misfit(self.flow, name, value, parameter.annotation)
-        fill(survey, values)
+        if values:
+            fill(survey, free, values)
         return survey
 
 

@@ -158,7 +158,8 @@ class Survey:
             at = None if call is None else place(call)
             # Its own traceback is one of pickle and ours: the sentence says it all.
             raise ArgumentError(owner, parameter, str(error), at) from None
-        return packed._replace(digest=_digest(value, packed))
+        # What a flow returns is no argument of anything.
+        return packed if call is None else packed._replace(digest=_digest(value, packed))
 
 
 def single(call: Call[Any], given: Mapping[str, Any] | None = None) -> Iterable[tuple[str, Any]]:

@@ -422,6 +422,7 @@ class Driver:
         plan, values = self._plan, self._values
         succeed, lanes, lane_of = self._schedule.succeed, self._lanes, plan.lane_of
         plain = not plan.maps and not plan.parts
+        uses, keep, held = values.uses, values.keep, values.held
         rows: list[Row] = []
         ended: list[int] = []
         growing: list[tuple[Finished, bytes]] = []
@@ -439,7 +440,10 @@ class Driver:
                 row = self._recorder.row_of_large(done, payload)
             rows.append(row)
             ended.append(node)
-            values.put(node, done[6], payload)
+            if uses[node] or node in keep:
+                # A small pickle needs no more to be read.
+                small = isinstance(payload, bytes) and done[6] == "pickle"
+                held[node] = payload if small else Payload(done[6], payload)  # type: ignore[assignment]
             if plain:
                 for ready in succeed(node):
                     lanes[lane_of[ready]].push(ready)

@@ -126,21 +126,25 @@ class Plan:
         self._counts: dict[tuple[str, str], int] = {}
         self._split: int | None = None
         self._held_by: dict[int, Sequence[int]] = {}
-        numbers: dict[tuple[int, bool], tuple[int, int]] = {}
+        self._static = dag.nodes
+        numbers: dict[tuple[int, bool], tuple[int, int, Sequence[str]]] = {}
+        numbers_of_calls: dict[int, tuple[int, int, Sequence[str]]] = {}
         for node in dag.nodes:
-            star = node.map is not None and node.map.star
-            known = numbers.get((id(node.task), star))
+            known = numbers_of_calls.get(id(node.task)) if node.map is None else None
             if known is None:
-                known = numbers[id(node.task), star] = self._add(node, star)
+                star = node.map is not None and node.map.star
+                known = numbers.get((id(node.task), star))
+                if known is None:
+                    known = numbers[id(node.task), star] = self._add(node, star)
+                if node.map is None:
+                    numbers_of_calls[id(node.task)] = known
             self.task_of.append(known[0])
             self.lane_of.append(known[1])
-            self._wire_up(node)
+            self._wire_up(node, known[2])
 
-    def _wire_up(self, node: Node) -> None:
+    def _wire_up(self, node: Node, positional: Sequence[str]) -> None:
         """Note what a node waits for, and write it as JSON: parameter -> nodes, "" for order alone."""
-        positional = node.task.signature.positional
-        plain = not node.kwargs and not node.after and node.map is None and node.task.policy.when == "all"
-        if plain and len(node.args) <= len(positional):
+        if not node.kwargs and not node.after and len(node.args) <= len(positional):
             # Most calls are like this, and the general way takes three times as long.
             text, constants, sources = "", "", []
             for name, argument in zip(positional, node.args, strict=False):
@@ -221,13 +225,15 @@ class Plan:
         feeds = {name: [s + first for s in fed] for name, fed in wire.feeds.items()}
         return self._plan_map(first + offset, wire.map, args, kwargs, wire.spread, feeds)
 
-    def _add(self, node: Node, star: bool) -> tuple[int, int]:
+    def _add(self, node: Node, star: bool) -> tuple[int, int, Sequence[str]]:
+        """The number and the lane of a node's task, and its parameters by position if its calls are plain."""
         task = node.task
         lane = self._lane(task.policy.executor, task.is_async)
         returns = show(task.signature.returns)
         self.tasks.append(PlannedTask(task.name, returns, task.policy, code_of(task.fn)))
         self.functions.append(function_of(task, star))
-        return len(self.tasks) - 1, lane
+        plain = node.map is None and task.policy.when == "all"
+        return len(self.tasks) - 1, lane, task.signature.positional if plain else ()
 
     @property
     def final(self) -> list[int]:
@@ -332,12 +338,16 @@ class Plan:
         function = self.task_of[number]
         if number in self.maps:
             return self._split_call(number, attempt, behind)
-        if number < len(self.dag.nodes):
-            node = self.dag.nodes[number]
+        if number < len(self._static):
+            node = self._static[number]
             wire = self._wiring.argument
             args = tuple([a if type(a) in ATOMS else wire(a) for a in node.args])
             kwargs = {k: wire(a) for k, a in node.kwargs.items()} if node.kwargs else None
-            sources = node.inputs if node.after else tuple(self.before(number))
+            sources = (
+                node.inputs
+                if node.after
+                else tuple(self._sources[self._offsets[number] : self._offsets[number + 1]])
+            )
             if self._wiring.constants:
                 sources = (*sources, *self._wiring.constants_in(node))
         else:
@@ -347,7 +357,8 @@ class Plan:
             args = tuple(map(self.settled, args))
             kwargs = kwargs and {name: self.settled(a) for name, a in kwargs.items()}
             sources = tuple({s for a in (*args, *(kwargs or {}).values()) for s in sources_in(a)})
-        return Call(number, attempt, function, args, kwargs, behind, sources, self.policy(number).timeout)
+        timeout = self.tasks[function].policy.timeout
+        return Call(number, attempt, function, args, kwargs, behind, sources, timeout)
 
     def settled(self, wire: WireArgument) -> WireArgument:
         """A wire argument in which values that are made of others are taken apart."""

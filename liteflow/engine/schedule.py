@@ -135,10 +135,16 @@ class Schedule:
 
     def next_in_line(self, node: int) -> int | None:
         """The node that waits for this one alone, if it is the only one that waits for it."""
-        successors = self.successors(node)
-        if len(successors) != 1:
-            return None
-        successor = successors[0]
+        if self._later:
+            successors = self.successors(node)
+            if len(successors) != 1:
+                return None
+            successor = successors[0]
+        else:
+            first = self._offsets[node]
+            if self._offsets[node + 1] - first != 1:
+                return None
+            successor = self._targets[first]
         waits_for_it_alone = self._waiting[successor] == 1 and self._states[successor] == State.PENDING
         return successor if waits_for_it_alone and successor not in self._rules else None
 

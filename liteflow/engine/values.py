@@ -30,7 +30,7 @@ class Values:
         uses: For each node the number of calls that have not ended and take its value.
     """
 
-    __slots__ = ("_keep", "_large", "_load", "_plan", "_released", "held", "uses")
+    __slots__ = ("_large", "_load", "_plan", "_released", "held", "keep", "uses")
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Values:
         released: Callable[[int], None],
     ) -> None:
         self._plan = plan
-        self._keep = keep
+        self.keep = keep
         self._load = load
         self._released = released
         self._large: list[ref[Large]] = []
@@ -62,25 +62,18 @@ class Values:
             self.held[source] = payload
         return payload
 
-    def put(self, node: int, codec: str, payload: Large | bytes) -> None:
-        """A node has given its value."""
-        if self.uses[node] or node in self._keep:
-            # A small pickle needs no more to be read.
-            small = isinstance(payload, bytes) and codec == "pickle"
-            self.held[node] = payload if small else Payload(codec, payload)  # type: ignore[assignment]
-
     def ended(self, nodes: Iterable[int]) -> None:
         """These nodes have ended, or have been there from the start: they take no value any more."""
         uses, before = self.uses, self._plan.before
         for node in nodes:
             for source in before(node):
                 uses[source] -= 1
-                if not uses[source] and source not in self._keep:
+                if not uses[source] and source not in self.keep:
                     self._let_go(source)
 
     def completed(self, node: int) -> None:
         """A node that had grown has its value."""
-        if not self.uses[node] and node not in self._keep:
+        if not self.uses[node] and node not in self.keep:
             self._let_go(node)
 
     def _let_go(self, node: int) -> None:
@@ -91,7 +84,7 @@ class Values:
                 self._released(one)
             for part in self._plan.parts_of(one):
                 self.uses[part] -= 1
-                if not self.uses[part] and part not in self._keep:
+                if not self.uses[part] and part not in self.keep:
                     stack.append(part)
 
     def settled(self, payload: Large | bytes | None) -> Large | bytes:

@@ -53,6 +53,6 @@ def write_run(connection: StoreConnection, run: NewRun, instances: Iterable[Row]
     number = connection.execute(_RUN, run[:12]).lastrowid or 0
     connection.executemany(DEFINITION, [(number, *row) for row in run.definitions])
     connection.executemany(TASK, [(number, *row) for row in run.tasks])
-    base = number << 32
-    connection.executemany(INSTANCE, ((base, *row) for row in instances))
+    # The rows as they come: to put a number before each would cost a quarter of what the insert does.
+    connection.executemany(INSTANCE.replace("? +", f"{number << 32} +", 1), instances)
     return number
