@@ -86,7 +86,7 @@ def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterato
         wrong = _wrong(known, name, path, template.reference)
         if wrong is not None:
             yield Mistake(*_place(tree, full, text, template.start), full, *wrong)
-    if path[0] in ("when", "foreach") and not _is_one(text, found):
+    if path in (("when",), ("foreach",)) and not _is_one(text, found):
         problem = f"is {text[:40]!r}, which is no template alone"
         yield Mistake(*tree.place(full), full, problem, f"write one, like {OPENING} params.name }}}}")
 
@@ -97,9 +97,6 @@ def _is_one(text: str, found: tuple[Template, ...]) -> bool:
 
 def _place(tree: Tree, path: Path, text: str, offset: int) -> tuple[int, int]:
     """The place of a character: of the template that it is in, and so far on from there."""
-    count = text.count(OPENING, 0, offset + 1)
-    if not count:
-        return tree.place(path)
     start = text.rfind(OPENING, 0, offset + len(OPENING))
     line, column = tree.place_in(path, OPENING, text.count(OPENING, 0, start))
     return line, column + max(0, offset - start)
@@ -149,6 +146,7 @@ def find_cycle(upstream: Mapping[str, Iterable[str]]) -> list[str] | None:
     >>> find_cycle({"a": ["c"], "b": ["a"], "c": ["b"], "d": ["c"]})
     ['a', 'b', 'c']
     """
+    ranks = {name: number for number, name in enumerate(upstream)}
     done: set[str] = set()
     for start in upstream:
         way: dict[str, Iterator[str]] = {}
@@ -164,7 +162,7 @@ def find_cycle(upstream: Mapping[str, Iterable[str]]) -> list[str] | None:
             elif following in way:
                 names = list(way)
                 circle = names[names.index(following) :][::-1]
-                first = circle.index(min(circle, key=list(upstream).index))
+                first = circle.index(min(circle, key=ranks.__getitem__))
                 return circle[first:] + circle[:first]
             else:
                 way[following] = iter(upstream[following])

@@ -262,18 +262,13 @@ def _constructed(work: TaskType, timeout: float | None) -> str:
 
 def _literal(value: object) -> str:
     if isinstance(value, FileOutput):
-        return f"FileOutput(file={value.file!r})"
-    if isinstance(value, str) and "\n" in value:
-        # Lines as lines; what a triple-quoted text could not hold as it is stays escaped.
-        plain = (
-            '"""' not in value
-            and "\\" not in value
-            and not value.endswith('"')
-            and value.replace("\n", "").isprintable()
-        )
-        return f'"""{value}"""' if plain else repr(value)
-    return (
-        pprint.pformat(value, width=_WIDTH, sort_dicts=False)
-        if isinstance(value, dict | list)
-        else repr(value)
-    )
+        return f"FileOutput(file={_literal(value.file)})"
+    if isinstance(value, dict | list):
+        return pprint.pformat(value, width=_WIDTH, sort_dicts=False)
+    if not isinstance(value, str):
+        return repr(value)
+    # Lines as lines; what a triple-quoted text could not hold as it is stays escaped.
+    plain = '"""' not in value and "\\" not in value and not value.endswith('"')
+    if "\n" in value and plain and value.replace("\n", "").isprintable():
+        return f'"""{value}"""'
+    return repr(value) if '"' in value or "'" in value else f'"{repr(value)[1:-1]}"'

@@ -13,12 +13,12 @@ from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
 from attrs import NOTHING, Attribute, fields, has, resolve_types
 
-from liteflow.errors import DefinitionError, shown
+from liteflow.errors import UnknownNameError, shown
 from liteflow.files.check import Known, check_references
 from liteflow.files.mistakes import Mistake, Path, meant
 from liteflow.files.model import Param, Settings, TaskSpec, Workflow, name_problem
 from liteflow.files.tree import Tree
-from liteflow.task_types.registry import kinds, task_type
+from liteflow.task_types.registry import PlugInError, task_type
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "nothing"}
 _FAILED: Any = object()
@@ -226,24 +226,23 @@ class _Reading:
         work = self._model({k: v for k, v in value.items() if k in own}, kind, path)
         rest = {k: v for k, v in value.items() if k in common and k not in own}
         spec = self._model(rest, TaskSpec, path, {"work": work})
-        if spec is not _FAILED:
-            self.tasks[str(path[-1])] = spec
+        if work is not _FAILED:
+            # What its templates say can be checked, whatever else is wrong with it.
+            known = spec if spec is not _FAILED else TaskSpec(type=kind.kind, work=work)
+            self.tasks[str(path[-1])] = known
         return spec
 
     def _kind_of(self, name: Any, path: Path) -> Any:
         if not isinstance(name, str):
             return self._misfit(name, str, path)
-        known = kinds()
-        if name not in known:
-            self.problems.append(
-                Problem(path, f"is {shown(name)}; there is no such task type", meant(name, known))
-            )
-            return _FAILED
         try:
             return task_type(name)
-        except DefinitionError as error:
-            self.problems.append(Problem(path, f"is {name!r}: {error}", "correct the plug-in"))
-            return _FAILED
+        except UnknownNameError as error:
+            remedy = meant(name, map(str, error.known))
+            self.problems.append(Problem(path, f"is {shown(name)}; there is no such task type", remedy))
+        except PlugInError as error:
+            self.problems.append(Problem(path, f"is {name!r}: {error.problem}", "ask the plug-in's author"))
+        return _FAILED
 
     _SPECIAL: Mapping[type, Callable[[_Reading, Any, Path], Any]] = {
         Workflow: _workflow,

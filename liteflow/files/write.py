@@ -82,9 +82,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text and all(line == line.rstrip() for line in text.split("\n")) else None
-    if style is None and _misread(text):
+    style = None
+    if _misread(text) or not text.replace("\n", "").isprintable():
+        # What YAML takes for the end of a line (U+0085, U+2028) is then written as its code.
         style = '"'
+    elif "\n" in text and text.strip() and all(line == line.rstrip() for line in text.split("\n")):
+        style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

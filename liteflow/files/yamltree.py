@@ -73,10 +73,8 @@ def read_yaml(text: str) -> tuple[Tree, list[Mistake]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        said = error.problem or error.context or "it can't be read"
-        raise MistakesFoundError(
-            [Mistake(line, column, (), f"no YAML: {said}", _remedy(str(said)))]
-        ) from None
+        said = " ".join(str(part) for part in (error.context, error.problem) if part)
+        raise MistakesFoundError([Mistake(line, column, (), f"no YAML: {said}", _remedy(said))]) from None
     finally:
         composer.dispose()
     if node is None:

@@ -90,7 +90,7 @@ class Http(TaskType):
         request = urllib.request.Request(self.url, data, headers, method=self.method)
         try:
             with _open(request, self.timeout or _PATIENCE_S) as answer:
-                return self._output(answer.status, dict(answer.headers), self._read(answer))
+                status, told, answered = answer.status, dict(answer.headers), self._read(answer)
         except urllib.error.URLError as error:
             if isinstance(error.reason, TimeoutError):
                 raise HttpTryAgainError(self.method, self.url, None, "no answer in time") from None
@@ -99,6 +99,7 @@ class Http(TaskType):
             raise HttpTryAgainError(self.method, self.url, None, f"no whole answer: {error}") from None
         except ValueError as error:
             raise HttpError(self.method, self.url, None, f"can't be asked: {error}") from None
+        return self._output(status, told, answered)
 
     def _read(self, answer: Any) -> bytes:
         data: bytes = answer.read(LARGEST + 1)
