@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
+from keyword import iskeyword
 from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
 from attrs import NOTHING, Attribute, fields, has, resolve_types
@@ -189,7 +190,7 @@ class _Reading:
         params = value.get("params")
         self.params = tuple(params) if isinstance(params, dict) else ()
         for name in self.params:
-            if not name.isidentifier():
+            if not name.isidentifier() or iskeyword(name):
                 problem = "can't be the name of a parameter"
                 self.problems.append(
                     Problem(("params", name), problem, "use letters, digits and _", at_key=True)

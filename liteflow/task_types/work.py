@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import frozen
 
@@ -26,7 +27,7 @@ class FileTask:
     work: TaskType
     folder: str | None = None
 
-    def __call__(self, values: Mapping[str, object] | None = None) -> object:
+    def __call__(self, values: Mapping[str, object] | None = None) -> Any:
         """Do the work; `values` are by what the templates say."""
         if self.folder is not None and self.folder not in sys.path:
             sys.path.insert(0, self.folder)

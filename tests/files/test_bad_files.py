@@ -163,6 +163,7 @@ FILES = {
     # parameters
     "param type": (TASK + "params: {n: {default: x, type: int}}\n", "has the default 'x', which is no int"),
     "param name": (TASK + "params: {a-b: 1}\n", "can't be the name of a parameter"),
+    "param keyword": (TASK + "params: {class: 1}\n", "can't be the name of a parameter"),
     "mode": (TASK + "settings: {mode: thraed}\n", "is 'thraed'; it must be one of process"),
 }
 

@@ -1,5 +1,7 @@
 """A workflow written to YAML or to JSON and read back is the same."""
 
+from keyword import iskeyword
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ WORDS = st.sampled_from(
 TEXT = WORDS | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="$"), max_size=20)
 COMMANDS = TEXT.filter(lambda text: text.strip() and "\0" not in text)
 NAMES = st.text("abcäß XYZ-_019é", min_size=1, max_size=8).map(str.strip).filter(bool).map(lambda n: f"t{n}")
-WORD = st.from_regex(r"[a-z_]{1,6}", fullmatch=True)
+WORD = st.from_regex(r"[a-z_]{1,6}", fullmatch=True).filter(lambda word: not iskeyword(word))
 DATA = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(-1e15, 1e15) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
