@@ -39,7 +39,7 @@ def to_python(workflow: Workflow, file: str) -> str:
     >>> from liteflow.files.load import parse_workflow
     >>> text = "{workflow_name: hello, tasks: {say: {run: echo hello}}}"
     >>> script = to_python(parse_workflow(text, "hello.yaml"), "hello.yaml")
-    >>> "Shell(run='echo hello')" in script
+    >>> 'Shell(run="echo hello")' in script
     True
     """
     mistakes = [

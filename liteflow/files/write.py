@@ -21,7 +21,7 @@ def to_data(workflow: Workflow) -> dict[str, Any]:
 
     >>> from liteflow.files.load import parse_workflow
     >>> to_data(parse_workflow("{workflow_name: w, tasks: {a: {run: ls, retries: 2}}}", "w.yaml"))
-    {'workflow_name': 'w', 'tasks': {'a': {'run': 'ls', 'retries': 2}}}
+    {'workflow_name': 'w', 'tasks': {'a': {'retries': 2, 'run': 'ls'}}}
     """
     data: dict[str, Any] = _plain(workflow)
     return data

@@ -45,7 +45,11 @@ def in_worker() -> bool:
 
 
 def run_command(
-    command: str | Sequence[str], *, cwd: str | None, environment: Mapping[str, str], timeout: float | None
+    command: str | Sequence[str],
+    *,
+    cwd: str | None,
+    environment: Mapping[str, str] | None,
+    timeout: float | None,
 ) -> Ended:
     """Run a command, pass on what it prints while it runs, and return how it ended.
 
@@ -55,7 +59,7 @@ def run_command(
     Args:
         command: A text for /bin/sh, or a program and its arguments.
         cwd: Its working directory; None: ours.
-        environment: All of its environment.
+        environment: All of its environment; None: ours.
         timeout: Seconds, after which its group is killed; None for any time.
 
     Raises:

@@ -41,7 +41,10 @@ FILES = {
     "D5 no tasks": ("workflow_name: w\n", "x.yaml:1:1: has no tasks"),
     "D6 empty tasks": ("workflow_name: w\ntasks: {}\n", "2:8: tasks is empty; add a task"),
     "D6 tasks nothing": ("workflow_name: w\ntasks:\n", r"tasks is nothing \(null\); it must be a mapping"),
-    "D7 tasks of texts": (HEAD + "  a: echo a\n", "3:3: tasks.a is the text 'echo a'; a task is a mapping; write run: echo a"),
+    "D7 tasks of texts": (
+        HEAD + "  a: echo a\n",
+        "3:3: tasks.a is the text 'echo a'; a task is a mapping; write run: echo a",
+    ),
     "D7 tasks a list": ("workflow_name: w\ntasks: [a]\n", "tasks is a list; it must be a mapping"),
     "D8 null task": (HEAD + "  a:\n", r"3:3: tasks.a is nothing \(null\); a task is a mapping"),
     # bombs
@@ -68,7 +71,10 @@ FILES = {
     "D26 bidi": ("a: \u202e", r"1:4: character U\+202E"),
     "D27 binary file": (bytes(range(128, 256)) * 9, "1:1: byte 0x80 is no UTF-8"),
     # keys
-    "D28 task twice": (TASK + "  a:\n    run: b\n", "5:3: tasks.a is here a second time, after line 3; keep one"),
+    "D28 task twice": (
+        TASK + "  a:\n    run: b\n",
+        "5:3: tasks.a is here a second time, after line 3; keep one",
+    ),
     "D29 key twice": (of_task("run: b"), "5:5: tasks.a.run is here a second time, after line 4"),
     "D30 number": (HEAD + "  1: {run: a}\n", '3:3: tasks has the key 1, which is a number .*; quote it: "1"'),
     "D31 on": (HEAD + "  on: {run: a}\n", 'key on, which is true or false .*; quote it: "on"'),
@@ -76,7 +82,10 @@ FILES = {
     "D32 date": (HEAD + "  2026-11-21: {run: a}\n", "a date to YAML"),
     "D33 list": (HEAD + "  ? [a]\n  : {run: a}\n", "a list or a mapping as a key"),
     # words
-    "D34 NO": (HEAD + "  a: {run: NO}\n", '3:12: tasks.a.run is NO, which YAML takes for false; quote it .*"NO"'),
+    "D34 NO": (
+        HEAD + "  a: {run: NO}\n",
+        '3:12: tasks.a.run is NO, which YAML takes for false; quote it .*"NO"',
+    ),
     "D35 1:30": (of_task("timeout: 1:30"), "5:14: .*1:30, which YAML takes for the number 90"),
     "D36 1_000": (of_task("retries: 1_000"), "1_000, which YAML takes for the number 1000"),
     "D37 014": (of_task("retries: 014"), "014, which YAML takes for the number 12"),
@@ -88,10 +97,16 @@ FILES = {
     "D41 retires": (of_task("retires: 3"), "5:5: tasks.a.retires is unknown; did you mean 'retries'?"),
     "D42 param": (TASK + "params: {x: {defalt: 1}}\n", "params.x.defalt is unknown; did you mean 'default'?"),
     "D43 place": (TASK + "retries: 3\n", "5:1: retries is unknown; it belongs into settings:"),
-    "D43 place of a task's": (TASK + "settings: {depends_on: []}\n", "settings.depends_on is unknown; it belongs into a task"),
+    "D43 place of a task's": (
+        TASK + "settings: {depends_on: []}\n",
+        "settings.depends_on is unknown; it belongs into a task",
+    ),
     "D44 version": (TASK + "version: 99\n", "version 99 is of a newer liteflow; upgrade it"),
     # numbers
-    "D45 text": (of_task("retries: three"), "5:14: tasks.a.retries is the text 'three'; it must be a whole number"),
+    "D45 text": (
+        of_task("retries: three"),
+        "5:14: tasks.a.retries is the text 'three'; it must be a whole number",
+    ),
     "D45 quoted": (of_task('retries: "3"'), "is the text '3'; it must be a whole number"),
     "D46 negative": (of_task("retries: -1"), "is -1; it must be a whole number from 0 to 10000"),
     "D47 bool": (of_task("retries: true"), "is true; it must be a whole number"),
@@ -105,11 +120,17 @@ FILES = {
     "D55 empty": (HEAD + "  a: {run: ''}\n", "tasks.a.run is empty; give a command"),
     "D55 empty list": (HEAD + "  a: {run: []}\n", "tasks.a.run is empty"),
     "D56 number": (HEAD + "  a: {run: 3}\n", "tasks.a.run is 3; it must be text or a list"),
-    "D57 list": (HEAD + "  a: {run: [echo, 3]}\n", r'3:19: tasks.a.run\[1\] is 3; it must be text; quote it: "3"'),
+    "D57 list": (
+        HEAD + "  a: {run: [echo, 3]}\n",
+        r'3:19: tasks.a.run\[1\] is 3; it must be text; quote it: "3"',
+    ),
     "D58 NUL": (HEAD + '  a: {run: "echo \\0"}\n', "tasks.a.run has a NUL character"),
     "D59 long": (HEAD + f"  a: {{run: {'x' * 200_000}}}\n", "longer than a command can be"),
     # dependencies
-    "D60 unknown": (of_task("depends_on: [fetsh]") + "  fetch: {run: a}\n", r"5:18: tasks.a.depends_on\[0\] names 'fetsh', which is no task; did you mean 'fetch'?"),
+    "D60 unknown": (
+        of_task("depends_on: [fetsh]") + "  fetch: {run: a}\n",
+        r"5:18: tasks.a.depends_on\[0\] names 'fetsh', which is no task; did you mean 'fetch'?",
+    ),
     "D61 itself": (of_task("depends_on: [a]"), "makes 'a' wait for itself"),
     "D62 cycle": (
         HEAD + "".join(f"  {n}: {{run: x, depends_on: [{m}]}}\n" for n, m in ("ac", "ba", "cb")),
@@ -132,13 +153,25 @@ FILES = {
     "D72 bidi": (HEAD + '  "a\\u202Eb": {run: a}\n', "can't be the name of a task"),
     "D73 long": (HEAD + f"  ? {'x' * 5000}\n  : {{run: a}}\n", "can't be the name of a task"),
     "D74 CON": (HEAD + "  CON: {run: a}\n", "a device on Windows"),
-    "D74 workflow": (TASK.replace("_name: w", "_name: ../w"), "1:16: workflow_name can't be the name of a workflow"),
+    "D74 workflow": (
+        TASK.replace("_name: w", "_name: ../w"),
+        "1:16: workflow_name can't be the name of a workflow",
+    ),
     # templates
-    "D75 param": (TASK.replace("echo a", "echo ${{ params.x }}"), "4:15: tasks.a.run names the parameter 'x', .*; add x: to params:"),
-    "D76 task": (of_task("env: {X: 'b ${{ tasks.b.output }}'}"), "5:17: tasks.a.env.X names 'b', which is no task"),
+    "D75 param": (
+        TASK.replace("echo a", "echo ${{ params.x }}"),
+        "4:15: tasks.a.run names the parameter 'x', .*; add x: to params:",
+    ),
+    "D76 task": (
+        of_task("env: {X: 'b ${{ tasks.b.output }}'}"),
+        "5:17: tasks.a.env.X names 'b', which is no task",
+    ),
     "D77 unclosed": (TASK.replace("echo a", "echo ${{ params.x"), r"4:15: .* this \${{ has no }}"),
     "D78 nested": (TASK.replace("echo a", "echo ${{ ${{ params.x }} }}"), "4:19: .* inside another one"),
-    "D79 attribute": (TASK.replace("echo a", "echo ${{ params.__class__ }}"), "the parameter '__class__', which is not there"),
+    "D79 attribute": (
+        TASK.replace("echo a", "echo ${{ params.__class__ }}"),
+        "the parameter '__class__', which is not there",
+    ),
     "D80 call": (TASK.replace("echo a", "echo ${{ params.x() }}"), "4:27: .* only looks values up"),
     "D81 format": (TASK.replace("echo a", "echo ${{ params.x:>999999999 }}"), "only looks values up"),
     "item": (TASK.replace("echo a", "echo ${{ item }}"), "names the item, but the task has no foreach"),
@@ -152,11 +185,17 @@ FILES = {
         "6:13: tasks.a.run the shell expands nothing inside single quotes; use double quotes",
     ),
     # python
-    "D90 syntax": (HEAD + "  a: {type: python, run: 'x ='}\n", r"tasks.a.run is no Python: invalid syntax \(line 1 of it\)"),
+    "D90 syntax": (
+        HEAD + "  a: {type: python, run: 'x ='}\n",
+        r"tasks.a.run is no Python: invalid syntax \(line 1 of it\)",
+    ),
     "D91 both": (HEAD + "  a: {type: python, run: x, call: 'm:f'}\n", "either run: .* or call: .*; give one"),
     "D94 dots": (HEAD + "  a: {type: python, call: '..:f'}\n", "names no function; write module:function"),
     "D94 path": (HEAD + "  a: {type: python, call: '/etc/x:f'}\n", "names no function"),
-    "type": (HEAD + "  a: {type: pyhton, run: x}\n", "3:13: tasks.a.type is 'pyhton'; .*; did you mean 'python'?"),
+    "type": (
+        HEAD + "  a: {type: pyhton, run: x}\n",
+        "3:13: tasks.a.type is 'pyhton'; .*; did you mean 'python'?",
+    ),
     # paths
     "D106 home": (TASK + "settings: {log_dir: ~/logs}\n", r"~ and \$ mean nothing in it"),
     "D106 variable": (TASK + "settings: {db: $HOME/x.db}\n", r"~ and \$ mean nothing in it"),
@@ -174,8 +213,11 @@ def test_a_bad_file_is_told_of(text, says):
 
 
 JSON = {
-    "D95 comma": ('{"a": 1,\n}', r"x.json:2:1: no JSON: a key in double quotes is missing; after the last item"),
-    "D95 comma in a list": ('[1,\n]', "2:1: no JSON: ']' is no value; after the last item comes no comma"),
+    "D95 comma": (
+        '{"a": 1,\n}',
+        r"x.json:2:1: no JSON: a key in double quotes is missing; after the last item",
+    ),
+    "D95 comma in a list": ("[1,\n]", "2:1: no JSON: ']' is no value; after the last item comes no comma"),
     "D96 brackets": ("[" * 100_000, "nested deeper than 40"),
     "D97 NaN": ('{"a": NaN}', "1:7: no JSON: 'NaN' is no value"),
     "D97 Infinity": ('{"a": -Infinity}', "1:7: no JSON: '-Infinity' is no value"),

@@ -16,11 +16,25 @@ from liteflow.task_types.call import TaskCall
 from liteflow.task_types.shell import FileOutput
 
 # Words that one YAML or another takes for something else.
-WORDS = st.sampled_from(
-    ["NO", "on", "1:30", "1_000", "014", "0o14", "1e3", ".nan", "2026-11-21", "null", "~", "=", "<<", "", "true", "a: b",
-     "- a", "#", "a #b", "'", '"', "\\", "!x", "&a", "*a", "%", "@", "`", "|", ">", "{", "[", "\ttab", " blank ", "a\n b\n",
-     "\n", "a\n\n", "\u202e", "\ufeff", "\x85", "\u2028", "😀", "?", "-", "+.inf", "0x1F"]
-)  # fmt: skip
+LOOKALIKES = """
+NO on 1:30 1_000 014 0o14 1e3 .nan 2026-11-21 null ~ = << true # a: ' " \\ !x &a *a % @ ` | > { [ ? - +.inf 0x1F
+"""
+ODD = [
+    "",
+    "a: b",
+    "- a",
+    "a #b",
+    "\ttab",
+    " blank ",
+    "a\n b\n",
+    "\n",
+    "a\n\n",
+    "\u202e",
+    "\ufeff",
+    "\x85",
+    "\u2028",
+]
+WORDS = st.sampled_from([*LOOKALIKES.split(), *ODD, "😀"])
 TEXT = WORDS | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="$"), max_size=20)
 COMMANDS = TEXT.filter(lambda text: text.strip() and "\0" not in text)
 NAMES = st.text("abcäß XYZ-_019é", min_size=1, max_size=8).map(str.strip).filter(bool).map(lambda n: f"t{n}")
@@ -30,7 +44,7 @@ DATA = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
-ENV = st.dictionaries(WORD, COMMANDS | st.integers(), max_size=2)
+ENV = st.dictionaries(WORD, COMMANDS | st.integers(-(10**20), 10**20), max_size=2)
 SECONDS = st.none() | st.floats(0.001, 1e6)
 
 WORK = st.one_of(
@@ -45,9 +59,14 @@ WORK = st.one_of(
     st.builds(Python, run=TEXT.map(lambda text: f"result = {text!r}"), env=ENV),
     st.builds(Python, call=WORD.map(lambda w: f"{w}:{w}"), args=st.lists(DATA, max_size=2)),
     st.builds(Http, url=WORD.map(lambda w: f"http://{w}/"), json=DATA, headers=ENV),
-    st.builds(Sql, db=TEXT, run=COMMANDS | st.lists(COMMANDS, min_size=1, max_size=2), args=st.dictionaries(WORD, DATA, max_size=2)),
+    st.builds(
+        Sql,
+        db=TEXT,
+        run=COMMANDS | st.lists(COMMANDS, min_size=1, max_size=2),
+        args=st.dictionaries(WORD, DATA, max_size=2),
+    ),
     st.builds(TaskCall, call=WORD.map(lambda w: f"{w}:{w}"), args=st.dictionaries(WORD, DATA, max_size=2)),
-)  # fmt: skip
+)
 
 
 @st.composite
@@ -68,7 +87,11 @@ def workflows(draw):
             when=draw(st.none() | st.booleans()),
             foreach=draw(st.none() | st.lists(DATA, max_size=3)),
         )
-    params = draw(st.dictionaries(WORD, st.builds(Param, default=DATA, help=TEXT) | st.just(Param(type="int")), max_size=3))
+    params = draw(
+        st.dictionaries(
+            WORD, st.builds(Param, default=DATA, help=TEXT) | st.just(Param(type="int")), max_size=3
+        )
+    )
     options = Settings(
         max_parallel_tasks=draw(st.none() | st.integers(1, 512)),
         retries=draw(st.integers(0, 100)),
@@ -77,7 +100,9 @@ def workflows(draw):
         mode=draw(st.none() | st.sampled_from(["thread", "process", "inline"])),
         db=draw(st.none() | NAMES),
     )
-    return Workflow(workflow_name=draw(NAMES), description=draw(TEXT), params=params, tasks=tasks, settings=options)
+    return Workflow(
+        workflow_name=draw(NAMES), description=draw(TEXT), params=params, tasks=tasks, settings=options
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -90,12 +115,34 @@ def test_a_workflow_written_to_yaml_and_to_json_and_read_back_is_the_same(workfl
 
 ANYTHING = st.recursive(
     DATA | st.sampled_from(["tasks", "run", "shell", "${{ params.x }}", "${{ tasks.a.output }}", "${{"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["workflow_name", "tasks", "params", "settings", "run", "type", "a", "b", "depends_on", "when",
-                         "foreach", "retries", "env", "outputs", "default", "url", "call", "args"]),  # fmt: skip
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "workflow_name",
+                    "tasks",
+                    "params",
+                    "settings",
+                    "run",
+                    "type",
+                    "a",
+                    "b",
+                    "depends_on",
+                    "when",
+                    "foreach",
+                    "retries",
+                    "env",
+                    "outputs",
+                    "default",
+                    "url",
+                    "call",
+                    "args",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=15,
 )

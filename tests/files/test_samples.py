@@ -44,7 +44,9 @@ def stand_in(folder, name):
 
 
 @pytest.mark.parametrize("mode", ["process", "thread"])
-@pytest.mark.parametrize("name", sorted(p.stem for p in SAMPLES.glob("*.yaml") if p.stem != "parallel_workflow"))
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in SAMPLES.glob("*.yaml") if p.stem != "parallel_workflow")
+)
 def test_a_sample_runs_as_it_stands(name, mode, folder):
     stand_in(folder, name)
     told = run_file(SAMPLES / f"{name}.yaml", folder, executor=mode)
@@ -73,7 +75,9 @@ def test_the_parallel_sample_takes_its_longest_path_and_no_more(folder):
     assert 8 <= told["took"] < 8 * 1.1
 
 
-@pytest.mark.parametrize("path", [*sorted(SAMPLES.glob("*.yaml")), *EXAMPLES], ids=lambda p: f"{p.parent.name}-{p.stem}")
+@pytest.mark.parametrize(
+    "path", [*sorted(SAMPLES.glob("*.yaml")), *EXAMPLES], ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
 def test_a_sample_is_the_same_in_yaml_and_in_json_and_as_a_script(path):
     workflow = load_workflow(path)
 

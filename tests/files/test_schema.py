@@ -46,16 +46,18 @@ def test_what_the_reader_takes_the_schema_takes(workflow):
     CHECK.validate(json.loads(json.dumps(to_data(workflow))))
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "samples").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "samples").glob("*.yaml")), ids=lambda p: p.stem
+)
 def test_the_schema_takes_the_samples(path):
     load_workflow(path)
     CHECK.validate(read_yaml(path.read_text())[0].plain())
 
 
-STRUCTURAL = ["D5", "D6", "D7", "D8", "D40", "D41", "D43", "D45", "D46", "D47", "D48", "D49", "D50", "D51", "D53", "D54", "D56", "D57", "D63", "param name"]  # fmt: skip
+STRUCTURAL = "D5 D6 D7 D8 D40 D41 D43 D45 D46 D47 D48 D49 D50 D51 D53 D54 D56 D57 D63"
 
 
-@pytest.mark.parametrize("name", [n for n in FILES if n.split(" ")[0] in STRUCTURAL])
+@pytest.mark.parametrize("name", [n for n in FILES if n.split(" ")[0] in STRUCTURAL.split()])
 def test_the_schema_refuses_what_is_wrong_in_structure(name):
     tree, _ = read_yaml(FILES[name][0])
 

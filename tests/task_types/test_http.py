@@ -37,7 +37,7 @@ class Answers(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    do_POST = do_PUT = do_HEAD = do_DELETE = do_GET
+    do_POST = do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815  the names of the standard library
 
     def log_message(self, *_):
         """Say nothing."""
@@ -59,7 +59,13 @@ def server():
 def test_json_comes_back_as_data(server):
     got = Http(url=f"{server}/x", method="POST", json={"a": [1]}, headers={"X-Test": 1}).run()
 
-    assert got == {"method": "POST", "path": "/x", "header": "1", "type": "application/json", "body": '{"a": [1]}'}
+    assert got == {
+        "method": "POST",
+        "path": "/x",
+        "header": "1",
+        "type": "application/json",
+        "body": '{"a": [1]}',
+    }
 
 
 def test_text_comes_back_as_text_in_its_own_encoding(server):
@@ -85,7 +91,10 @@ def test_a_value_stays_in_its_place_in_the_address(server):
     assert got["path"] == f"/find/{encoded}?q={encoded}"
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, HttpError), (500, HttpTryAgainError), (503, HttpTryAgainError), (429, HttpTryAgainError)])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(404, HttpError), (500, HttpTryAgainError), (503, HttpTryAgainError), (429, HttpTryAgainError)],
+)
 def test_only_what_may_go_better_is_tried_again(server, status, error):
     with pytest.raises(HttpError, match=f"status {status}") as caught:
         Http(url=f"{server}/status/{status}").run()
@@ -101,7 +110,7 @@ def test_an_expected_status_is_no_error(server):
 
 
 def test_no_answer_in_time_and_no_server_are_worth_another_attempt(server):
-    with pytest.raises(HttpTryAgainError, match="in time|timed out"):
+    with pytest.raises(HttpTryAgainError, match=r"in time|timed out"):
         Http(url=f"{server}/slow", timeout=0.2).run()
     with pytest.raises(HttpTryAgainError, match="no answer"):
         Http(url="http://127.0.0.1:1/").run()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,9 @@ from liteflow.task_types.templates import templates_in
 
 
 def test_the_output_is_the_variable_result():
-    assert Python(run="def f(n):\n    return n and f(n - 1)\nresult = f(3), [f(n) for n in range(2)]").run() == (0, [0, 0])
+    assert Python(
+        run="def f(n):\n    return n and f(n - 1)\nresult = f(3), [f(n) for n in range(2)]"
+    ).run() == (0, [0, 0])
     assert Python(run="x = 1").run() is None
 
 
@@ -24,7 +27,8 @@ def test_a_template_is_a_variable_with_the_value_itself(value):
 
 
 @pytest.mark.parametrize(
-    "text", ["print('${{ params.x }}')", 'f"${{ params.x }}"', "x = 1  # ${{ params.x }}", "${{ params.x }} = 1"]
+    "text",
+    ["print('${{ params.x }}')", 'f"${{ params.x }}"', "x = 1  # ${{ params.x }}", "${{ params.x }} = 1"],
 )
 def test_where_no_variable_can_be_read_a_template_is_refused(text):
     with pytest.raises(TemplateError, match="a template is a variable to read") as caught:
@@ -85,16 +89,18 @@ def test_what_is_no_module_and_function_is_refused_at_once(call):
         Python(call=call)
 
 
-@pytest.mark.parametrize("fields", [{}, {"run": "x", "call": "a:b"}, {"run": "x", "args": [1]}, {"run": " "}, {"run": "x ="}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"run": "x", "call": "a:b"}, {"run": "x", "args": [1]}, {"run": " "}, {"run": "x ="}]
+)
 def test_code_or_a_call_is_wanted(fields):
     with pytest.raises(ValueError, match=r"give|args are|no Python"):
         Python(**fields)
 
 
 def test_folder_and_environment_are_as_before_afterwards(tmp_path):
-    before, here = dict(os.environ), os.getcwd()
+    before, here = dict(os.environ), Path.cwd()
     code = "import os\nresult = os.environ['A'], os.getcwd()\nos.environ['B'] = '1'\nos.chdir('/')"
 
     assert Python(run=code, env={"A": 1}, cwd=str(tmp_path)).run() == ("1", str(tmp_path.resolve()))
-    assert (dict(os.environ), os.getcwd()) == (before, here)
+    assert (dict(os.environ), Path.cwd()) == (before, here)
     assert "__workflow__" not in sys.modules

@@ -66,7 +66,9 @@ def test_its_fields_are_checked_like_all_others(installed, tmp_path):
     file.write_text("workflow_name: w\ntasks:\n  a: {type: greet, whom: '', tims: 2}\n")
     code = f"from liteflow.files.load import load_workflow\nload_workflow({str(file)!r})"
 
-    done = subprocess.run([sys.executable, "-c", code], env=installed, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=installed, capture_output=True, text=True, check=False
+    )
 
     assert "tasks.a.whom is empty; name somebody" in done.stderr
     assert "tasks.a.tims is unknown; did you mean 'times'?" in done.stderr
@@ -80,7 +82,9 @@ def test_no_plug_in_is_imported_before_a_file_names_its_type(installed, tmp_path
         "parse_workflow('{workflow_name: w, tasks: {a: {run: ls}}}', 'w.yaml')\n"
         "print('greet' in kinds(), 'liteflow_greet' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=installed, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=installed, capture_output=True, text=True, check=True
+    )
 
     assert done.stdout == "True False\n"
 

@@ -37,7 +37,7 @@ HOSTILE = [
 PLACES = {
     "bare": "printf %s ${{ params.x }}",
     "in double quotes": 'printf %s "${{ params.x }}"',
-    "in a substitution": 'printf %s "$(printf %s ${{ params.x }}; printf .)" | sed \'$s/[.]$//\'',
+    "in a substitution": "printf %s \"$(printf %s ${{ params.x }}; printf .)\" | sed '$s/[.]$//'",
     "in a here-document": "cat <<END\n${{ params.x }}\nEND",
     "in an assignment": 'v=${{ params.x }}; printf %s "$v"',
     "after a comment": "# isn't ${{ params.x }}\nprintf %s ${{ params.x }}",

@@ -1,11 +1,11 @@
 """Statements for real databases: SQLite, and PostgreSQL where it is installed."""
 
-import glob
 import os
 import shutil
 import sqlite3
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +20,11 @@ HOSTILE = ["'; DROP TABLE t; --", '"', "\\", "%s", ":x", None, 2.5, "ü"]
 def test_rows_are_dicts_of_the_last_statement(tmp_path):
     work = Sql(
         db=str(tmp_path / "x.db"),
-        run=["CREATE TABLE t (a, b)", "INSERT INTO t VALUES (1, :b), (2, 'y')", "SELECT a, b FROM t ORDER BY a"],
+        run=[
+            "CREATE TABLE t (a, b)",
+            "INSERT INTO t VALUES (1, :b), (2, 'y')",
+            "SELECT a, b FROM t ORDER BY a",
+        ],
         args={"b": "${{ params.x }}"},
     )
 
@@ -69,8 +73,10 @@ def postgres():
     driver = next((d for d in ("psycopg", "psycopg2", "pg8000") if _there(d)), None)
     if driver is None:
         pytest.skip("no driver of PostgreSQL is installed")
-    folders = [*glob.glob("/usr/lib/postgresql/*/bin"), os.path.dirname(shutil.which("initdb") or "")]
-    programs = next((f for f in folders if f and os.path.exists(f"{f}/initdb")), None)
+    # Debian keeps the programs of each version out of the search path.
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    folders += [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
+    programs = next((folder for folder in folders if (folder / "initdb").exists()), None)
     if programs is None:
         pytest.skip("PostgreSQL is not installed")
     # PostgreSQL refuses to run for root; /tmp itself is where another user gets to.
@@ -99,7 +105,10 @@ def _there(module):
 
 
 def test_another_database_goes_by_its_url(postgres):
-    made = Sql(db=postgres, run=["CREATE TABLE t (a text)", "INSERT INTO t VALUES (${{ params.x }})", "SELECT a FROM t"])
+    made = Sql(
+        db=postgres,
+        run=["CREATE TABLE t (a text)", "INSERT INTO t VALUES (${{ params.x }})", "SELECT a FROM t"],
+    )
 
     assert made.filled({"params.x": HOSTILE[0]}).run() == [{"a": HOSTILE[0]}]
 
