@@ -17,7 +17,8 @@ from liteflow.task_types.shell import FileOutput
 
 # Words that one YAML or another takes for something else.
 LOOKALIKES = """
-NO on 1:30 1_000 014 0o14 1e3 .nan 2026-11-21 null ~ = << true # a: ' " \\ !x &a *a % @ ` | > { [ ? - +.inf 0x1F
+NO on 1:30 1_000 014 0o14 1e3 .nan 2026-11-21 null ~ = << true # a: ' " \\ !x &a *a % @ ` | > { [ ?
+- +.inf 0x1F
 """
 ODD = [
     "",
