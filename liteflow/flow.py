@@ -9,6 +9,7 @@ of an expression has the arguments that are still free in it as its parameters.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,7 @@ from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
 from liteflow.task import named_object
 
 if TYPE_CHECKING:
+    from os import PathLike
     from typing import Protocol, Unpack
 
     from liteflow.engine.driver import Observer
@@ -102,6 +104,22 @@ class Flow(Generic[P, R]):
                 if isinstance(getattr(recipe, attribute, None), str):
                     vars(self)[attribute] = getattr(recipe, attribute)
             vars(self)["__wrapped__"] = recipe
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], **options: Unpack[FlowOptions]) -> Flow[..., Any]:
+        """Return the flow that a workflow file describes.
+
+        Args:
+            path: A file that ends in .yaml, .yml or .json.
+            options: Defaults for its runs, which win over those in the file.
+
+        Raises:
+            DefinitionError: What is wrong with the file: all its mistakes, each with its place.
+        """
+        # By its name: files know flows, and flows know no files.
+        reader = importlib.import_module("liteflow.files.compile")
+        flow: Flow[..., Any] = reader.flow_from_file(path, **options)
+        return flow
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:

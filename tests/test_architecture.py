@@ -45,7 +45,8 @@ FLOORS: list[set[str]] = [
     {"session", "stored", "handle"},
     {"launch"},
     {"flow"},
-    {"arrows"},
+    {"task_types"},
+    {"files", "arrows"},
     {"__init__"},
     {"views"},
     {"cli"},
@@ -244,8 +245,11 @@ def test_the_store_and_the_executors_know_nothing_of_each_other_nor_of_the_sched
     )
 
 
-def test_sql_is_spoken_in_the_store_alone():
-    assert {room(one.source) for one in IMPORTS if one.target.partition(".")[0] == "sqlite3"} == {"store"}
+def test_sql_is_spoken_in_the_store_alone_and_to_the_users_own_databases():
+    speaking = {one.source for one in IMPORTS if one.target.partition(".")[0] == "sqlite3"}
+
+    assert {room(name) for name in speaking} == {"store", "task_types"}
+    assert {name for name in speaking if room(name) == "task_types"} == {"task_types.sql"}
 
 
 @pytest.mark.parametrize("module", WORKERS_MODULES)

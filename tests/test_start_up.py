@@ -48,3 +48,11 @@ def test_a_run_loads_neither_the_command_line_nor_asyncio():
     code = "import liteflow\n@liteflow.task\ndef one(): return 1\nliteflow.Flow('f', one()).run(db=None)"
 
     assert loaded_by(code) & LOADED_LATER == set()
+
+
+def test_a_worker_that_runs_commands_loads_neither_yaml_nor_a_web_client():
+    code = "from liteflow.task_types.work import FileTask\nfrom liteflow.task_types.shell import Shell"
+
+    of_others = {"urllib.request", "sqlite3", "liteflow.flow", "sqlalchemy"}
+
+    assert loaded_by(code) & (LOADED_LATER | of_others) == set()

@@ -1,0 +1,170 @@
+"""Is a workflow whole?  References lead somewhere, no task waits for itself, templates can stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from attrs import frozen
+
+from liteflow.files.mistakes import Mistake, Path, meant
+from liteflow.files.model import TaskSpec
+from liteflow.files.tree import Tree
+from liteflow.task_types.base import options_of, texts_in
+from liteflow.task_types.faults import TemplateError
+from liteflow.task_types.shell import Shell
+from liteflow.task_types.templates import OPENING, Reference, Template, templates_in
+
+
+@frozen
+class Known:
+    """What there is to refer to: all names, and of the tasks those that could be read."""
+
+    names: Collection[str]
+    params: Collection[str]
+    tasks: Mapping[str, TaskSpec]
+
+
+def check_references(known: Known, tree: Tree) -> list[Mistake]:
+    """Return what is wrong with what the parts of a workflow say of each other."""
+    mistakes: list[Mistake] = []
+    for name, spec in known.tasks.items():
+        mistakes += _dependencies(known, tree, name, spec)
+        for path, text in texts_of(spec):
+            mistakes += _text(known, tree, name, path, text)
+    if not mistakes:
+        mistakes += _cycle(known, tree)
+    return mistakes
+
+
+def texts_of(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
+    """Iterate over the texts of a task in which templates may stand, each with its path in the task."""
+    for option in options_of(type(spec.work)):
+        yield from texts_in(getattr(spec.work, option.name), (option.alias or option.name,))
+    for key in ("when", "foreach"):
+        yield from texts_in(getattr(spec, key), (key,))
+
+
+def references_of(spec: TaskSpec) -> list[Reference]:
+    """Return what the templates of a task name, each once, in the order of the file.
+
+    Raises:
+        TemplateError: One is malformed.
+    """
+    found = (t.reference for _, text in texts_of(spec) for t in templates_in(text))
+    return list(dict.fromkeys(found))
+
+
+def upstream_of(spec: TaskSpec) -> list[str]:
+    """Return the tasks that a task waits for: those it names in templates, then `depends_on`."""
+    named = [reference.name for reference in references_of(spec) if reference.root == "tasks"]
+    return list(dict.fromkeys([*named, *spec.depends_on]))
+
+
+def _dependencies(known: Known, tree: Tree, name: str, spec: TaskSpec) -> Iterator[Mistake]:
+    for number, needed in enumerate(spec.depends_on):
+        path: Path = ("tasks", name, "depends_on", number)
+        if needed == name:
+            yield Mistake(*tree.place(path), path, f"makes {name!r} wait for itself", "take it away")
+        elif needed not in known.names:
+            others = [other for other in known.names if other != name]
+            yield Mistake(
+                *tree.place(path), path, f"names {needed!r}, which is no task", meant(needed, others)
+            )
+
+
+def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterator[Mistake]:
+    full: Path = ("tasks", name, *path)
+    try:
+        found = templates_in(text)
+        language = known.tasks[name].work.language_at(path)
+        if found and language is not None:
+            language(text, found, [f"LITEFLOW_{number}" for number in range(len(found))])
+    except TemplateError as error:
+        yield Mistake(*_place(tree, full, text, error.offset), full, error.problem, error.remedy)
+        return
+    for template in found:
+        wrong = _wrong(known, name, path, template.reference)
+        if wrong is not None:
+            yield Mistake(*_place(tree, full, text, template.start), full, *wrong)
+    if path in (("when",), ("foreach",)) and not _is_one(text, found):
+        problem = f"is {text[:40]!r}, which is no template alone"
+        yield Mistake(*tree.place(full), full, problem, f"write one, like {OPENING} params.name }}}}")
+
+
+def _is_one(text: str, found: tuple[Template, ...]) -> bool:
+    return len(found) == 1 and text.strip() == text[found[0].start : found[0].end]
+
+
+def _place(tree: Tree, path: Path, text: str, offset: int) -> tuple[int, int]:
+    """The place of a character: of the template that it is in, and so far on from there."""
+    start = text.rfind(OPENING, 0, offset + len(OPENING))
+    line, column = tree.place_in(path, OPENING, text.count(OPENING, 0, start))
+    return line, column + max(0, offset - start)
+
+
+def _wrong(known: Known, name: str, path: Path, reference: Reference) -> tuple[str, str] | None:
+    """What a template names that is not there, and what to do."""
+    spec = known.tasks[name]
+    if reference.root == "params":
+        if reference.name not in known.params:
+            remedy = meant(reference.name, known.params, f"add {reference.name}: to params:")
+            return f"names the parameter {reference.name!r}, which is not there", remedy
+    elif reference.root == "item":
+        if spec.foreach is None or path[0] == "foreach":
+            return "names the item, but the task has no foreach", "add foreach: and a list"
+    elif reference.name == name:
+        return "makes the task wait for itself", "take it away"
+    elif reference.name not in known.names:
+        others = [other for other in known.names if other != name]
+        return f"names {reference.name!r}, which is no task", meant(reference.name, others)
+    elif reference.part == "exit_code" and not _has_exit_code(known, reference.name):
+        kind = known.tasks[reference.name].type
+        return f"asks a task of type {kind} for an exit code", f"use tasks.{reference.name}.output"
+    return None
+
+
+def _has_exit_code(known: Known, name: str) -> bool:
+    # What could not be read gets the benefit of the doubt.
+    return name not in known.tasks or isinstance(known.tasks[name].work, Shell)
+
+
+def _cycle(known: Known, tree: Tree) -> list[Mistake]:
+    circle = find_cycle(
+        {name: [n for n in upstream_of(spec) if n in known.tasks] for name, spec in known.tasks.items()}
+    )
+    if circle is None:
+        return []
+    names = circle if len(circle) <= 8 else [*circle[:5], "...", *circle[-2:]]
+    path: Path = ("tasks", circle[0])
+    problem = f"is in a circle: {' >> '.join([*names, circle[0]])}"
+    return [Mistake(*tree.place(path, key=True), path, problem, "take one of these dependencies away")]
+
+
+def find_cycle(upstream: Mapping[str, Iterable[str]]) -> list[str] | None:
+    """Return tasks that wait for each other in a circle, in the order of the data; None if there are none.
+
+    >>> find_cycle({"a": ["c"], "b": ["a"], "c": ["b"], "d": ["c"]})
+    ['a', 'b', 'c']
+    """
+    ranks = {name: number for number, name in enumerate(upstream)}
+    done: set[str] = set()
+    for start in upstream:
+        way: dict[str, Iterator[str]] = {}
+        following: str | None = start if start not in done else None
+        # A walk along the edges with its own stack: a chain may be longer than Python recurses.
+        while following is not None or way:
+            if following is None:
+                name = next(reversed(way))
+                following = next((n for n in way[name] if n not in done), None)
+                if following is None:
+                    done.add(name)
+                    del way[name]
+            elif following in way:
+                names = list(way)
+                circle = names[names.index(following) :][::-1]
+                first = circle.index(min(circle, key=ranks.__getitem__))
+                return circle[first:] + circle[:first]
+            else:
+                way[following] = iter(upstream[following])
+                following = None
+    return None

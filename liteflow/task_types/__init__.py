@@ -1,0 +1,48 @@
+"""Task types: what a task of a workflow file can do, each a frozen attrs class with a `run` method.
+
+    templates   ${{ tasks.x.output }}: which references stand in a text
+    base        TaskType: fields, and how templates in them get their values
+    shell · python · http · sql · call
+    work        a task's function, as it travels to workers
+    registry    the types there are, those of plug-ins too
+
+They need no workflow file: `Shell(run="date").run()` works anywhere.  A plug-in is a class
+derived from `TaskType`, named in the entry-point group `liteflow.task_types`.
+
+Names are loaded when they are asked for: a worker that runs commands needs no web client.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from liteflow.task_types.base import TaskType, option
+    from liteflow.task_types.http import Http
+    from liteflow.task_types.python import Python
+    from liteflow.task_types.shell import Shell
+    from liteflow.task_types.sql import Sql
+
+__all__ = ["Http", "Python", "Shell", "Sql", "TaskType", "option"]
+
+_HOMES = {
+    "Http": "http",
+    "Python": "python",
+    "Shell": "shell",
+    "Sql": "sql",
+    "TaskType": "base",
+    "option": "base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = f"{__name__}.{home}"
+    __import__(module)
+    value = globals()[name] = getattr(sys.modules[module], name)
+    return value

@@ -1,0 +1,178 @@
+"""TaskType: what all task types share, and how the templates in their fields get values.
+
+    work in the file --filled({"params.day": ...})--> work --run()--> output
+
+In most fields a template stands for its value: alone, for the value itself, of whatever
+type; inside a text, for the value as text.  A field in a **language** (a command of the
+shell, Python, SQL) never gets a value pasted into it.  There the template becomes a
+variable of that language, whose value comes beside the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from attrs import NOTHING, Attribute, evolve, field, fields, frozen
+
+from liteflow.task_types.templates import Reference, Template, as_text, templates_in
+
+Work = TypeVar("Work", bound="TaskType")
+
+Language = Callable[[str, Sequence[Template], Sequence[str]], str]
+"""(text, its templates, the variable of each) -> the text with variables in their places.
+
+Raises TemplateError where no variable can stand.
+"""
+
+
+def option(
+    default: Any = NOTHING,
+    *,
+    help: str,
+    language: Language | None = None,
+    validator: Any = None,
+    factory: Any = None,
+    alias: str | None = None,
+) -> Any:
+    """Return a field of a task type, as `attrs.field` does.
+
+    Args:
+        default: Its value where the file says nothing; without one, the file must say.
+        help: One sentence for people: it goes into the schema and `liteflow types`.
+        language: In what language the text is, where a template must be a variable of it.
+        validator, factory: As in `attrs.field`.
+        alias: What the file calls it, if that is no name for an attribute here, as `run`.
+    """
+    settings = {"factory": factory} if factory else {"default": default}
+    metadata = {"help": help, "language": language}
+    return field(**settings, validator=validator, alias=alias, metadata=metadata)
+
+
+@frozen(kw_only=True)
+class TaskType:
+    """One kind of work; a task of a file is one instance.
+
+    A subclass has a `kind` (what the file calls it), fields made by `option`, and `run`.
+
+    Attributes:
+        timeout: Seconds that the attempt may take, None for any; the file's `timeout`.
+        variables: Values for the variables of texts in a language; `filled` sets them.
+
+    >>> from liteflow.task_types import Http
+    >>> Http(url="http://localhost/${{ params.page }}").filled({"params.page": "a b"}).url
+    'http://localhost/a%20b'
+    """
+
+    kind: ClassVar[str]
+    executor: ClassVar[str | None] = None
+    retry_on: ClassVar[tuple[type[BaseException], ...]] = (Exception,)
+
+    timeout: float | None = field(default=None, metadata={"file": False})
+    variables: Mapping[str, object] = field(factory=dict, metadata={"file": False})
+
+    def run(self) -> object:
+        """Do it, and return its output."""
+        raise NotImplementedError
+
+    def language(self, name: str) -> Language | None:
+        """Return the language that the texts of a field are in; None: templates stand for their values."""
+        language: Language | None = getattr(fields(type(self)), name).metadata.get("language")
+        return language
+
+    def language_at(self, path: Sequence[str | int]) -> Language | None:
+        """Return the language of the text that a path of a file leads to, by the names of the file."""
+        names = [f.name for f in options_of(type(self)) if (f.alias or f.name) == path[0]]
+        return self.language(names[0]) if names else None
+
+    def text(self, name: str, template: Template, value: object) -> str:
+        """Return a value as it goes into a text of the field `name`; a type may encode it there."""
+        return as_text(value, str(template.reference))
+
+    def filled(self: Work, values: Mapping[str, object]) -> Work:
+        """Return the same work with values in the places of its templates.
+
+        Args:
+            values: By what the templates say, as `str(reference)` writes it.
+        """
+        if not values:
+            return self
+        numbers = {reference: number for number, reference in enumerate(values, 1)}
+        variables: dict[str, object] = {}
+        changes: dict[str, Any] = {}
+        for attribute in options_of(type(self)):
+            name = attribute.name
+            language = self.language(name)
+
+            def fill(text: str, name: str = name, language: Language | None = language) -> object:
+                found = templates_in(text)
+                if not found:
+                    return text
+                if language is not None:
+                    names = [variable_name(t.reference, numbers[str(t.reference)]) for t in found]
+                    variables.update(
+                        (variable, values[str(t.reference)]) for variable, t in zip(names, found, strict=True)
+                    )
+                    return language(text, found, names)
+                if len(found) == 1 and text.strip() == text[found[0].start : found[0].end]:
+                    return values[str(found[0].reference)]
+                return spliced(text, found, [self.text(name, t, values[str(t.reference)]) for t in found])
+
+            before = getattr(self, name)
+            after = _mapped(before, fill)
+            if after is not before:
+                changes[attribute.alias or name] = after
+        return evolve(self, **changes, variables=variables)
+
+
+def options_of(kind: type[TaskType]) -> tuple[Attribute[Any], ...]:
+    """Return the fields of a task type that a file can give."""
+    return tuple(f for f in fields(kind) if f.metadata.get("file", True))
+
+
+def texts_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Iterate over all texts inside a value of plain data, each with the path to it."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts_in(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from texts_in(item, (*path, index))
+
+
+def variable_name(reference: Reference, number: int) -> str:
+    """Return the variable that holds a reference's value in a command, a script or a query.
+
+    Args:
+        reference: What it holds.
+        number: Tells it from all others of the same task.
+
+    >>> variable_name(Reference("tasks", "fetch-all", "output"), 2)
+    'LITEFLOW_2_tasks_fetch_all_output'
+    """
+    return f"LITEFLOW_{number}_" + re.sub(r"[^A-Za-z0-9]+", "_", str(reference)).strip("_")[:60]
+
+
+def spliced(text: str, templates: Sequence[Template], parts: Sequence[str]) -> str:
+    """Return a text with other text in the places of its templates."""
+    pieces, at = [], 0
+    for template, part in zip(templates, parts, strict=True):
+        pieces += [text[at : template.start], part]
+        at = template.end
+    return "".join([*pieces, text[at:]])
+
+
+def _mapped(value: Any, change: Callable[[str], object]) -> Any:
+    """Return plain data with its texts changed; the very same object if none is."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        made: Any = {key: _mapped(item, change) for key, item in value.items()}
+        return made if any(made[key] is not value[key] for key in made) else value
+    if isinstance(value, list | tuple):
+        items = [_mapped(item, change) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value

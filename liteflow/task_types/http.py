@@ -1,0 +1,143 @@
+"""`type: http`: a request to a web server, by Python's own client.
+
+Other attempts follow (`retries`) where another may do better: after 5xx, 429, and when no
+answer came.  What the server refuses for good, other 4xx, is not asked again.
+
+Source of the status codes: RFC 9110, section 15; 429: RFC 6585, section 4.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.client import HTTPException
+from typing import Any, ClassVar, Literal
+
+from attrs import Attribute, frozen
+from attrs.validators import in_
+
+from liteflow.task_types.base import TaskType, option
+from liteflow.task_types.faults import HttpError, HttpTryAgainError, OutputError
+from liteflow.task_types.templates import Template, as_text
+
+# The client waits for ever by itself.
+_PATIENCE_S = 60.0
+LARGEST = 256 * 1024 * 1024
+"""No more bytes of an answer are read than this."""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def an_address(_work: object, _field: Attribute[Any], value: str) -> None:
+    """Refuse an address that is of no web server."""
+    if not value.startswith(("http://", "https://", "${{")) or any(
+        c in value.partition("${{")[0] for c in " \n"
+    ):
+        raise ValueError(f"{value[:80]!r} is no address of the web; it begins with http:// or https://")
+
+
+@frozen(kw_only=True)
+class Http(TaskType):
+    """Ask a web server; the output is what it answers.
+
+    In `url` a template stands for its value, encoded so that it can't leave its place
+    (RFC 3986, section 2.1); only at the very beginning it stands as it is.
+
+    Raises, when it runs:
+        HttpError: The status is none of `expect`.
+        HttpTryAgainError: The same after 5xx or 429, or when no answer came.
+        OutputError: The answer is not what `outputs` says.
+    """
+
+    kind: ClassVar[str] = "http"
+    retry_on: ClassVar[tuple[type[BaseException], ...]] = (HttpTryAgainError, TimeoutError)
+
+    url: str = option(help="The address, beginning with http:// or https://.", validator=an_address)
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = option(
+        "GET", help="What is asked of the server.", validator=in_(METHODS)
+    )
+    headers: dict[str, str | int] = option(factory=dict, help="Headers of the request.")
+    json: Any = option(None, help="Data that is sent as JSON; not together with `body`.")
+    body: str | None = option(None, help="Text that is sent.")
+    expect: list[int] | int | None = option(
+        None, help="The status, or several, that mean success; by default 200 to 299."
+    )
+    outputs: Literal["auto", "json", "text", "response"] = option(
+        "auto",
+        help="What its output is: JSON, text, or {status, headers, body}; auto: JSON if the server says so.",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.json is not None and self.body is not None:
+            raise ValueError("an http task sends json: or body:, not both; take one away")
+
+    def text(self, name: str, template: Template, value: object) -> str:
+        """Return a value as it goes into a field; in an address it is percent-encoded."""
+        plain = as_text(value, str(template.reference))
+        return urllib.parse.quote(plain, safe="") if name == "url" and template.start > 0 else plain
+
+    def run(self) -> object:
+        """Ask, and return the answer."""
+        if not self.url.startswith(("http://", "https://")):
+            raise HttpError(self.method, self.url, None, "the address must begin with http:// or https://")
+        headers = {name: as_text(value, name) for name, value in self.headers.items()}
+        data = self.body.encode("utf-8") if self.body is not None else None
+        if self.json is not None:
+            data = jsonlib.dumps(self.json).encode("utf-8")
+            headers.setdefault("Content-Type", "application/json")
+        request = urllib.request.Request(self.url, data, headers, method=self.method)
+        try:
+            with _open(request, self.timeout or _PATIENCE_S) as answer:
+                status, told, answered = answer.status, dict(answer.headers), self._read(answer)
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, TimeoutError):
+                raise HttpTryAgainError(self.method, self.url, None, "no answer in time") from None
+            raise HttpTryAgainError(self.method, self.url, None, f"no answer: {error.reason}") from None
+        except (OSError, HTTPException) as error:
+            raise HttpTryAgainError(self.method, self.url, None, f"no whole answer: {error}") from None
+        except ValueError as error:
+            raise HttpError(self.method, self.url, None, f"can't be asked: {error}") from None
+        return self._output(status, told, answered)
+
+    def _read(self, answer: Any) -> bytes:
+        data: bytes = answer.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            problem = f"the answer is larger than {LARGEST} bytes; fetch it to a file by a shell task"
+            raise HttpError(self.method, self.url, answer.status, problem)
+        return data
+
+    def _output(self, status: int, headers: dict[str, str], data: bytes) -> object:
+        wanted = [self.expect] if isinstance(self.expect, int) else self.expect
+        if not (200 <= status < 300 if wanted is None else status in wanted):
+            again = HttpTryAgainError if status >= 500 or status == 429 else HttpError
+            said = data[:200].decode("utf-8", "replace").strip()
+            expected = f", {' or '.join(map(str, wanted))} is expected" if wanted else ""
+            raise again(self.method, self.url, status, f"status {status}{expected}: {said or 'nothing said'}")
+        names = {name.lower(): value for name, value in headers.items()}
+        kind, _, parameters = names.get("content-type", "").partition(";")
+        charset = parameters.partition("charset=")[2].strip(" \"'") or "utf-8"
+        is_json = kind.strip().endswith(("/json", "+json"))
+        body: object = _text(data, charset)
+        if self.outputs == "json" or (is_json and self.outputs != "text" and data):
+            try:
+                body = jsonlib.loads(data)
+            except (ValueError, RecursionError) as error:
+                raise OutputError("json", f"the answer is no JSON ({error})") from None
+        return {"status": status, "headers": names, "body": body} if self.outputs == "response" else body
+
+
+def _text(data: bytes, charset: str) -> str:
+    try:
+        return data.decode(charset, "replace")
+    except LookupError:
+        return data.decode("utf-8", "replace")
+
+
+def _open(request: urllib.request.Request, timeout: float) -> Any:
+    """Open a request; an answer with an error status is an answer like any other."""
+    try:
+        return urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as answer:
+        return answer

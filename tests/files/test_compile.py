@@ -1,0 +1,225 @@
+"""Files as flows: edges, order, parameters, policies, failures, isolation."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from programs import run_file, write
+
+from liteflow.errors import ArgumentError, EdgeTypeError
+from liteflow.files.compile import flow_from_file
+from liteflow.files.mistakes import WorkflowFileError
+
+HEAD = "workflow_name: w\n"
+
+
+def flow(folder, tasks, head=HEAD):
+    return flow_from_file(write(folder, f"{head}tasks:\n{tasks}"))
+
+
+def test_templates_make_edges_and_depends_on_orders(tmp_path):
+    dag = flow(
+        tmp_path,
+        "  a: {run: echo a}\n  b: {run: echo b, depends_on: [a]}\n"
+        "  c: {run: 'echo ${{ tasks.a.output }}', depends_on: [a, b]}\n",
+    ).compile()
+
+    assert dag.edges == (("a", "b", None), ("a", "c", "values"), ("b", "c", None))
+    assert dag.leaves == ("c",)
+
+
+def test_the_params_of_a_file_are_the_parameters_of_its_flow(tmp_path):
+    made = flow(tmp_path, "  a: {run: 'echo ${{ params.n }}'}\n", HEAD + "params: {n: 3, day: {type: str}}\n")
+
+    assert {n: (p.annotation, p.required) for n, p in made.parameters.items()} == {
+        "n": (int, False),
+        "day": (str, True),
+    }
+    with pytest.raises(ArgumentError, match="day"):
+        made.compile()
+    with pytest.raises(ArgumentError, match="n"):
+        made.compile(day="x", n="three")
+
+
+def test_settings_hold_for_tasks_that_say_nothing_themselves(tmp_path):
+    head = HEAD + "settings: {max_parallel_tasks: 3, retries: 2, timeout: 9, mode: thread, db: x.db}\n"
+    made = flow(
+        tmp_path, "  a: {run: x}\n  b: {run: x, retries: 0, timeout: 1, retry_delay: 5, backoff: 2}\n", head
+    )
+    policies = {node.key: node.task.policy for node in made.compile().nodes}
+
+    assert made.options == {"max_workers": 3, "executor": "thread", "db": "x.db"}
+    assert (policies["a"].retries, policies["a"].timeout) == (2, 9)
+    assert (
+        policies["b"].retries,
+        policies["b"].timeout,
+        policies["b"].retry_delay,
+        policies["b"].backoff,
+    ) == (0, 1, 5, 2)
+
+
+@pytest.mark.parametrize("mode", ["process", "thread", "inline"])
+def test_results_flow_between_tasks_in_every_mode(mode, tmp_path):
+    path = write(
+        tmp_path,
+        HEAD
+        + 'params: {x: "$(touch pwned) \'q\' \\""}\n'
+        + "tasks:\n"
+        + "  lines: {run: 'echo ${{ params.x }}; echo 2', outputs: lines}\n"
+        + "  match: {run: 'exit 3', exit_codes: [0, 3]}\n"
+        + "  code:\n    type: python\n    run: |\n"
+        + "      codes = [${{ tasks.match.exit_code }}, ${{ tasks.lines.exit_code }}]\n"
+        + "      result = [*${{ tasks.lines.output }}, *codes]\n"
+        + "  last: {run: 'echo ${{ tasks.code.output[-2] }} ${{ tasks.lines.output[0] }}'}\n",
+    )
+
+    told = run_file(path, tmp_path, executor=mode)
+
+    assert told["outputs"]["code"] == ["$(touch pwned) 'q' \"", "2", 3, 0]
+    assert told["outputs"]["last"] == "3 $(touch pwned) 'q' \""
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_failed_task_is_retried_and_what_needs_it_does_not_run(tmp_path):
+    path = write(
+        tmp_path,
+        HEAD
+        + "tasks:\n  bad: {run: 'echo no >&2; exit 2', retries: 2}\n"
+        + "  after: {run: echo x, depends_on: [bad]}\n  other: {run: echo fine}\n",
+    )
+    told = run_file(path, tmp_path)
+
+    assert told["state"] == "failed"
+    assert told["tasks"]["bad"][:2] == ["failed", 3]
+    assert "exit code 2; its last words: no" in told["tasks"]["bad"][2]
+    assert told["tasks"]["after"][0] == "upstream_failed"
+    assert told["outputs"] == {"other": "fine"}
+    assert told["logs"]["bad"] == "no" * 3
+
+
+@pytest.mark.parametrize("mode", ["process", "thread"])
+def test_a_timeout_ends_the_command_with_all_that_it_started(mode, tmp_path):
+    path = write(
+        tmp_path, HEAD + f"tasks:\n  a: {{run: 'sleep 60 & echo $! > {tmp_path}/pid; wait', timeout: 0.7}}\n"
+    )
+    told = run_file(path, tmp_path, executor=mode)
+
+    assert told["tasks"]["a"][0] == "failed"
+    assert "TimeoutError" in told["tasks"]["a"][2]
+    pid = int((tmp_path / "pid").read_text())
+    end = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_python_code_hurts_nobody(tmp_path):
+    path = write(
+        tmp_path,
+        HEAD
+        + "tasks:\n"
+        + "  exits: {type: python, run: 'import sys; sys.exit(0)'}\n"
+        + "  dies: {type: python, run: 'import os; os.kill(os.getpid(), 9)'}\n"
+        + "  globals: {type: python, run: 'import math; math.pi = 3; spoilt = 1'}\n"
+        + "  looks: {type: python, run: 'result = \"spoilt\" in globals()', depends_on: [globals]}\n",
+    )
+    told = run_file(path, tmp_path, executor="thread")
+
+    states = {key: state for key, (state, _, _) in told["tasks"].items()}
+    assert states == {"exits": "failed", "dies": "failed", "globals": "succeeded", "looks": "succeeded"}
+    assert told["outputs"]["looks"] is False
+
+
+def test_modules_beside_the_file_are_found_from_anywhere(tmp_path):
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "beside.py").write_text(
+        "from liteflow import task\ndef double(n): return 2 * n\n"
+        "@task(retries=4)\ndef add(a: int, b: int = 1) -> int: return a + b\n"
+        "@task\ndef word() -> str: return 'x'\n"
+    )
+    path = write(
+        tmp_path / "flows",
+        HEAD
+        + "params: {n: 3}\ntasks:\n"
+        + "  twice: {type: python, call: 'beside:double', args: ['${{ params.n }}']}\n"
+        + "  more: {type: task, call: 'beside:add', args: {a: '${{ tasks.twice.output }}', b: 10}}\n",
+    )
+    (tmp_path / "elsewhere").mkdir()
+
+    told = run_file(path, tmp_path / "elsewhere")
+
+    assert told["outputs"] == {"twice": 6, "more": 16}
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A module of tasks, under a name that no other test has loaded."""
+    name = f"beside_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(
+        "from liteflow import task\n"
+        "@task(retries=4)\ndef add(a: int, b: int = 1) -> int: return a + b\n"
+        "@task\ndef word() -> str: return 'x'\nplain = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_a_task_of_a_module_keeps_its_settings_and_its_types(tmp_path, beside):
+    made = flow(tmp_path, f"  a: {{type: task, call: '{beside}:add', args: [1]}}\n")
+    assert made.compile().node("a").task.policy.retries == 4
+
+    with pytest.raises(EdgeTypeError, match=r"x\.yaml:4") as caught:
+        flow(
+            tmp_path,
+            f"  w: {{type: task, call: '{beside}:word'}}\n"
+            f"  a: {{type: task, call: '{beside}:add', args: ['${{{{ tasks.w.output }}}}']}}\n",
+        ).compile()
+    assert "takes a: int" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "args", "says"),
+    [
+        ("nosuchmodule:f", "[]", "no module 'nosuchmodule'; modules were looked for in"),
+        ("BESIDE:nope", "[]", "has no 'nope'"),
+        ("BESIDE:plain", "[]", "which is int and no task; decorate it with @task"),
+        ("BESIDE:add", "[]", "has no 'a', which a() needs"),
+        ("BESIDE:add", "['n ${{ tasks.w.output }}']", "inside a text"),
+    ],
+)
+def test_a_task_that_can_not_be_called_is_told_of_before_anything_runs(call, args, says, tmp_path, beside):
+    tasks = f"  w: {{run: ls}}\n  a: {{type: task, call: '{call.replace('BESIDE', beside)}', args: {args}}}\n"
+
+    with pytest.raises(WorkflowFileError, match=r"x\.yaml:4:\d+: tasks\.a\.") as caught:
+        flow(tmp_path, tasks).compile()
+
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["foreach: [1, 2]", "when: true"])
+def test_what_this_version_can_not_run_is_told_of_with_its_place(key, tmp_path):
+    with pytest.raises(WorkflowFileError, match=r"x\.yaml:5:5: tasks\.a\.\w+ is there: this version"):
+        flow(tmp_path, f"  a:\n    run: ls\n    {key}\n")
+
+
+def test_an_item_that_a_parameter_does_not_have_is_told_of(tmp_path):
+    made = flow(
+        tmp_path, "  a: {run: 'echo ${{ params.d.x[0] }}'}\n", HEAD + "params: {d: {default: {x: [1]}}}\n"
+    )
+
+    assert made.compile().node("a").key == "a"
+    with pytest.raises(WorkflowFileError, match=r"uses params\.d\.x\[0\], which its value does not have"):
+        made.compile(d={})
+
+
+def test_a_run_is_recorded_with_its_file(tmp_path):
+    made = flow(tmp_path, "  a: {run: echo a}\n")
+
+    run = made.run(db=tmp_path / "x.db", executor="inline")
+
+    from liteflow.store.history import History
+
+    with History(str(tmp_path / "x.db")) as history:
+        assert history.find_run(run.id).script == str(tmp_path / "x.yaml")
