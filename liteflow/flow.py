@@ -428,6 +428,9 @@ class Flow(Generic[P, R]):
 def _script_of(flow: Flow[Any, Any]) -> str | None:
     """The file that the flow is written in, for the record; None if there is none."""
     function = getattr(flow, "__wrapped__", None)
+    code = getattr(function, "__code__", None)
+    if code is not None and os.path.isabs(code.co_filename):  # noqa: PTH117  as below
+        return str(code.co_filename)
     module = sys.modules.get(getattr(function, "__module__", None) or "__main__")
     name = getattr(module, "__file__", None)
     # A script that Python reads from standard input is in "<stdin>".

@@ -27,7 +27,8 @@ from liteflow.files.model import PYTHON_TYPES, REQUIRED, TaskSpec, Workflow
 from liteflow.files.tree import Tree
 from liteflow.flow import Flow
 from liteflow.lazy import Call, Lazy
-from liteflow.task import Policy, Task
+from liteflow.policy import Policy
+from liteflow.task import Task
 from liteflow.task_types.base import TaskType
 from liteflow.task_types.call import TaskCall
 from liteflow.task_types.faults import CallError

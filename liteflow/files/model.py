@@ -19,8 +19,9 @@ from attrs import Attribute, field, frozen
 
 from liteflow.errors import SettingError
 from liteflow.names import checked_name
-from liteflow.task import EXECUTORS, LONGEST, MOST_RETRIES
+from liteflow.policy import LONGEST, MOST_RETRIES
 from liteflow.task_types.base import TaskType
+from liteflow.where import EXECUTORS
 
 FORMAT = 1
 """The version of the format that this is."""
