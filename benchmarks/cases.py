@@ -175,6 +175,12 @@ def naps(sizes: Sizes) -> Iterator[Figure]:
     )
 
 
+def mapped(sizes: Sizes) -> Iterator[Figure]:
+    """A map, whose calls come into being while the run goes on."""
+    both = Both.of("mapped", sizes.fan_out, sizes.repeat)
+    return figures(f"map over {sizes.fan_out:,}", sizes.fan_out + 1, Target("at least", 4), both)
+
+
 def memory(sizes: Sizes) -> Iterator[Figure]:
     """What a task costs the driver at its peak: a fan-out against one of a tenth of its size."""
     few = sizes.memory // 10
@@ -265,6 +271,7 @@ CASES: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "layered": layered,
     "large": large,
     "naps": naps,
+    "mapped": mapped,
     "memory": memory,
     "start_up": start_up,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import calls
-from liteflow import Flow, task
+from liteflow import Flow, task, unmapped
 
 STORE = "liteflow.db"
 
@@ -56,4 +56,15 @@ def naps(size: int) -> Any:
     return sum(result(Flow("naps", [nap(number) for number in range(size)]), max_workers={}))
 
 
-SHAPES = {"fan_out": fan_out, "chain": chain, "layered": layered, "large": large, "naps": naps}
+def mapped(size: int) -> Any:
+    return result(Flow("mapped", total(add.map(range(size), unmapped(1)))))
+
+
+SHAPES = {
+    "fan_out": fan_out,
+    "chain": chain,
+    "layered": layered,
+    "large": large,
+    "naps": naps,
+    "mapped": mapped,
+}

@@ -78,4 +78,17 @@ def naps(size: int) -> int:
     return sum(asyncio.run(at_once()))
 
 
-SHAPES = {"fan_out": fan_out, "chain": chain, "layered": layered, "large": large, "naps": naps}
+def mapped(size: int) -> int:
+    with ProcessPoolExecutor(WORKERS) as pool:
+        futures = [pool.submit(add, number, 1) for number in range(size)]
+        return pool.submit(total, [future.result() for future in futures]).result()
+
+
+SHAPES = {
+    "fan_out": fan_out,
+    "chain": chain,
+    "layered": layered,
+    "large": large,
+    "naps": naps,
+    "mapped": mapped,
+}
