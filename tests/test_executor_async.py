@@ -254,6 +254,8 @@ def test_context_variables_of_one_coroutine_are_unknown_to_others():
         variable.set(variable.get() + n)
         return variable.get()
 
+    variable.set(100)
+
     assert run([add(1), add(2), add(3)], max_workers=1).result == [1, 2, 3]
 
 

@@ -35,9 +35,11 @@ class StrictPool(Executor):
 
     def __init__(self) -> None:
         self.jobs = 0
+        self.parcels: list[Any] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         self.jobs += 1
+        self.parcels.append(args[-1])
         future: Future[Any] = Future()
         fn, args, kwargs = pickle.loads(pickle.dumps((fn, args, kwargs)))
         future.set_result(pickle.loads(pickle.dumps(fn(*args, **kwargs))))
@@ -201,6 +203,15 @@ def test_times_of_a_pool_in_other_processes_lie_within_the_run(forks):
     assert row.ended_at <= time.time()
 
 
+def test_several_runs_on_a_pool_share_a_store(pool, tmp_path):
+    flow = Flow("f", add(number(), 1))
+
+    runs = [flow.run(db=tmp_path / "x.db", executor=pool, n=n) for n in (1, 2)]
+
+    assert [one.output("number") for one in runs] == [1, 2]
+    assert [one.result for one in runs] == [2, 3]
+
+
 # --- pools of threads ------------------------------------------------------------------------
 
 
@@ -289,7 +300,8 @@ def test_calls_with_a_timeout_travel_alone():
     ended = run([[number(n) for n in range(200)], [quick(n) for n in range(50)]], PoolExecutor(pool, 2))
 
     assert ended.result == [list(range(200)), list(range(50))]
-    assert pool.jobs > 50
+    with_timeout = [parcel for parcel in pool.parcels if any(call.timeout for call in parcel)]
+    assert [len(parcel) for parcel in with_timeout] == [1] * 50
 
 
 # --- what goes wrong -------------------------------------------------------------------------

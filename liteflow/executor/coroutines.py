@@ -104,8 +104,8 @@ class _Loop:
     def _begin(self, executor: AsyncExecutor, given: Iterable[_Given]) -> None:
         with executor.moving:
             for one in given:
-                if one.home is self and one.asked is None:
-                    # A context of its own: what one task sets, no other sees.
+                if one.home is self:
+                    # A context of its own and empty, as a thread's is.
                     one.task = self._loop.create_task(executor.attempt(one), context=Context())
 
     def _cancel(self, executor: AsyncExecutor, given: Iterable[_Given]) -> None:
