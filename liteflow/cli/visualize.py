@@ -86,7 +86,9 @@ def _of_run(ref: str, arguments: list[str] | None, db: str | None) -> Graph:
         raise CommandLineError("arguments go with a Python file: a run has had its own")
     with open_history(db) as history:
         run = history.find_run(ref)
-        return from_run(run, history.tasks(run.id), history.edges(run.id))
+        # What has grown from a call comes after it.
+        edges = [*history.edges(run.id), *history.grown(run.id)]
+        return from_run(run, history.tasks(run.id), edges)
 
 
 def _drawable(graph: Graph) -> Graph:

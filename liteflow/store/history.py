@@ -180,6 +180,16 @@ class History:
             "SELECT ?3, source, target, parameter FROM every_edge WHERE id >= ?1 AND id < ?2 ORDER BY id",
         )
 
+    def grown(self, run_id: str) -> list[EdgeRow]:
+        """Return which task instance grew from which, as edges without a parameter."""
+        return self._of_run(
+            EdgeRow,
+            run_id,
+            "SELECT ?3, p.key, c.key, NULL FROM instance AS c "
+            "JOIN instance AS p ON p.id = (c.id >> 32 << 32) + c.parent "
+            "WHERE c.id >= ?1 AND c.id < ?2 AND c.parent IS NOT NULL ORDER BY c.id",
+        )
+
     def attempts(self, run_id: str, key: str | None = None) -> list[AttemptRow]:
         """Return the attempts at a task instance (None: at any), in order."""
         if key is not None:
