@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from liteflow.context import Context, StreamChunk
     from liteflow.dag import Dag
     from liteflow.errors import (
         DefinitionError,
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Call",
+    "Context",
     "Dag",
     "DefinitionError",
     "Failure",
@@ -53,6 +55,7 @@ __all__ = [
     "RunFailed",
     "Skip",
     "StoreError",
+    "StreamChunk",
     "Task",
     "__version__",
     "flow",
@@ -63,6 +66,7 @@ __all__ = [
 
 _HOMES = {
     "Call": "lazy",
+    "Context": "context",
     "Dag": "dag",
     "DefinitionError": "errors",
     "Failure": "outcomes",
@@ -79,6 +83,7 @@ _HOMES = {
     "RunFailed": "errors",
     "Skip": "outcomes",
     "StoreError": "errors",
+    "StreamChunk": "context",
     "Task": "task",
     "flow": "flow",
     "skip": "outcomes",

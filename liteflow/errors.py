@@ -286,7 +286,6 @@ class FlowError(DefinitionError, TypeError):
         return f"{self.what} {self.flow} {self.problem}"
 
 
-
 @define(eq=False, slots=False)
 class NoCodeError(DefinitionError, TypeError):
     """A graph that was read from a store was to be run."""
@@ -323,6 +322,17 @@ class ResultTypeError(RunError, TypeError):
             f"{self.task}() says that it returns {self.wanted}, but its result {self.problem}: "
             f"{self.preview}; correct the annotation or the result"
         )
+
+
+@define(eq=False, slots=False)
+class ContextError(RunError, LookupError):
+    """A value of the run's context can't be had, or not be set."""
+
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"context value {shown(self.key)}: {self.problem}"
 
 
 @define(eq=False, slots=False)
@@ -460,6 +470,7 @@ class NoOutputError(RunError, KeyError):
 
     def __str__(self) -> str:
         return f"run {self.run_id} has no output of {self.key!r}: {self.why}"
+
 
 # --- the store -----------------------------------------------------------------------------
 
@@ -681,7 +692,6 @@ class LeaseLostError(StoreError):
             f"run {self.run_id!r} in {self.path} {now}: it was taken over while this process was silent; "
             "what had been committed is kept, nothing more is written from here"
         )
-
 
 
 class KeyRefusedError(StoreFileError):

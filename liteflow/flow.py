@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Protocol, Unpack
 
+    from liteflow.context import Context
+    from liteflow.engine.contexts import Entry
     from liteflow.engine.driver import Observer
+    from liteflow.following import Following
     from liteflow.given import Given
     from liteflow.handle import Handle
     from liteflow.launch import Order
@@ -166,6 +169,7 @@ class Flow(Generic[P, R]):
         timeout: float | None = DEFAULT,
         grace: float = DEFAULT,
         trust: bool = DEFAULT,
+        context: Context | Mapping[str, Any] = DEFAULT,
         observer: Observer | None = None,
         **parameters: Any,
     ) -> Run[R]:
@@ -193,6 +197,7 @@ class Flow(Generic[P, R]):
             grace: Seconds between SIGTERM and SIGKILL for an attempt that is ended; 2.
             trust: Whether values of the store are read whoever wrote them; they are pickles,
                 which can run code.
+            context: Values that the run's tasks share from its start, by key (see `Context`).
             observer: Is told what happens while it happens; without one, what tasks print is
                 printed here.
             by_position: Nothing: parameters go by name.
@@ -225,6 +230,7 @@ class Flow(Generic[P, R]):
             "timeout": timeout,
             "grace": grace,
             "trust": trust,
+            "context": context,
         }
         # Lazy: a program that defines flows, and does not run them now, starts in half the time.
         from liteflow.signals import raised  # noqa: PLC0415
@@ -278,7 +284,69 @@ class Flow(Generic[P, R]):
         from liteflow.handle import Handle  # noqa: PLC0415  lazy, as in `run`
         from liteflow.launch import launch  # noqa: PLC0415
 
-        return Handle(order.run_id, order.control, lambda: launch(order, idempotent=run_id is not None))
+        def drive() -> Run[R]:
+            return self._ended(launch(order, idempotent=run_id is not None))
+
+        return Handle(order.run_id, order.control, drive)
+
+    def stream(
+        self,
+        /,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        run_id: str | None = None,
+        **arguments: Any,
+    ) -> Following:
+        """Run the flow in the background, and yield what its tasks give while it goes on.
+
+        These are the chunks that tasks yield or put on `context.get_stream()`, and each task
+        instance's output as its last one.  When all have been given, a run that has failed
+        raises its error.  To stop before the end cancels the run; to read slowly does not slow it.
+
+        Args:
+            inputs, run_id: As for `run`.
+            arguments: Values of the flow's parameters, and the options of `run` but `check`.
+
+        Raises:
+            DefinitionError: What is wrong with the flow or its arguments; nothing has begun.
+
+        >>> from liteflow import task
+        >>> @task
+        ... def count(n: int):
+        ...     for i in range(n):
+        ...         yield i
+        ...     return "done"
+        >>> [chunk.value for chunk in Flow("f", count(2)).stream(db=None, executor="thread")]
+        [0, 1, 'done']
+        """
+        from liteflow.following import Feed, Following  # noqa: PLC0415  lazy, as in `run`
+
+        options = {k: v for k, v in {**self.options, **arguments}.items() if k in ("db", "trust")}
+        from liteflow.settings import RunSettings  # noqa: PLC0415  as above
+
+        settings = RunSettings(**options)
+        feed = Feed(settings.db is not None)
+        handle = self.start(inputs=inputs, run_id=run_id, observer=feed, **arguments)
+        return Following(feed, handle, settings.db, settings.trust)
+
+    def get_context(self) -> Context:
+        """Return the context of the last run of this flow that has ended, else the one it starts from.
+
+        >>> Flow("f", lambda: None, context={"a": 1}).get_context().get("a")
+        1
+        """
+        last: Run[R] | None = vars(self).get("_last")
+        if last is not None:
+            return last.context
+        from liteflow.context import Context  # noqa: PLC0415  lazy, as in `run`
+
+        given = self.options.get("context", {})
+        return given if isinstance(given, Context) else Context().from_dict(given)
+
+    @property
+    def context(self) -> Context:
+        """The same."""
+        return self.get_context()
 
     async def arun(
         self,
@@ -358,17 +426,18 @@ class Flow(Generic[P, R]):
         from liteflow.launch import Order, checked_run_id  # noqa: PLC0415
         from liteflow.settings import RunSettings  # noqa: PLC0415
 
+        options = {**self.options, **{k: v for k, v in options.items() if v is not DEFAULT}}
+        context = options.pop("context", {})
         return Order(
             flow=self.name,
             compile=self._compile,
             complete=self._recipe.complete,
             given=given,
-            settings=RunSettings(
-                **{**self.options, **{k: v for k, v in options.items() if v is not DEFAULT}}
-            ),
+            settings=RunSettings(**options),
             run_id=checked_run_id(run_id),
             observer=observer,
             script=_script_of(self),
+            context=_entries(self.name, context) if context else {},
         )
 
     def _compile(self, values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dag:
@@ -387,7 +456,12 @@ class Flow(Generic[P, R]):
         values, overrides = self._sorted({} if inputs is None else inputs, parameters)
         return Given(values, overrides)
 
+    def _ended(self, run: Run[R]) -> Run[R]:
+        vars(self)["_last"] = run
+        return run
+
     def _checked(self, run: Run[R], order: Order) -> Run[R]:
+        self._ended(run)
         if order.settings.check and run.failure is not None:
             raise run.failure
         return run
@@ -423,6 +497,17 @@ class Flow(Generic[P, R]):
                 problem = f"is given {value!r}, but this takes plain values"
                 raise ArgumentError(owner, name, f"{problem}; in another flow, call {self.name}(...)")
         return values, overrides
+
+
+def _entries(flow: str, context: Context | Mapping[str, Any]) -> dict[str, Entry]:
+    """What a run starts with, as it is kept."""
+    from liteflow.context import Context  # noqa: PLC0415  lazy, as in `run`
+    from liteflow.engine.answers import entry_of  # noqa: PLC0415  as above
+
+    values = context.to_dict() if isinstance(context, Context) else context
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+        raise SettingError(f"flow {flow}", "context", context, "a Context, or a dict of values by text")
+    return {key: entry_of(value) for key, value in values.items()}
 
 
 def _script_of(flow: Flow[Any, Any]) -> str | None:

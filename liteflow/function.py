@@ -13,7 +13,9 @@ class Function(NamedTuple):
     """A task's function, and what is to be known of it where it runs.
 
     `returns` is the resolved return annotation (`Any` if there is none); `retry_on` the
-    exception types that are worth another attempt.
+    exception types that are worth another attempt; `context` is the parameter that gets the
+    run's Context, with its place among the positions (-1: none), if there is one; `streams` says that
+    it yields chunks, as a generator or an asynchronous one.
     """
 
     fn: Callable[..., Any]
@@ -21,3 +23,5 @@ class Function(NamedTuple):
     returns: Any
     is_async: bool
     retry_on: tuple[type[BaseException], ...]
+    context: tuple[str, int] | None = None
+    streams: bool = False

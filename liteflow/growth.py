@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from attrs import asdict
@@ -94,14 +94,28 @@ class Items:
 
 
 class Starred:
-    """A function that is given its arguments as one tuple, for `starmap`."""
+    """A function that is given its arguments as one tuple, for `starmap`.
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    Args:
+        fn: The function.
+        context_at: Where among its arguments the run's context goes, which is then given before
+            the tuple; -1: by name alone; None: it takes none.
+    """
+
+    def __init__(self, fn: Callable[..., Any], context_at: int | None = None) -> None:
         self.fn = fn
+        self.context_at = context_at
 
-    def __call__(self, item: Iterable[Any], /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *given: Any, **kwargs: Any) -> Any:
         """Call it."""
-        return self.fn(*item, *args, **kwargs)
+        at = self.context_at
+        if at is None or at < 0:
+            item, *args = given
+            return self.fn(*item, *args, **kwargs)
+        context, item, *args = given
+        arguments = [*item, *args]
+        arguments.insert(at, context)
+        return self.fn(*arguments, **kwargs)
 
 
 def split_items(*given: Any) -> Items:
@@ -181,8 +195,15 @@ def expand(value: Any, function: Function, live: Callable[[Function], int] | Non
 
 def function_of(task: Task[..., Any], star: bool = False) -> Function:
     """What an executor needs of a task."""
-    fn = Starred(task.fn) if star else task.fn
-    return Function(fn, task.name, task.signature.returns, task.is_async, task.policy.retry_on)
+    signature = task.signature
+    context = None if signature.context is None else (signature.context, signature.context_at)
+    fn = task.fn
+    if star:
+        fn = Starred(fn, None if context is None else context[1])
+        # Before the tuple, or by name.
+        context = context and (context[0], min(context[1], 0))
+    streams = task.is_generator or task.is_async_generator
+    return Function(fn, task.name, signature.returns, task.is_async, task.policy.retry_on, context, streams)
 
 
 # --- how -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from liteflow.dag import Dag
+from liteflow.engine.contexts import Entry
 from liteflow.engine.control import Control
 from liteflow.engine.driver import Observer
 from liteflow.errors import NotAStoreError, NotResumableError, OtherArgumentsError, RunExistsError
@@ -45,6 +46,7 @@ class Order:
         run_id: The id of the run, checked.
         observer: Is told what happens; None: what tasks print is printed here.
         script: The file that defines the flow, for the record.
+        context: What a new run's tasks share from its start.
         control: How the run is stopped from outside.
     """
 
@@ -56,6 +58,7 @@ class Order:
     run_id: str
     observer: Observer | None = None
     script: str | None = None
+    context: Mapping[str, Entry] = field(factory=dict)
     control: Control = field(factory=Control)
 
 
@@ -218,6 +221,7 @@ def _driven(dag: Dag, order: Order, earlier: RunRow | None) -> Run[Any]:
         script=order.script,
         given=order.given,
         earlier=earlier,
+        context=order.context,
     )
     return session.run(order.observer, order.control)
 

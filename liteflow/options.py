@@ -12,11 +12,16 @@ from liteflow.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from os import PathLike
-    from typing import TypedDict
+    from typing import Protocol, TypedDict
 
     from liteflow.where import Where
 
     StorePath = str | bytes | PathLike[str]
+
+    class Values(Protocol):
+        """A `Context`."""
+
+        def to_dict(self) -> dict[str, Any]: ...
 
     class FlowOptions(TypedDict, total=False):
         """What `@flow(...)` and `Flow(...)` take beside a name: defaults for every run."""
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
         timeout: float | None
         grace: float
         trust: bool
+        context: Values | Mapping[str, Any]
 
 
 class _Default:
@@ -53,6 +59,7 @@ RUN_OPTIONS = (
     "timeout",
     "grace",
     "trust",
+    "context",
     "observer",
 )
 """Names that `flow.run()` keeps for itself: a flow's parameter of such a name goes by `inputs`."""

@@ -11,10 +11,11 @@ are read when somebody asks for them: a forward reference may name what is defin
 from __future__ import annotations
 
 import inspect
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from attrs import frozen
 
@@ -74,6 +75,8 @@ class Signature:
         rest, extra: The names of the `*` and the `**` parameter, None if there is none.
         defaults: The default values.
         fresh: Those of them that a call could change, so that each call needs its own copy.
+        context: The parameter that gets the run's Context, which no call gives: none of the above.
+        context_at: Its place among those that a position can bind; -1 if only its name can.
     """
 
     function: Callable[..., Any]
@@ -88,10 +91,14 @@ class Signature:
     extra: str | None
     defaults: Mapping[str, Any]
     fresh: Mapping[str, Any]
+    context: str | None = None
+    context_at: int = -1
 
     @classmethod
     def of(cls, function: Callable[..., Any], owner: str) -> Signature:
         """Read a function's signature; one that has none (written in C) takes anything.
+
+        A parameter annotated `Context` is not the caller's to give.
 
         >>> def scale(rows, factor=1.0): ...
         >>> signature = Signature.of(scale, "scale()")
@@ -105,6 +112,11 @@ class Signature:
         except (ValueError, TypeError):
             raw = _ANYTHING
         single = [p for p in raw if p.kind not in (VAR_POSITIONAL, VAR_KEYWORD)]
+        context = next((p for p in single if _is_context(p.annotation, function)), None)
+        place = -1
+        if context is not None:
+            place = -1 if context.kind is KEYWORD_ONLY else single.index(context)
+            single.remove(context)
         needed = [i for i, p in enumerate(single, 1) if p.default is REQUIRED]
         return cls(
             function=function,
@@ -119,6 +131,8 @@ class Signature:
             extra=next((p.name for p in raw if p.kind is VAR_KEYWORD), None),
             defaults={p.name: p.default for p in single if p.default is not REQUIRED},
             fresh={p.name: p.default for p in single if isinstance(p.default, _CHANGEABLE)},
+            context=None if context is None else context.name,
+            context_at=place,
         )
 
     @cached_property
@@ -210,3 +224,41 @@ class Signature:
         names = f" ({', '.join(self.positional)})" if self.positional else ""
         plural = "" if takes == 1 else "s"
         return f"takes {takes or 'no'} positional argument{plural}{names}, but {given} are given"
+
+
+def _is_context(annotation: Any, function: Callable[..., Any]) -> bool:
+    """Whether an annotation is `Context`, perhaps as text, perhaps `| None`."""
+    if annotation is REQUIRED:
+        return False
+    if not isinstance(annotation, str):
+        return any(getattr(one, "_is_context", False) is True for one in (annotation, *get_args(annotation)))
+    if not _NAME.fullmatch(annotation):
+        return False
+    head, *rest = _NAME.fullmatch(annotation)[1].split(".")  # type: ignore[index]
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    found = names.get(head, _closure(function).get(head))
+    for name in rest:
+        found = getattr(found, name, None)
+    if found is None:
+        # Imported for type checkers alone, or in the function around this one.
+        return (rest or [head])[-1] == "Context"
+    return getattr(found, "_is_context", False) is True
+
+
+def _closure(function: Callable[..., Any]) -> dict[str, Any]:
+    function = inspect.unwrap(function)
+    cells = getattr(function, "__closure__", None) or ()
+    names = function.__code__.co_freevars if cells else ()
+    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=False) if _is_filled(cell)}
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  an empty one raises
+    except ValueError:
+        return False
+    return True
+
+
+# A name, with dots, perhaps in quotes (of a text within a text), perhaps `| None`.
+_NAME = re.compile(r"""\s*["']?([A-Za-z_][\w.]*)["']?\s*(?:\|\s*None\s*)?""")

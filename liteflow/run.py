@@ -9,21 +9,29 @@ Values are read (unpickled) when they are asked for, and not before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
 from liteflow import pickling
+from liteflow.context import Context, Recorded, StreamChunk
 from liteflow.errors import NoOutputError, RunCancelled, RunFailed, TaskFailedError, TaskTraceback
+from liteflow.executor.payload import Payload
 from liteflow.pickling import Packed
 
 if TYPE_CHECKING:
     from liteflow.store.history import History, LogRow, TaskRow
+    from liteflow.trust import TrustedValues
 
 R = TypeVar("R")
 
 
-@frozen(eq=False, repr=False, kw_only=True)
+_WITH_OUTPUT = ("succeeded", "cached")
+
+
+@frozen(eq=False, repr=False, kw_only=True, slots=False)
 class Run(Mapping[str, Any], Generic[R]):
     """One execution of a flow, which has ended.
 
@@ -47,6 +55,7 @@ class Run(Mapping[str, Any], Generic[R]):
     _value_of: Callable[[int], Any]
     _open_history: Callable[[], History]
     _index_of: Callable[[str], int | None]
+    _open_values: Callable[[], AbstractContextManager[TrustedValues]]
     _cache: dict[int, Any] = field(factory=dict, init=False)
 
     @property
@@ -100,6 +109,42 @@ class Run(Mapping[str, Any], Generic[R]):
         """Return what a task instance (None: any) has printed and logged, line by line."""
         with self._open_history() as history:
             return list(history.logs(self.id, key))
+
+    def chunks(self, key: str | None = None) -> Iterator[StreamChunk]:
+        """Yield the chunks that a task instance (None: any) gave before it ended, in their order.
+
+        Those of an attempt that failed are left out when there was a later one.
+
+        Raises:
+            StoreError: They can't be read, or may be of someone else.
+        """
+        after = 0
+        with self._open_history() as history:
+            counts = history.last_attempts(self.id)
+        while True:
+            with self._open_values() as values:
+                found, after = values.chunks(key, after, counts)
+            for row, payload in found:
+                yield StreamChunk(row.name or row.key, payload.value(), row.attempt)
+            if not found:
+                return
+
+    @cached_property
+    def context(self) -> Context:
+        """The values that the run's tasks shared, and their outputs, as they were when it ended."""
+        with self._open_values() as values:
+            shared = {key: Payload(entry.codec, entry.data) for key, entry in values.context().items()}
+
+        def read(key: str) -> Any:
+            return shared[key].value() if key in shared else self.output(key)
+
+        def names() -> list[str]:
+            given = [
+                key for key, row in self.tasks.items() if row.state in _WITH_OUTPUT and key not in shared
+            ]
+            return [*shared, *given]
+
+        return Context.over(Recorded(names, read))
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.flow}: {self.state}>"

@@ -11,16 +11,20 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from platform import python_version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import asdict
 
 from liteflow import pickling, xcom
 from liteflow.dag import Dag
+from liteflow.engine.answers import row_of
+from liteflow.engine.contexts import Entry
 from liteflow.engine.control import Control, Stop
-from liteflow.engine.driver import Driver, Ending, Observer, Opened, Standing
+from liteflow.engine.driver import Driver, Ending, Follower, Observer, Opened, Standing
 from liteflow.engine.growing import instances
 from liteflow.engine.plan import Plan
 from liteflow.engine.regrowth import plan_regrowth, regrow
@@ -90,6 +94,7 @@ class Session:
         script: The file that defines the flow, for the record.
         given: The flow's arguments, for the record.
         earlier: The run as it is in the store; None: it is to begin.
+        context: What a new run's tasks share from its start.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Session:
         script: str | None,
         given: Given,
         earlier: RunRow | None = None,
+        context: Mapping[str, Entry] = {},
     ) -> None:
         self._dag = dag
         self._settings = settings
@@ -108,6 +114,7 @@ class Session:
         self._script = script
         self._given = given
         self._earlier = earlier
+        self._context = context
         self._started_us, self._epoch_ns = _epoch(earlier, settings)
         self._plan = Plan(dag, settings.executor)
         _refuse_other_limits(settings, self._plan.lanes)
@@ -116,6 +123,7 @@ class Session:
         self._journal: Journal | None = None
         self._history: History | None = None
         self._sealed = False
+        self._read: TrustedValues | None = None
 
     def run(self, observer: Observer | None, control: Control) -> Run[Any]:
         """Run it, and give what came of it, whether it succeeded or not; errors as `launch`."""
@@ -130,6 +138,7 @@ class Session:
             grace=self._settings.grace,
             keep=wanted,
             observer=observer,
+            follower=cast("Follower | None", observer) if getattr(observer, "follows", False) else None,
             echo=echo,
             epoch_ns=self._epoch_ns,
         )
@@ -171,7 +180,8 @@ class Session:
         keys = [node.key for node in self._dag.nodes]
         if self._earlier is None:
             journal.begin(self._record(seal), self._plan.instances(), owner, key_id=key_id)
-            opened = Opened(journal=journal, seal=seal)
+            stored = partial(self._stored, journal)
+            opened = Opened(journal=journal, seal=seal, stored=stored, context=self._context)
             if observer is not None:
                 # Not before: a run that can't be written down has never been.
                 observer.started(self._id, self._dag.name, keys)
@@ -185,7 +195,30 @@ class Session:
             observer.resumed(kept, again)
         else:
             _say_resumed(self._id, len(kept), len(keys), again)
-        return Opened(journal=journal, seal=seal, standing=standing)
+        return Opened(
+            journal=journal,
+            seal=seal,
+            stored=partial(self._stored, journal),
+            context=self._values(journal).context(),
+            standing=standing,
+        )
+
+    def _values(self, journal: Journal) -> TrustedValues:
+        """What the store has of this run."""
+        # Start-up: most runs need nothing from their store.
+        from liteflow.store.history import History  # noqa: PLC0415
+        from liteflow.trust import TrustedValues  # noqa: PLC0415
+
+        history = History(journal.connection)
+        # What is in memory only, or has no key, tells nobody's from our own.
+        trust = self._settings.trust or not self._sealed
+        return TrustedValues(history, history.find_run(self._id), trust=trust)
+
+    def _stored(self, journal: Journal, node: int) -> Payload:
+        """The value of a node, from the store."""
+        if self._read is None:
+            self._read = self._values(journal)
+        return _payload(self._read, node)
 
     def _record(self, seal: Seal) -> NewRun:
         dag = self._dag
@@ -207,6 +240,7 @@ class Session:
             packed_arguments=arguments,
             definitions=self._definitions(seal),
             tasks=self._tasks(),
+            context=[row_of(key, entry, seal) for key, entry in self._context.items()],
         )
 
     def _definitions(self, seal: Seal) -> list[tuple[str, bytes | None, bytes]]:
@@ -337,15 +371,19 @@ class Session:
             assert journal is not None
             return History(journal.connection)
 
-        def payload_of(index: int) -> Payload | None:
-            kept = ending.payloads.get(index)
-            if kept is not None:
-                return kept
+        @contextmanager
+        def open_values() -> Iterator[TrustedValues]:
             from liteflow.trust import TrustedValues  # noqa: PLC0415  as above
 
             with open_history() as history:
                 # What is in memory only, nobody can have planted.
-                values = TrustedValues(history, history.find_run(run_id), trust=trust or path is None)
+                yield TrustedValues(history, history.find_run(run_id), trust=trust or path is None)
+
+        def payload_of(index: int) -> Payload | None:
+            kept = ending.payloads.get(index)
+            if kept is not None:
+                return kept
+            with open_values() as values:
                 return values.payload(index)
 
         def value_of(index: int) -> Any:
@@ -375,6 +413,7 @@ class Session:
             value_of=value_of,
             open_history=open_history,
             index_of=lambda key: nodes.get(key) if key in nodes else index_of(key),
+            open_values=open_values,
         )
 
 

@@ -30,6 +30,8 @@ PYTHON: Final = 100 * sys.version_info.major + sys.version_info.minor
 # Numbers as SQLite has them, so that whatever stands in a planted row has its bytes.
 _VALUE = struct.Struct("<5q32s")
 _PLACE = struct.Struct("<qq")
+_CHUNK = struct.Struct("<4q32s")
+_ENTRY = struct.Struct("<3q32s")
 _LENGTH = struct.Struct("<q")
 
 
@@ -96,6 +98,38 @@ class Seal:
         """The check of the exception that an attempt raised, as a pickle; None for none."""
         return None if data is None else self._made(b"error", _PLACE.pack(index, attempt), data)
 
+    def chunk(  # noqa: PLR0917  as `value`
+        self,
+        key: str,
+        attempt: int,
+        number: int,
+        name: str | None,
+        codec: str,
+        code_python: int,
+        type_: str,
+        size: int,
+        digest: bytes,
+    ) -> bytes | None:
+        """The check of a chunk, from what is stored beside it.
+
+        Args:
+            key: The task instance's, which stays when its index changes.
+            attempt: Which attempt gave it, from 1.
+            number: Which of the attempt's chunks it is, from 0.
+            name: Whose it says it is; None: the task instance's own.
+            codec, code_python, type_, size, digest: As of `value`.
+        """
+        head = _CHUNK.pack(attempt, number, code_python, size, digest)
+        said = None if name is None else _utf8(name)
+        return self._made(b"chunk", head, _utf8(key), said, _utf8(codec), _utf8(type_))
+
+    def entry(  # noqa: PLR0917  as `value`
+        self, key: str, version: int, codec: str, code_python: int, type_: str, size: int, digest: bytes
+    ) -> bytes | None:
+        """The check of a value of the context, from what is stored beside it."""
+        head = _ENTRY.pack(version, code_python, size, digest)
+        return self._made(b"entry", head, _utf8(key), _utf8(codec), _utf8(type_))
+
     def growth(self, index: int, data: bytes) -> bytes | None:
         """The check of the calls that a task instance has gone on as."""
         return self._made(b"grown", _PLACE.pack(index, 0), data)
@@ -119,6 +153,11 @@ class Seal:
         made = self._begun.copy()
         made.update(b"".join([kind, *lengths, *(part or b"" for part in parts)]))
         return made.digest()
+
+
+def _utf8(text: str) -> bytes:
+    # As the store keeps half a character (a lone surrogate).
+    return text.encode("utf-8", "backslashreplace")
 
 
 def seal_for(key: Key | None, store_id: str, run_id: str) -> Seal:

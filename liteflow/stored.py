@@ -76,6 +76,7 @@ def stored_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
         value_of=value_of,
         open_history=lambda: History(db),
         index_of=nodes.get,
+        open_values=lambda: open_values(db, row, trust),
     )
 
 

@@ -13,9 +13,10 @@ Looking (History, views) needs none of this: it unpickles nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
+from liteflow.engine.contexts import Entry
 from liteflow.errors import CodeOfOtherPythonError, ForeignValueError, KeyRefusedError, StoreDamagedError
 from liteflow.executor.payload import Payload
 from liteflow.keys import Keyring
@@ -25,9 +26,14 @@ from liteflow.signing import PYTHON, Key, Seal, matches, seal_for
 if TYPE_CHECKING:
     from liteflow.store.history import History, Recipe, RunRow
     from liteflow.store.rewrite import Checked
+    from liteflow.store.rows import ChunkRow
 
 # What cloudpickle calls to make a function or a class is found in each pickle that holds one.
 _CODE: Final = b"cloudpickle"
+
+# So many chunks are read at a time, and no more when they have so many bytes.
+_CHUNKS: Final = 500
+_CHUNK_BYTES: Final = 8 * 1024 * 1024
 
 Verdict = Literal["own", "unsealed", "foreign"]
 
@@ -79,6 +85,73 @@ class TrustedValues:
         if stored.code_python not in (0, PYTHON):
             raise self._other_python(self._key(index), stored.code_python)
         return Payload(stored.codec, stored.data)
+
+    def context(self) -> dict[str, Entry]:
+        """Return what the run's tasks share.
+
+        Raises:
+            StoreError: As `payload`.
+        """
+        found = {}
+        for row in self._history.context(self._run.id):
+            facts = (row.codec, row.code_python, row.type, row.size, row.sha256)
+            made = [seal.entry(row.key, row.version, *facts) for seal in self._seals]
+            self._check(f"the context's value {row.key!r}", row.mac, made)
+            if row.code_python not in (0, PYTHON):
+                raise self._other_python(row.key, row.code_python)
+            shown = (row.preview, row.exact, row.code_python)
+            found[row.key] = Entry(row.version, row.type, row.codec, row.size, row.sha256, *shown, row.data)
+        return found
+
+    def chunk(self, row: ChunkRow) -> Payload:
+        """Return the value of a chunk.
+
+        Raises:
+            StoreError: As `payload`.
+        """
+        made = [
+            seal.chunk(
+                row.key,
+                row.attempt,
+                row.number,
+                row.name,
+                row.codec,
+                row.code_python,
+                row.type,
+                row.size,
+                row.sha256,
+            )
+            for seal in self._seals
+        ]
+        self._check(f"chunk {row.number} of {row.key}", row.mac, made)
+        if row.code_python not in (0, PYTHON):
+            raise self._other_python(row.key, row.code_python)
+        return Payload(row.codec, self._history.chunk_bytes(row))
+
+    def chunks(
+        self, key: str | None, after: int, counts: Mapping[str, int] | None = None
+    ) -> tuple[list[tuple[ChunkRow, Payload]], int]:
+        """Return some chunks, and where to go on: none are left when these are none.
+
+        Args:
+            key: Of which task instance; None: of any.
+            after: Behind which `seq`.
+            counts: Which attempt of a task instance counts; of one that is not there, and if it
+                is None, all do.
+
+        Raises:
+            StoreError: As `payload`.
+        """
+        found: list[tuple[ChunkRow, Payload]] = []
+        size = 0
+        for row in self._history.chunks(self._run.id, key, after):
+            after = row.seq
+            if counts is None or counts.get(row.key, row.attempt) == row.attempt:
+                found.append((row, self.chunk(row)))
+                size += row.size
+            if len(found) == _CHUNKS or size > _CHUNK_BYTES:
+                break
+        return found, after
 
     def exception(self, index: int) -> bytes | None:
         """Return the pickle of what the last attempt at a task instance raised.

@@ -25,10 +25,10 @@ FLOORS: list[set[str]] = [
     {"where", "awaiting"},
     {"hints", "pickling", "names", "options", "store", "uses", "keys", "fingerprint"},
     {"parameters", "xcom", "given", "policy"},
-    {"lazy"},
+    {"lazy", "context"},
     {"mapped", "decorated"},
     {"task"},
-    {"dag", "engine.states"},
+    {"dag", "engine.states", "engine.contexts"},
     {"engine.schedule", "survey"},
     {"checking"},
     {"compiler"},
@@ -37,13 +37,13 @@ FLOORS: list[set[str]] = [
     {"executor", "settings"},
     {"engine.lanes", "engine.spans", "engine.resumption", "trust"},
     {"engine.plan"},
-    {"engine.growing", "engine.values", "engine.recorder"},
+    {"engine.growing", "engine.values", "engine.recorder", "engine.answers"},
     {"engine.regrowth"},
     {"engine.growths"},
     {"engine.driver"},
     {"run"},
     {"session", "stored", "handle"},
-    {"launch"},
+    {"launch", "following"},
     {"flow"},
     {"task_types"},
     {"files", "arrows"},
@@ -72,7 +72,7 @@ PURE = {
     "compiler",
     "recipe",
 }
-PURE |= {"engine.schedule", "engine.resumption", "views"}
+PURE |= {"engine.schedule", "engine.contexts", "engine.resumption", "views"}
 OUTSIDE_WORLD = {
     "os",
     "time",

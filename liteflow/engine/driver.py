@@ -21,11 +21,13 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import frozen
 
 from liteflow import pickling
+from liteflow.engine.answers import Answers, row_of
+from liteflow.engine.contexts import Entry
 from liteflow.engine.control import Stop
 from liteflow.engine.growing import result_nodes
 from liteflow.engine.growths import Growths, micros_since
@@ -39,15 +41,30 @@ from liteflow.engine.states import Effects, State
 from liteflow.engine.values import Values
 from liteflow.errors import MapLengthError
 from liteflow.executor.base import NODE, Call, Executor, Failed, Finished, News, Work
+from liteflow.executor.link import OVER, Chunk, Parts
 from liteflow.executor.payload import Payload
 from liteflow.growth import GROWTH
 from liteflow.outcomes import Failure
 from liteflow.signing import Seal
 from liteflow.store.journal import Journal, Row
 from liteflow.where import Where, is_remote
+from liteflow.wiring import sources_in
 
 # Attempts that run longer than this are shown as running to whoever looks at the file.
 _LONG_S = 1.0
+
+
+class Heard(NamedTuple):
+    """A chunk, or an output: then `number` is -1, else it counts from 0.
+
+    `name` is whose it is said to be; the key, if nothing is said.
+    """
+
+    key: str
+    attempt: int
+    number: int
+    name: str
+    payload: Payload | Parts
 
 
 class Observer(Protocol):
@@ -78,6 +95,18 @@ class Observer(Protocol):
         ...
 
 
+class Follower(Observer, Protocol):
+    """An observer that wants to know all that tasks give."""
+
+    def chunks(self, chunks: Sequence[Heard]) -> None:
+        """Attempts have given chunks, in this order."""
+        ...
+
+    def outputs(self, outputs: Sequence[Heard]) -> None:
+        """Task instances have given their values; each has given its last chunk before."""
+        ...
+
+
 @frozen(kw_only=True)
 class Standing:
     """What an earlier driver of the run has left.
@@ -98,10 +127,18 @@ class Standing:
 
 @frozen(kw_only=True)
 class Opened:
-    """A run that has begun, or goes on, in its journal; `seal` makes the checks of its values."""
+    """A run that has begun, or goes on, in its journal.
+
+    Attributes:
+        seal: Makes the checks of its values.
+        stored: Reads the value of a node from the store, which has it.
+        context: What its tasks share, as it is.
+    """
 
     journal: Journal
     seal: Seal
+    stored: Callable[[int], Payload]
+    context: Mapping[str, Entry] = {}
     standing: Standing = Standing()
 
 
@@ -133,6 +170,7 @@ class Driver:
         grace: Seconds that attempts have to end by themselves when the run is stopped.
         keep: Nodes whose values the user will ask for.
         observer: Is told what happens; None: nobody.
+        follower: The same one, if it is a Follower.
         echo: Gets what attempts write, where no observer does: (key, stream, text) each.
         epoch_ns: Gives the monotonic time that times in the store count from, once the run
             has begun.
@@ -150,6 +188,7 @@ class Driver:
         grace: float,
         keep: frozenset[int],
         observer: Observer | None,
+        follower: Follower | None = None,
         echo: Callable[[list[tuple[str, str, str]]], None],
         epoch_ns: int,
     ) -> None:
@@ -161,6 +200,7 @@ class Driver:
         self._ends_at: float | None = None
         self._grace = grace
         self._observer = observer
+        self._follower = follower
         self._tell_lines = echo if observer is None else observer.lines
         self._epoch_ns = epoch_ns
         self._values = Values(plan, keep, self._load, self._release)
@@ -188,6 +228,7 @@ class Driver:
             epoch_ns,
             lambda: (self._journal.base, self._seal.key),
             plan.keep,
+            self._turn,
         )
         self._add_lanes()
 
@@ -248,6 +289,8 @@ class Driver:
                 self._seal,
                 lambda: micros_since(self._epoch_ns),
             )
+            self._stored = opened.stored
+            self._answers = self._prepared(opened.context)
             self._start()
             self._loop(selector)
             self._tell_changes()
@@ -308,22 +351,38 @@ class Driver:
 
     def _loop(self, selector: selectors.BaseSelector) -> None:
         while not self._schedule.over:
-            if self._full:
-                self._recorder.commit()
-            if self._stop is None:
-                for executor, lane in zip(self._executors, self._lanes, strict=True):
-                    if lane:
-                        executor.fill(lane)
-            elif all(executor.idle for executor in self._executors):
+            if self._stop is not None and all(executor.idle for executor in self._executors):
                 break
-            for key, mask in selector.select(self._patience()):
-                for news in key.data(mask):
-                    self._learn(news)
-            self._do_what_is_due(time.monotonic())
-            if self._changes:
-                self._tell_changes()
+            self._step(selector)
         for node in self._schedule.cancel_all():
             self._changes[self._plan.key(node)] = ("cancelled", 0)
+
+    def _step(self, selector: selectors.BaseSelector) -> None:
+        """Give out what is ready, and take in what has come."""
+        if self._full:
+            self._recorder.commit()
+        if self._stop is None:
+            for executor, lane in zip(self._executors, self._lanes, strict=True):
+                if lane:
+                    executor.fill(lane)
+        if self._answers.waiting:
+            self._look_at_the_waiting()
+        for key, mask in selector.select(self._patience()):
+            for news in key.data(mask):
+                self._learn(news)
+        self._do_what_is_due(time.monotonic())
+        if self._changes:
+            self._tell_changes()
+
+    def _turn(self, news: News | None) -> None:
+        """A call that runs in this thread has said something, or waits for what others do."""
+        if news is None:
+            assert self._selector is not None
+            self._step(self._selector)
+        else:
+            self._learn(news)
+            # Who knows when this thread comes by again.
+            self._recorder.commit()
 
     def _on_wake(self, _mask: int) -> list[News]:
         with contextlib.suppress(BlockingIOError):
@@ -402,10 +461,67 @@ class Driver:
         for executor in self._executors:
             executor.release(source)
 
+    # --- the context -----------------------------------------------------------------------
+
+    def _prepared(self, entries: Mapping[str, Entry]) -> Answers:
+        def executor_of(node: int) -> Executor:
+            return self._executors[self._plan.lane_of[node]]
+
+        def record(key: str, entry: Entry) -> None:
+            self._journal.context([row_of(key, entry, self._seal)])
+            self._recorder.touch()
+
+        return Answers(
+            self._plan,
+            self._schedule,
+            entries,
+            output=self._output,
+            reply=lambda node, number, reply: executor_of(node).reply(node, number, reply),
+            waits=lambda node, waiting: executor_of(node).waits(node, waiting),
+            record=record,
+        )
+
+    def _output(self, node: int) -> Payload | Parts:
+        """The value of a node that has one, needed by a call or not."""
+        wire = self._plan.settled((node, ()))
+        if wire == (node, ()):
+            return self._payload(node)
+        return Parts.of(wire, {source: self._payload(source) for source in sources_in(wire)})
+
+    def _payload(self, node: int) -> Payload:
+        if node in self._values.held:
+            return self._values.payload_of(node)
+        self._recorder.commit()
+        return self._stored(node)
+
+    def _look_at_the_waiting(self) -> None:
+        """Answer who waits, if there is an answer now, or there never will be one."""
+        answers = self._answers
+        if self._stop is not None or self._schedule.over:
+            answers.close()
+            return
+        answers.look()
+        waiting = answers.waiting
+        if not waiting or self._retries or any(self._lanes):
+            return
+
+        def able(node: int) -> bool:
+            return self._executors[self._plan.lane_of[node]].resumes(node)
+
+        if all(node in waiting or not able(node) for node in self._schedule.nodes(State.RUNNING)):
+            answers.give_up(able)
+
     # --- what came of it -------------------------------------------------------------------
 
     def _learn(self, news: News) -> None:
         """Take in what a worker said."""
+        if news.chunks:
+            self._learn_chunks(news.chunks)
+        for ask in news.asks:
+            if self._is_current(ask.node, ask.attempt):
+                self._answers.ask(ask)
+            else:
+                self._executors[self._plan.lane_of[ask.node]].reply(ask.node, ask.number, OVER)
         for node in news.returned:
             if self._schedule.is_running(node) and self._schedule.give_back(node):
                 self._ready(node)
@@ -413,6 +529,8 @@ class Driver:
             self._learn_finished(news.finished)
         for failed in news.failed:
             if self._is_current(failed.node, failed.attempt):
+                if self._answers.waiting:
+                    self._answers.ended(failed.node, failed.attempt)
                 self._learn_failed(failed, news.worker)
         if news.lines:
             self._learn_lines(news)
@@ -454,6 +572,9 @@ class Driver:
                 self._free_room(node)
             if self._observer is not None:
                 self._changes[plan.key(node)] = ("succeeded", done[1])
+            if self._follower is not None:
+                key = plan.key(node)
+                self._follower.outputs([Heard(key, done[1], -1, key, Payload(done[6], payload))])
         values.ended(ended)
         self._journal.successes(rows)
         self._recorder.touch()
@@ -533,6 +654,9 @@ class Driver:
             rows = [row for node in completed if (row := self._growths.row_of(node, base)) is not None]
             self._journal.successes(rows)
             self._recorder.touch()
+            if self._follower is not None:
+                keys = [(node, self._plan.key(node)) for node in completed]
+                self._follower.outputs([Heard(key, 1, -1, key, self._output(node)) for node, key in keys])
             for node in completed:
                 self._values.completed(node)
                 if self._observer is not None:
@@ -617,6 +741,24 @@ class Driver:
         if self._fail_fast and self._failures:
             for other in self._schedule.cancel_all():
                 self._changes[self._plan.key(other)] = ("cancelled", 0)
+
+    def _learn_chunks(self, chunks: Sequence[Chunk]) -> None:
+        base, plan, seal = self._journal.base, self._plan, self._seal
+        rows: list[Row] = []
+        heard: list[Heard] = []
+        for chunk in chunks:
+            node, attempt, number, at, name, type_, codec, size, sha, preview, exact, python, data = chunk
+            if not self._is_current(node, attempt):
+                continue
+            key = plan.key(node)
+            mac = seal.chunk(key, attempt, number, name, codec, python, type_, size, sha)
+            what = (type_, codec, size, sha, mac, preview, exact, python, data)
+            rows.append((base + node, attempt, number, at, name, *what))
+            heard.append(Heard(key, attempt, number, key if name is None else name, Payload(codec, data)))
+        self._journal.chunks(rows)
+        self._recorder.touch()
+        if self._follower is not None and heard:
+            self._follower.chunks(heard)
 
     def _learn_lines(self, news: News) -> None:
         base = self._journal.base

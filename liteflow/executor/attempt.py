@@ -20,14 +20,17 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from types import GeneratorType, TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from liteflow import pickling, xcom
 from liteflow.function import Function
 from liteflow.outcomes import Skip
+
+if TYPE_CHECKING:
+    from liteflow.context import Link
 
 WireArgument = Any
 
@@ -48,12 +51,13 @@ class Failure(NamedTuple):
     retryable: bool
 
 
-def perform(
+def perform(  # noqa: PLR0917  the hot path: by position
     function: Function,
     args: Sequence[WireArgument],
     kwargs: Mapping[str, WireArgument] | None,
     value_of: Callable[[int], Any],
     live: Callable[[Function], int] | None = None,
+    link: Link | None = None,
 ) -> xcom.Encoded:
     """Call the function and encode what it returns.
 
@@ -63,12 +67,15 @@ def perform(
         kwargs: Keyword arguments, or None for none.
         value_of: Gives a fresh copy of the value of a source.
         live: Keeps a function for others in this process, and gives its number; None in workers.
+        link: The attempt's way to its driver; None: it has none.
 
     Raises:
         BaseException: What the task raised; or the result's type or bytes were wrong.
     """
-    value = begun(function, args, kwargs, value_of)
-    if function.is_async:
+    value = begun(function, args, kwargs, value_of, link)
+    if function.streams:
+        value = streamed(value, link)
+    elif function.is_async:
         value = _awaited(value)
     return completed(function, value, live)
 
@@ -78,18 +85,17 @@ def begun(
     args: Sequence[WireArgument],
     kwargs: Mapping[str, WireArgument] | None,
     value_of: Callable[[int], Any],
+    link: Link | None = None,
 ) -> Any:
-    """Call the function: what it returns, or its coroutine if it is a coroutine function; as `perform`."""
+    """Call the function: what it returns, or the coroutine or generator that it begins; as `perform`."""
     positional = [resolve(a, value_of) if type(a) is tuple or type(a) is list else a for a in args]
-    if kwargs:
-        named = {k: resolve(a, value_of) for k, a in kwargs.items()}
-        return function.fn(*positional, **named)
-    return function.fn(*positional)
+    named = {k: resolve(a, value_of) for k, a in kwargs.items()} if kwargs else {}
+    if function.context is not None:
+        _give_context(function.context, positional, named, link)
+    return function.fn(*positional, **named) if named else function.fn(*positional)
 
 
-def completed(
-    function: Function, value: Any, live: Callable[[Function], int] | None = None
-) -> xcom.Encoded:
+def completed(function: Function, value: Any, live: Callable[[Function], int] | None = None) -> xcom.Encoded:
     """Look at what the function has given, awaited if need be, and encode it; as `perform`.
 
     Lazy values are no value yet: they are encoded as calls that the run is to go on with.
@@ -105,6 +111,45 @@ def completed(
         if "liteflow.lazy" in sys.modules and _holds_lazy(value):
             return _grown(value, function, live)
         raise
+
+
+def streamed(chunks: Any, link: Link | None) -> Any:
+    """Send what a generator yields, and give what it returns; of an asynchronous one that is None."""
+    from liteflow.context import Shared  # noqa: PLC0415  as above
+
+    if isinstance(chunks, AsyncIterator):
+        return _awaited(streamed_on_loop(chunks, link))
+    put = Shared(_given(link)).put
+    iterator = iter(chunks)
+    try:
+        while True:
+            try:
+                chunk = next(iterator)
+            except StopIteration as end:
+                return end.value
+            put(chunk)
+    finally:
+        # What could not be sent ends it, and its own `finally` runs here.
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
+
+
+async def streamed_on_loop(chunks: Any, link: Link | None) -> Any:
+    """The same in a running event loop."""
+    if not isinstance(chunks, AsyncIterator):
+        return streamed(chunks, link)
+    from liteflow.context import Shared  # noqa: PLC0415  as above
+
+    put = Shared(_given(link)).put
+    try:
+        async for chunk in chunks:
+            put(chunk)
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
+    return None
 
 
 def resolve(argument: WireArgument, value_of: Callable[[int], Any]) -> Any:
@@ -148,6 +193,34 @@ def failure_of(error: BaseException, function: Function | None) -> Failure:
 
 
 # --- how -----------------------------------------------------------------------------------
+
+
+def _give_context(
+    place: tuple[str, int], positional: list[Any], named: dict[str, Any], link: Link | None
+) -> None:
+    """Put the run's context among the arguments.
+
+    Args:
+        place: The parameter, and its place among the positions; -1: none.
+        positional, named: The arguments, which are changed.
+        link: The attempt's way to its driver.
+    """
+    from liteflow.context import Context, Shared  # noqa: PLC0415  start-up: few tasks have one
+
+    name, at = place
+    context = Context.over(Shared(_given(link)))
+    if 0 <= at <= len(positional):
+        positional.insert(at, context)
+    else:
+        named[name] = context
+
+
+def _given(link: Link | None) -> Link:
+    if link is None:
+        from liteflow.errors import ContextError  # noqa: PLC0415  attrs: not for every worker
+
+        raise ContextError("(all)", "the executor that runs this can't reach the run's context or stream")
+    return link
 
 
 def _is_growth(value: Any) -> bool:

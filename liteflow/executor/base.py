@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from liteflow.executor.attempt import WireArgument
+from liteflow.executor.link import Ask, Chunk, Reply
 from liteflow.executor.payload import Large, Payload
 from liteflow.function import Function
 from liteflow.pickling import Definitions
@@ -92,7 +93,8 @@ class News(NamedTuple):
     """What came from one worker.
 
     `returned` are nodes it gave back without having started them; `shown` says that the
-    lines have been written where the user sees them already.
+    lines have been written where the user sees them already.  Chunks are of attempts that had not
+    ended when they came.
     """
 
     worker: str
@@ -101,6 +103,8 @@ class News(NamedTuple):
     lines: Sequence[Line] = ()
     returned: Sequence[int] = ()
     shown: bool = False
+    asks: Sequence[Ask] = ()
+    chunks: Sequence[Chunk] = ()
 
 
 class Work(NamedTuple):
@@ -110,7 +114,8 @@ class Work(NamedTuple):
     `payload_of` gives the bytes of a source that a call needs; `epoch_ns` is the monotonic
     time that `started` counts from; `place` gives the row of node 0, and the key that values are
     sealed with (empty: none); `keep` keeps a function of this process that calls grow with, and
-    gives its number.
+    gives its number.  An executor whose calls run in the driver's own thread lets it go on
+    meanwhile by `turn`, which takes in news, or (None) does what there is to do once.
     """
 
     functions: Sequence[Function]
@@ -120,6 +125,7 @@ class Work(NamedTuple):
     epoch_ns: int
     place: Callable[[], tuple[int, bytes]]
     keep: Callable[[Function], int]
+    turn: Callable[[News | None], None]
 
 
 class Lane(Protocol):
@@ -159,6 +165,18 @@ class Executor(Protocol):
 
     def look(self, now: float) -> list[News]:
         """Deal with what is due: timeouts, calls stuck behind a slow one."""
+        ...
+
+    def reply(self, node: int, number: int, reply: Reply) -> None:
+        """Answer a question of the attempt at `node`."""
+        ...
+
+    def waits(self, node: int, waiting: bool) -> None:
+        """The attempt at `node` waits for an answer, or no more: another may run in its place."""
+        ...
+
+    def resumes(self, node: int) -> bool:
+        """Whether the attempt at `node`, which runs, goes on as soon as it has its answer."""
         ...
 
     def release(self, source: int) -> None:

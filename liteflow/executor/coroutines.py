@@ -24,8 +24,11 @@ from contextvars import Context
 from heapq import heappop, heappush
 from itertools import count
 
+from liteflow.executor.attempt import streamed_on_loop
 from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
+from liteflow.executor.link import Reply
 from liteflow.executor.local import Attempt, Hearing
+from liteflow.executor.talk import Talk
 from liteflow.executor.wakeup import Wakeup
 
 WORKER = "async"
@@ -137,6 +140,7 @@ class AsyncExecutor:
         self._due: list[tuple[float, int, _Given]] = []
         self._order = count()
         self._wakeup = Wakeup()
+        self._talk = Talk(self._wakeup.wake)
         self._loops = [_Loop(1)]
         # Held while calls begin, and while those that have not go to another loop.
         self.moving = threading.Lock()
@@ -169,11 +173,14 @@ class AsyncExecutor:
         """Make the attempt, and tell what came of it."""
         given.begun = True
         one = Attempt(self._work, given.call, WORKER)
+        link = self._talk.link(given.call.node, given.call.attempt, at_once=True)
         # The context is its own, and goes with it.
         one.listen()
         outcome: Finished | Failed
         try:
-            value = one.begun()
+            value = one.begun(link)
+            if one.function.streams:
+                value = await streamed_on_loop(value, link)
             outcome = one.completed(await value if one.function.is_async else value)
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
             outcome = one.raised(error)
@@ -191,8 +198,9 @@ class AsyncExecutor:
         failed: list[Failed] = []
         lines: list[Line] = []
         returned: list[int] = []
-        while self._done:
-            given, outcome, said = self._done.popleft()
+        done = [self._done.popleft() for _ in range(len(self._done))]
+        asks, chunks = self._talk.take()
+        for given, outcome, said in done:
             node = given.call.node
             if self._given.get(node) is not given:
                 # It was left to itself before.
@@ -208,7 +216,7 @@ class AsyncExecutor:
             else:
                 where = outcome.traceback if isinstance(outcome, Failed) else ""
                 failed.append(self._ended(given, time.monotonic(), "", where))
-        return [News(WORKER, finished, failed, lines, returned, shown=True)]
+        return [News(WORKER, finished, failed, lines, returned, shown=True, asks=asks, chunks=chunks)]
 
     def _ended(self, given: _Given, now: float, more: str, traceback: str = "") -> Failed:
         """How a call ended that was asked to."""
@@ -278,6 +286,17 @@ class AsyncExecutor:
                     moved.append(_Given(one.call, home, now))
         self._hand_over(moved, home, now)
 
+    def reply(self, node: int, number: int, reply: Reply) -> None:
+        """Answer a question of a call."""
+        self._talk.reply(number, reply)
+
+    def waits(self, node: int, waiting: bool) -> None:
+        """Others run as it is."""
+
+    def resumes(self, node: int) -> bool:
+        """All calls do."""
+        return True
+
     def release(self, source: int) -> None:
         """Values are the driver's: nothing to let go of."""
 
@@ -315,4 +334,5 @@ class AsyncExecutor:
         for loop in self._loops:
             loop.close(max(0.0, until - time.monotonic()))
         Hearing.stop()
+        self._talk.close()
         self._wakeup.close()

@@ -23,10 +23,12 @@ from typing import Any
 
 from liteflow.errors import SettingError
 from liteflow.executor.base import Call, Failed, Finished, Lane, Limits, Line, News, Work
+from liteflow.executor.link import Reply
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.payload import Large
 from liteflow.executor.process.pace import Pace
 from liteflow.executor.remote import Answer, attempts
+from liteflow.executor.talk import Talk
 from liteflow.executor.wakeup import Wakeup
 from liteflow.signing import Seal
 from liteflow.system import cores
@@ -143,6 +145,7 @@ class FuturesExecutor:
         self._news: list[News] = []
         self._pace = Pace()
         self._wakeup = Wakeup()
+        self._talk = Talk(self._wakeup.wake)
         self._held_since: float | None = None
         self._cancelled = False
 
@@ -213,7 +216,9 @@ class FuturesExecutor:
 
     def _attempt_here(self, parcel: _Parcel) -> tuple[Finished | Failed, list[Line]]:
         parcel.began_at = time.monotonic()
-        return attempt_here(self._work, parcel.calls[0], self._factory.name, ())
+        call = parcel.calls[0]
+        link = self._talk.link(call.node, call.attempt)
+        return attempt_here(self._work, call, self._factory.name, (), link=link)
 
     def _tell(self, parcel: _Parcel) -> None:
         self._done.append(parcel)
@@ -325,6 +330,17 @@ class FuturesExecutor:
             self._held_since = now
         return self._failed(parcel, now, outcome, why, retryable=outcome != "cancelled")
 
+    def reply(self, node: int, number: int, reply: Reply) -> None:
+        """Answer a question of a call; only those in this process can ask."""
+        self._talk.reply(number, reply)
+
+    def waits(self, node: int, waiting: bool) -> None:
+        """The pool has no more threads than it has."""
+
+    def resumes(self, node: int) -> bool:
+        """All calls do."""
+        return True
+
     def release(self, source: int) -> None:
         """Values are the driver's, and go out with each call anew: nothing to let go of."""
 
@@ -361,6 +377,7 @@ class FuturesExecutor:
                 parcel.future.cancel()
         if not self._factory.remote:
             Hearing.stop()
+        self._talk.close()
         self._wakeup.close()
 
 

@@ -2,18 +2,26 @@
 
 Nobody is there to end a call that is over its time.  It runs to its end, and counts as timed out
 then: what it returned is not used, so that a flow comes to the same as with other executors.
+
+A call that waits for a value of the context runs others meanwhile, on top of itself.
 """
 
 from __future__ import annotations
 
 import selectors
+import threading
 import time
+from functools import partial
+from itertools import count
 
 from liteflow.executor.base import Call, Failed, Finished, Lane, News, Work
+from liteflow.executor.link import Ask, AttemptLink, Chunk, Reply, Request
 from liteflow.executor.local import Hearing, attempt_here
 
 # The driver is let through this often, to commit what was done.
 _TURN_S = 0.005
+# Calls that wait lie on each other, and Python's stack has an end.
+_DEEPEST = 30
 
 
 class InlineExecutor:
@@ -23,6 +31,12 @@ class InlineExecutor:
         self._work = work
         self._news: list[News] = []
         self._cancelled = False
+        # The calls that are running; all but the last wait.
+        self._stack: list[int] = []
+        self._numbers = count()
+        self._replies: dict[int, Reply] = {}
+        # Threads that a task starts may ask too, and the driver can be at one thing only.
+        self._turning = threading.RLock()
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """There is nothing to watch: news is there when `fill` returns."""
@@ -33,13 +47,34 @@ class InlineExecutor:
         until = time.monotonic() + _TURN_S
         while len(lane) and not self._cancelled and time.monotonic() < until:
             (call,) = lane.take(1)
-            outcome, lines = attempt_here(self._work, call, "inline", KeyboardInterrupt)
+            self._stack.append(call.node)
+            link = AttemptLink(
+                call.node, call.attempt, partial(self._ask, call.node, call.attempt), self._send
+            )
+            outcome, lines = attempt_here(self._work, call, "inline", KeyboardInterrupt, link=link)
+            self._stack.pop()
             if isinstance(outcome, Finished) and call.timeout is not None:
                 outcome = self._in_time(call, call.timeout, outcome)
             if isinstance(outcome, Finished):
                 self._news.append(News("inline", [outcome], (), lines, shown=True))
             else:
                 self._news.append(News("inline", (), [outcome], lines, shown=True))
+
+    def _ask(self, node: int, attempt: int, request: Request) -> Reply:
+        number = next(self._numbers)
+        self._turn(News("inline", asks=[Ask(node, attempt, number, request)]))
+        while number not in self._replies:
+            if len(self._stack) >= _DEEPEST:
+                return f"inline, {_DEEPEST} calls can't wait inside each other; use another executor"
+            self._turn(None)
+        return self._replies.pop(number)
+
+    def _send(self, chunk: Chunk) -> None:
+        self._turn(News("inline", chunks=[chunk]))
+
+    def _turn(self, news: News | None) -> None:
+        with self._turning:
+            self._work.turn(news)
 
     def _in_time(self, call: Call, timeout: float, finished: Finished) -> Finished | Failed:
         if finished.took <= timeout * 1e6:
@@ -58,6 +93,17 @@ class InlineExecutor:
         """What was run since."""
         news, self._news = self._news, []
         return news
+
+    def reply(self, node: int, number: int, reply: Reply) -> None:
+        """Answer a question: who asked looks for it."""
+        self._replies[number] = reply
+
+    def waits(self, node: int, waiting: bool) -> None:
+        """Others run in its place as it is."""
+
+    def resumes(self, node: int) -> bool:
+        """All but those that lie under another."""
+        return node not in self._stack[:-1]
 
     def release(self, source: int) -> None:
         """Values are the driver's: nothing to let go of."""

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from liteflow.executor import attempt
 from liteflow.executor.base import Call, Failed, Finished, Line, Work
+from liteflow.executor.link import AttemptLink
 from liteflow.executor.payload import Large, stored_facts
 from liteflow.signing import Seal
 from liteflow.xcom import LARGE, Encoded
@@ -162,14 +163,19 @@ class Attempt:
         """The end of what `listen` began."""
         _writing.reset(token)
 
-    def perform(self) -> Finished:
-        """Make the attempt, in this thread; what the task raises is raised."""
-        call = self.call
-        return self._gave(attempt.perform(self.function, call.args, call.kwargs, self._value_of, self._keep))
+    def perform(self, link: AttemptLink | None = None) -> Finished:
+        """Make the attempt, in this thread; what the task raises is raised.
 
-    def begun(self) -> Any:
-        """Call the function; of a coroutine function this gives the coroutine."""
-        return attempt.begun(self.function, self.call.args, self.call.kwargs, self._value_of)
+        Args:
+            link: The way to the driver; None: it has none.
+        """
+        call, keep = self.call, self._keep
+        given = (call.args, call.kwargs, self._value_of)
+        return self._gave(attempt.perform(self.function, *given, live=keep, link=link))
+
+    def begun(self, link: AttemptLink | None = None) -> Any:
+        """Call the function; of a coroutine function this gives the coroutine; `link` as for `perform`."""
+        return attempt.begun(self.function, self.call.args, self.call.kwargs, self._value_of, link)
 
     def completed(self, value: Any) -> Finished:
         """What was begun has given this value."""
@@ -206,19 +212,26 @@ class Attempt:
 
 
 def attempt_here(
-    work: Work, call: Call, worker: str, passing: type[BaseException] | tuple[()], *, quiet: bool = False
+    work: Work,
+    call: Call,
+    worker: str,
+    passing: type[BaseException] | tuple[()],
+    *,
+    link: AttemptLink | None = None,
+    quiet: bool = False,
 ) -> tuple[Finished | Failed, list[Line]]:
     """Run one call in this thread.
 
     Args:
         work, call, worker, quiet: As for `Attempt`.
+        link: The attempt's way to the driver; None: it has none.
         passing: Exceptions that are not the task's outcome but the user's wish (Ctrl-C).
     """
     one = Attempt(work, call, worker, quiet=quiet)
     token = one.listen()
     outcome: Finished | Failed
     try:
-        outcome = one.perform()
+        outcome = one.perform(link)
     except passing:
         raise
     except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome

@@ -61,6 +61,7 @@ def attempts(
         epoch_ns=began_ns,
         place=lambda: (0, b""),
         keep=_not_here,
+        turn=_not_here,
     )
     outcomes: list[tuple[Finished | Failed, list[Line]]] = []
     Hearing.start()

@@ -15,7 +15,9 @@ from collections import deque
 from queue import SimpleQueue
 
 from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
+from liteflow.executor.link import Reply
 from liteflow.executor.local import Hearing, attempt_here
+from liteflow.executor.talk import Talk
 
 
 class _Thread:
@@ -27,6 +29,8 @@ class _Thread:
         self.call: Call | None = None
         self.started = 0.0
         self.abandoned = False
+        # Whether it waits for the driver's answer, and another may run in its place.
+        self.waiting = False
         # A daemon: a call that hangs must not keep the interpreter from ending.
         name = f"liteflow-{self.name}"
         threading.Thread(target=executor.serve, args=(self,), name=name, daemon=True).start()
@@ -49,6 +53,7 @@ class ThreadExecutor:
         self._waking = threading.Lock()
         self._open = True
         self._cancelled = False
+        self._talk = Talk(self._call_driver)
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """Threads write a byte when they have done something."""
@@ -58,21 +63,24 @@ class ThreadExecutor:
     def serve(self, thread: _Thread) -> None:
         """The loop of one thread."""
         while (call := thread.queue.get()) is not None:
-            outcome, lines = attempt_here(self._work, call, thread.name, ())
+            link = self._talk.link(call.node, call.attempt)
+            outcome, lines = attempt_here(self._work, call, thread.name, (), link=link)
             self._done.append((thread, outcome, lines))
-            # A full socket is full of wake-ups: then one more is not needed.
-            with self._waking, contextlib.suppress(BlockingIOError):
-                if not self._open:
-                    return
+            self._call_driver()
+
+    def _call_driver(self) -> None:
+        # A full socket is full of wake-ups: then one more is not needed.
+        with self._waking, contextlib.suppress(BlockingIOError):
+            if self._open:
                 self._waker.send(b"!")
 
     def fill(self, lane: Lane) -> None:
         """Give each idle thread a call."""
         while len(lane) and not self._cancelled:
             thread = next((t for t in self._threads if t.call is None), None)
+            if sum(1 for t in self._threads if t.call and not t.waiting) >= self._max_workers:
+                return
             if thread is None:
-                if len(self._threads) >= self._max_workers:
-                    return
                 self._made += 1
                 thread = _Thread(self, self._made)
                 self._threads.append(thread)
@@ -88,12 +96,14 @@ class ThreadExecutor:
         return self._learn()
 
     def _learn(self) -> list[News]:
-        news = []
-        while self._done:
-            thread, outcome, lines = self._done.popleft()
+        done = [self._done.popleft() for _ in range(len(self._done))]
+        asks, chunks = self._talk.take()
+        # What an attempt has said came before its outcome.
+        news = [News("threads", asks=asks, chunks=chunks)] if asks or chunks else []
+        for thread, outcome, lines in done:
             if thread.abandoned:
                 continue
-            thread.call = None
+            thread.call, thread.waiting = None, False
             if isinstance(outcome, Finished):
                 news.append(News(thread.name, [outcome], (), lines, shown=True))
             else:
@@ -129,6 +139,20 @@ class ThreadExecutor:
         failed = Failed(call.node, call.attempt, started, took, outcome, text, "", None, retryable)
         return News(thread.name, (), [failed])
 
+    def reply(self, node: int, number: int, reply: Reply) -> None:
+        """Answer a question of a thread."""
+        self._talk.reply(number, reply)
+
+    def waits(self, node: int, waiting: bool) -> None:
+        """Let another thread run meanwhile."""
+        for thread in self._threads:
+            if thread.call is not None and thread.call.node == node:
+                thread.waiting = waiting
+
+    def resumes(self, node: int) -> bool:
+        """All threads do."""
+        return True
+
     def release(self, source: int) -> None:
         """Values are the driver's: nothing to let go of."""
 
@@ -157,6 +181,7 @@ class ThreadExecutor:
         for thread in self._threads:
             thread.queue.put(None)
         Hearing.stop()
+        self._talk.close()
         with self._waking:
             self._open = False
             self._waker.close()

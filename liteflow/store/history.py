@@ -13,18 +13,21 @@ import hashlib
 import json
 from collections.abc import Iterator
 from os import fspath
-from types import NoneType, TracebackType
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from attrs import evolve, fields
+from attrs import evolve
 
 from liteflow.errors import NoSuchRunError, StoreDamagedError
 from liteflow.store.db import StoreConnection
 from liteflow.store.lease import SESSION_COLUMNS, Session, here, standing
 from liteflow.store.place import StorePath
+from liteflow.store.queries import ATTEMPTS, CHUNKS, LOGS
 from liteflow.store.reader import Reader, open_reader
 from liteflow.store.rows import (
     AttemptRow,
+    ChunkRow,
+    ContextRow,
     DeclaredRow,
     DefinitionRow,
     EdgeRow,
@@ -41,10 +44,13 @@ from liteflow.store.rows import (
     StoredPayload,
     TaskRow,
     XComRow,
+    made,
 )
 
 __all__ = [
     "AttemptRow",
+    "ChunkRow",
+    "ContextRow",
     "DeclaredRow",
     "DefinitionRow",
     "EdgeRow",
@@ -194,8 +200,8 @@ class History:
         """Return the attempts at a task instance (None: at any), in order."""
         if key is not None:
             index = self.index_of(run_id, key)
-            return [] if index is None else self._of_run(AttemptRow, run_id, _ATTEMPTS, index)
-        return self._of_run(AttemptRow, run_id, _ATTEMPTS)
+            return [] if index is None else self._of_run(AttemptRow, run_id, ATTEMPTS, index)
+        return self._of_run(AttemptRow, run_id, ATTEMPTS)
 
     def xcoms(self, run_id: str) -> list[XComRow]:
         """Return what is known of the values of a run, without reading them."""
@@ -221,12 +227,43 @@ class History:
                 return
             first, end = first + index, first + index + 1
         while True:
-            found = self._reader.rows(_LOGS, (first, end, after, BATCH))
+            found = self._reader.rows(LOGS, (first, end, after, BATCH))
             for row in found:
                 yield self._made(LogRow, (run_id, *row))
             if len(found) < BATCH:
                 return
             after = found[-1][-1]
+
+    def chunks(self, run_id: str, key: str | None = None, after: int = 0) -> Iterator[ChunkRow]:
+        """Yield the chunks of attempts that count or may count yet, in the order in which they came.
+
+        Args:
+            run_id: The run.
+            key: Of one task instance only.
+            after: Only chunks whose `seq` is higher: what has come since the last look.
+        """
+        first, end = _span(self._number(run_id))
+        if key is not None:
+            index = self.index_of(run_id, key)
+            if index is None:
+                return
+            first, end = first + index, first + index + 1
+        while True:
+            found = self._reader.rows(CHUNKS, (first, end, after, BATCH))
+            for row in found:
+                yield self._made(ChunkRow, row)
+            if len(found) < BATCH:
+                return
+            after = found[-1][0]
+
+    def last_attempts(self, run_id: str) -> dict[str, int]:
+        """Return which attempt counts, of the task instances that have given chunks."""
+        first, end = _span(self._number(run_id))
+        query = (
+            "SELECT key, attempts FROM every_task "
+            "WHERE id IN (SELECT DISTINCT id FROM stream WHERE id >= ? AND id < ?)"
+        )
+        return dict(self._reader.rows(query, (first, end)))
 
     # --- values, as bytes ------------------------------------------------------------------
 
@@ -271,6 +308,37 @@ class History:
         )
         for sha256, chunked in found:
             yield from self._pieces(row_id, sha256, chunked)
+
+    def chunk_bytes(self, row: ChunkRow) -> bytes:
+        """Return the bytes of a chunk.
+
+        Raises:
+            StoreDamagedError: They are not those that were written.
+        """
+        data = self._reader.bytes_of("SELECT payload FROM stream WHERE seq = ?", (row.seq,)) or b""
+        return self._as_stored(data, row.sha256, f"chunk {row.number} of {row.key}")
+
+    def context(self, run_id: str) -> Iterator[ContextRow]:
+        """Yield the values that the tasks of a run share.
+
+        Raises:
+            StoreDamagedError: One is not what was written.
+        """
+        number = self._number(run_id)
+        query = (
+            "SELECT key, version, type, codec, size, sha256, mac, preview, exact, by_value FROM context "
+            "WHERE run = ? ORDER BY key"
+        )
+        for key, *facts in self._reader.rows(query, (number,)):
+            payload = "SELECT payload FROM context WHERE run = ? AND key = ? AND version = ?"
+            data = self._reader.bytes_of(payload, (number, key, facts[0]))
+            if data is None:
+                # It has changed since the last question: that is a new one.
+                yield from (row for row in self.context(run_id) if row.key == key)
+                continue
+            row = self._made(ContextRow, (key, *facts, data))
+            self._as_stored(data, row.sha256, f"the context's value {key!r}")
+            yield row
 
     def sealed(self, run_id: str) -> Iterator[SealedRow]:
         """Yield each value's keyed check, with what it is over; no value is read."""
@@ -434,6 +502,11 @@ class History:
             where = f"task instance {row_id & 0xFFFFFFFF} of run number {row_id >> 32}"
             raise StoreDamagedError(self.path, f"the value of {where} is not what was stored")
 
+    def _as_stored(self, data: bytes, sha256: bytes, what: str) -> bytes:
+        if hashlib.sha256(data).digest() != sha256:
+            raise StoreDamagedError(self.path, f"{what} is not what was stored")
+        return data
+
     def _whole(self, row_id: int) -> Iterator[bytes]:
         yield self._reader.bytes_of("SELECT payload FROM outcome WHERE id = ?", (row_id,)) or b""
 
@@ -450,50 +523,7 @@ class History:
         return tuple(map(str, names if isinstance(names, list) else [names]))
 
     def _made(self, row: type[R], values: tuple[Any, ...]) -> R:
-        """A row as its class has it; SQLite's types are promises that a planted file may break."""
-        types = tuple(map(type, values))
-        known = _SEEN_TYPES.setdefault(row, set())
-        if types not in known:
-            for name, wanted, given in zip(_names_of(row), _wanted(row), types, strict=True):
-                if given not in wanted:
-                    raise StoreDamagedError(self.path, f"{row.__name__}.{name} is a {given.__name__}")
-            known.add(types)
-        return row(*values)
-
-
-_ATTEMPTS = """
-SELECT ?3, i.key, a.attempt, a.outcome,
-    (r.started_at + a.started) / 1e6, (r.started_at + a.started + a.took) / 1e6,
-    a.worker, a.error, a.traceback
-FROM (
-    SELECT id, attempt, outcome, started, took, worker, error, traceback
-    FROM attempt WHERE id >= ?1 AND id < ?2
-    UNION ALL
-    SELECT id, attempt, state, started, took, worker, NULL, NULL
-    FROM outcome WHERE id >= ?1 AND id < ?2 AND state = 'succeeded'
-) AS a
-JOIN instance AS i ON i.id = a.id
-JOIN run AS r ON r.number = a.id >> 32
-ORDER BY a.id, a.attempt"""
-
-# First which lines, by the index alone; then the lines, in their order.
-_LOGS = """
-SELECT i.key, l.attempt, l.at / 1e6, l.stream, l.line, l.seq
-FROM (
-    SELECT seq FROM log INDEXED BY log_id WHERE id >= ?1 AND id < ?2 AND seq > ?3 ORDER BY seq LIMIT ?4
-) AS n
-CROSS JOIN log AS l ON l.seq = n.seq
-CROSS JOIN instance AS i ON i.id = l.id
-ORDER BY l.seq"""
-
-_KINDS: dict[str, frozenset[type]] = {
-    "str": frozenset({str}),
-    "bytes": frozenset({bytes}),
-    "int": frozenset({int}),
-    "bool": frozenset({int}),
-    "float": frozenset({int, float}),
-}
-_SEEN_TYPES: dict[type, set[tuple[type, ...]]] = {}
+        return made(self.path, row, values)
 
 
 def _span(number: int) -> tuple[int, int]:
@@ -503,16 +533,3 @@ def _span(number: int) -> tuple[int, int]:
 
 def _waiting(row: TaskRow) -> TaskRow:
     return evolve(row, state="pending", started_at=None, worker=None)
-
-
-def _names_of(row: type) -> list[str]:
-    return [one.name for one in fields(row)]
-
-
-def _wanted(row: type) -> list[frozenset[type]]:
-    """The types that each field may have, from how it is annotated: `str`, `float | None`."""
-    kinds = []
-    for one in fields(row):
-        kind, _, optional = str(one.type).partition(" | ")
-        kinds.append(_KINDS[kind] | {NoneType} if optional else _KINDS[kind])
-    return kinds

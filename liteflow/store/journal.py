@@ -27,7 +27,7 @@ from liteflow.errors import RecordRefusedError, StoreError, StoreGoneError
 from liteflow.store.db import StoreConnection
 from liteflow.store.faults import FAULTS, explain
 from liteflow.store.lease import Owner, driving
-from liteflow.store.newrun import DEFINITION, INSTANCE, TASK, NewRun, Row, write_run
+from liteflow.store.newrun import CONTEXT, DEFINITION, INSTANCE, TASK, NewRun, Row, write_run
 from liteflow.store.place import Identity
 from liteflow.store.rewrite import Remac, renumber, replace_tasks, update_instances
 from liteflow.store.session import SESSION_ENDED, Claimed, Lease, claim_run, keep_lease, open_session
@@ -48,6 +48,10 @@ _OUTCOME = "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 _SUCCESS = "INSERT INTO outcome VALUES (?, 'succeeded', ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ATTEMPT = "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LOG = "INSERT INTO log (id, attempt, at, stream, line) VALUES (?, ?, ?, ?, ?)"
+_CHUNK = (
+    "INSERT INTO stream (id, attempt, number, at, name, type, codec, size, sha256, mac, preview, exact, "
+    "by_value, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _RUNNING = "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?)"
 _NOT_RUNNING = "DELETE FROM running WHERE id = ?"
 _FORGET = "DELETE FROM outcome WHERE id = ? AND state NOT IN ('succeeded', 'cached')"
@@ -217,6 +221,14 @@ class Journal:
     def logs(self, rows: Sequence[Row]) -> None:
         """What attempts wrote: (id, attempt, at, stream, line)."""
         self._put(_LOG, rows)
+
+    def chunks(self, rows: Sequence[Row]) -> None:
+        """What attempts gave before they ended: rows of the table, without `seq`."""
+        self._put(_CHUNK, rows)
+
+    def context(self, rows: Sequence[Row]) -> None:
+        """Values that tasks share: rows of the table, without `run`, each in place of its key's last."""
+        self._put(CONTEXT, [(self.number, *row) for row in rows])
 
     def running(self, rows: Sequence[Row]) -> None:
         """Attempts that have been running for long: rows of the table.

@@ -14,6 +14,7 @@ Row = tuple[object, ...]
 
 _RUN = "INSERT INTO run VALUES (NULL, ?, ?, 'running', ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
 DEFINITION: Final = "INSERT OR IGNORE INTO definition VALUES (?, ?, ?, ?)"
+CONTEXT: Final = "INSERT OR REPLACE INTO context VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 TASK: Final = "INSERT INTO task VALUES (?, ?, ?, ?, ?, ?)"
 INSTANCE: Final = "INSERT INTO instance VALUES (? + ?, ?, ?, ?, ?, ?)"
 
@@ -23,7 +24,8 @@ class NewRun(NamedTuple):
 
     `arguments`, `settings` and `holes` are JSON, `arguments` of previews only.  `seal` is the keyed
     check of the run's own bytes.  `definitions` are (names as JSON, keyed check, pickle), `tasks` are
-    (number, name, declared type, policy as JSON, fingerprint of the code).
+    (number, name, declared type, policy as JSON, fingerprint of the code), `context` rows as of
+    `Journal.context`.
     """
 
     id: str
@@ -40,6 +42,7 @@ class NewRun(NamedTuple):
     packed_arguments: bytes | None = None
     definitions: Sequence[tuple[str, bytes | None, bytes]] = ()
     tasks: Sequence[tuple[int, str, str | None, str | None, str | None]] = ()
+    context: Sequence[Row] = ()
 
 
 def write_run(connection: StoreConnection, run: NewRun, instances: Iterable[Row]) -> int:
@@ -53,6 +56,7 @@ def write_run(connection: StoreConnection, run: NewRun, instances: Iterable[Row]
     number = connection.execute(_RUN, run[:12]).lastrowid or 0
     connection.executemany(DEFINITION, [(number, *row) for row in run.definitions])
     connection.executemany(TASK, [(number, *row) for row in run.tasks])
+    connection.executemany(CONTEXT, [(number, *row) for row in run.context])
     # The rows as they come: to put a number before each would cost a quarter of what the insert does.
     connection.executemany(INSTANCE.replace("? +", f"{number << 32} +", 1), instances)
     return number

@@ -1,12 +1,19 @@
 """What a look into a store gives: one frozen class for each kind of row.
 
 Times are unix seconds (UTC).  Each field is annotated as plainly as `str` or `float | None`:
-history.py reads that, to see that a file holds what it should.
+`made` reads that, to see that a file holds what it should.
 """
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from types import NoneType
+from typing import Any, TypeVar
+
+from attrs import field, fields, frozen
+
+from liteflow.errors import StoreDamagedError
+
+R = TypeVar("R")
 
 
 @frozen
@@ -186,6 +193,47 @@ class StoredPayload:
 
 
 @frozen
+class ContextRow:
+    """A value that the tasks of a run share, whole; what there is of it beside `data` as of an XCom."""
+
+    key: str
+    version: int
+    type: str
+    codec: str
+    size: int
+    sha256: bytes
+    mac: bytes | None
+    preview: str
+    exact: int
+    code_python: int
+    data: bytes
+
+
+@frozen
+class ChunkRow:
+    """A chunk, without its bytes; `seq` grows from chunk to chunk, `number` within the attempt.
+
+    `name` is whose chunk the task has said it is, if it has.
+    """
+
+    seq: int
+    index: int
+    key: str
+    attempt: int
+    number: int
+    at: float
+    name: str | None
+    type: str
+    codec: str
+    size: int
+    sha256: bytes
+    mac: bytes | None
+    preview: str
+    exact: bool = field(converter=bool)
+    code_python: int
+
+
+@frozen
 class SealedRow:
     """A value's keyed check, and what that is over; `index` is the task instance's."""
 
@@ -241,3 +289,42 @@ class Standing:
 
     succeeded: dict[int, int]
     attempts: dict[int, int]
+
+
+def made(path: str, row: type[R], values: tuple[Any, ...]) -> R:
+    """Return a row as its class has it; SQLite's types are promises that a planted file may break.
+
+    Raises:
+        StoreDamagedError: A value is of another type than the class says.
+    """
+    types = tuple(map(type, values))
+    known = _seen_types.setdefault(row, set())
+    if types not in known:
+        for name, wanted, given in zip(_names_of(row), _wanted(row), types, strict=True):
+            if given not in wanted:
+                raise StoreDamagedError(path, f"{row.__name__}.{name} is a {given.__name__}")
+        known.add(types)
+    return row(*values)
+
+
+_KINDS: dict[str, frozenset[type]] = {
+    "str": frozenset({str}),
+    "bytes": frozenset({bytes}),
+    "int": frozenset({int}),
+    "bool": frozenset({int}),
+    "float": frozenset({int, float}),
+}
+_seen_types: dict[type, set[tuple[type, ...]]] = {}
+
+
+def _names_of(row: type) -> list[str]:
+    return [one.name for one in fields(row)]
+
+
+def _wanted(row: type) -> list[frozenset[type]]:
+    """The types that each field may have, from how it is annotated: `str`, `float | None`."""
+    kinds = []
+    for one in fields(row):
+        kind, _, optional = str(one.type).partition(" | ")
+        kinds.append(_KINDS[kind] | {NoneType} if optional else _KINDS[kind])
+    return kinds

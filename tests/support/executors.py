@@ -31,6 +31,7 @@ class Bench:
             time.monotonic_ns(),
             lambda: (0, b""),
             lambda _function: _nothing(),
+            lambda _news: None,
         )
         self.executor = make(work)
         self.finished: set[int] = set()

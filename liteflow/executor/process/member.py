@@ -11,6 +11,7 @@ from collections import deque
 from pathlib import Path
 
 from liteflow.executor.base import Call, Work
+from liteflow.executor.link import Reply
 from liteflow.executor.payload import Large
 from liteflow.executor.process import wire
 from liteflow.executor.process.endings import Condemned
@@ -41,6 +42,8 @@ class Member:
         self.calls: dict[int, Call] = {}
         self.messages: deque[tuple[int, tuple[int, ...]]] = deque()
         self.ready = False
+        # Whether the call that it runs waits for our answer, and others may run elsewhere.
+        self.waiting = False
         # When it was last heard of, and when we last looked whether a slow call holds up others.
         self.heard = now
         self.checked = now
@@ -100,6 +103,15 @@ class Member:
         for call in calls:
             self.calls[call.node] = call
         self.messages.append((self.sequence, tuple([c.node for c in calls])))
+
+    def reply(self, number: int, reply: Reply) -> None:
+        """Answer a question of the call that it runs."""
+        if type(reply) is tuple and isinstance(reply[-1], Large):
+            version, codec, data = reply
+            frame = wire.frame(wire.REPLY, (number, (version, codec, data.size)), 1)
+            self.writer.send(frame, (data,))
+        else:
+            self.writer.send(wire.frame(wire.REPLY, (number, reply)))
 
     def recall(self) -> None:
         """Ask for all calls back that it has not started."""

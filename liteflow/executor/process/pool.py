@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from liteflow.errors import WorkerStartError
 from liteflow.executor.base import NODE, Call, Failed, Finished, Lane, Line, News, Reaction, Work
+from liteflow.executor.link import Ask, Chunk, Reply
 from liteflow.executor.payload import Large
 from liteflow.executor.process import nursery, wire
 from liteflow.executor.process.endings import Condemned, MemoryKills, cause_of_death, ended, lost
@@ -70,12 +71,15 @@ class ProcessExecutor:
     def fill(self, lane: Lane) -> None:
         """Give each worker what it has room for, idle ones first."""
         while len(lane) and not self._cancelled:
+            waiting = sum(1 for m in self._members if m.waiting)
+            if waiting and sum(1 for m in self._members if m.calls) - waiting >= self._max_workers:
+                break
             idle = [m for m in self._members if not m.calls and m.condemned is None]
             if idle:
                 # Who was heard last is awake, and has the newest values.
                 member = max(idle, key=lambda m: m.heard)
                 self._give(member, lane)
-            elif len(self._members) >= self._max_workers or not self._add_member():
+            elif len(self._members) - waiting >= self._max_workers or not self._add_member():
                 break
         for member in self._members:
             if not len(lane) or self._cancelled:
@@ -118,7 +122,8 @@ class ProcessExecutor:
 
     def _has_room(self, member: Member) -> bool:
         """Whether a further message may wait behind what it is doing."""
-        if member.condemned is not None or not member.ready or member.messages_left() > 1:
+        busy = member.condemned is not None or member.waiting
+        if busy or not member.ready or member.messages_left() > 1:
             return False
         if time.monotonic() - member.heard > _SILENT_S:
             return False
@@ -201,21 +206,28 @@ class ProcessExecutor:
         failed: list[Failed] = []
         lines: list[Line] = []
         returned: list[int] = []
+        asks: list[Ask] = []
+        chunks: list[Chunk] = []
         for kind, body, descriptors in member.reader.frames():
             if kind == wire.HELLO:
                 member.ready = True
             elif kind == wire.NEWS:
-                good, bad, written, unmet = body
+                good, bad, written, unmet, given = body
+                chunks += map(Chunk._make, given)
                 finished += self._finished(member, good, descriptors)
                 failed += self._failed(member, bad)
                 lines += [Line._make(line) for line in written]
                 returned += [node for node in unmet if member.calls.pop(node, None) is not None]
+            elif kind == wire.ASK:
+                asks.append(Ask._make(body))
         member.heard = member.checked = time.monotonic()
         if finished or failed:
             self._fruitless = 0
-        elif not (lines or returned):
+        elif not (lines or returned or asks or chunks):
             return []
-        return [News(member.name, finished, failed, lines, returned)]
+        if finished or failed:
+            member.waiting = False
+        return [News(member.name, finished, failed, lines, returned, asks=asks, chunks=chunks)]
 
     def _finished(
         self, member: Member, outcomes: list[Finished], descriptors: Sequence[int]
@@ -419,6 +431,27 @@ class ProcessExecutor:
     def idle(self) -> bool:
         """Whether no worker has a call."""
         return not any(member.calls for member in self._members)
+
+    # --- what calls ask ---------------------------------------------------------------------
+
+    def reply(self, node: int, number: int, reply: Reply) -> None:
+        """Answer a question of the worker that runs this call."""
+        for member in self._members:
+            if node in member.calls:
+                member.reply(number, reply)
+                self._mind(member)
+
+    def waits(self, node: int, waiting: bool) -> None:
+        """Let another worker run meanwhile, and take what is queued behind the call that waits."""
+        for member in self._members:
+            if node in member.calls:
+                member.waiting = waiting
+                if waiting and len(member.calls) > 1 and member.recalled < member.sequence:
+                    member.recall()
+
+    def resumes(self, node: int) -> bool:
+        """All workers do."""
+        return True
 
     # --- the rest --------------------------------------------------------------------------
 

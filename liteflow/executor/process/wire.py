@@ -6,9 +6,9 @@ A body is `marshal` of plain built-in types: the two ends are the same interpret
 marshal, unlike pickle, runs no code when it is read.  Descriptors of shared memory travel
 beside the frame (SCM_RIGHTS).
 
-    driver -> worker, data       SETUP  FUNCTION  DEFINITIONS  VALUE  CALLS
+    driver -> worker, data       SETUP  FUNCTION  DEFINITIONS  VALUE  CALLS  REPLY
     driver -> worker, control    RECALL
-    worker -> driver, data       HELLO  NEWS
+    worker -> driver, data       HELLO  NEWS  ASK
     worker -> driver, control    RETURNED
     driver -> supervisor         SPAWN  SIGNAL
     supervisor -> driver         SPAWNED  NOT_SPAWNED  EXITED
@@ -27,6 +27,7 @@ from typing import Any, Protocol
 
 SETUP, FUNCTION, DEFINITIONS, VALUE, CALLS, RECALL, HELLO, NEWS, RETURNED = range(1, 10)
 SPAWN, SIGNAL, SPAWNED, NOT_SPAWNED, EXITED = range(10, 15)
+ASK, REPLY = range(15, 17)
 
 # Linux takes at most 253 descriptors a message (SCM_MAX_FD); macOS fewer.
 MAX_DESCRIPTORS = 64
@@ -91,7 +92,7 @@ class Reader:
             length, kind, count = _HEAD.unpack_from(buffer, at)
             start = at + _HEAD.size
             # Descriptors come with the first byte of their frame.
-            if not SETUP <= kind <= EXITED or length > _LONGEST or count > len(self._descriptors):
+            if not SETUP <= kind <= REPLY or length > _LONGEST or count > len(self._descriptors):
                 raise WireError(f"frame of kind {kind}, {length} bytes and {count} descriptors")
             if len(buffer) - start < length:
                 break

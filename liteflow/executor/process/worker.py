@@ -2,7 +2,7 @@
 
     main thread     data socket -> pending -> one call after the other -> outbox -> data socket
     control thread  control socket: give back what has not started; its end: die with the driver
-                    pipes: what a long call prints
+                    pipes: what a long call prints, and that it has given a chunk
 
 A worker is forked by the supervisor into a session of its own.  It has two sockets to the driver
 and shares nothing else with anybody but its page, so its death can't hurt another.
@@ -20,11 +20,15 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
+from itertools import count
 from typing import Any, NoReturn
 
 from liteflow import pickling
 from liteflow.executor import attempt
+from liteflow.executor.link import AttemptLink, Chunk, Gathering, Reply, Request
 from liteflow.executor.payload import Large, Payload, stored_facts
 from liteflow.executor.process import wire
 from liteflow.executor.process.capture import Capture
@@ -87,6 +91,8 @@ class _Worker:
         self._reader = wire.Reader(data)
         self._sending = threading.Lock()
         self._taking = threading.Lock()
+        # A byte tells the control thread that a chunk waits to be sent.
+        self._nudged, self._nudge = os.pipe()
         self._state = State()
         self._tidy_at = 0
         self._pid = os.getpid()
@@ -106,6 +112,12 @@ class _Worker:
         self._last = -1
         self._last_payload: Payload | None = None
         self._unmet: deque[int] = deque()
+        self._chunks = Gathering()
+        # What calls have asked and is not answered; any thread of a call may ask, one reads.
+        self._numbers = count()
+        self._replies: dict[int, Reply] = {}
+        self._turn = threading.Condition()
+        self._somebody_reads = False
 
     def run(self) -> NoReturn:
         """Serve until the driver is gone, or a task has closed our descriptors: then nobody can be served."""
@@ -156,7 +168,8 @@ class _Worker:
             # What the first call of a function imports is not the call's own time.
             started_ns = time.monotonic_ns()
             # What it sets of context variables (decimal's context, say) is its own.
-            encoded = copy_context().run(attempt.perform, function, args, kwargs, self._value)
+            link = AttemptLink(node, number, partial(self._ask, node, number), self._give)
+            encoded = copy_context().run(attempt.perform, function, args, kwargs, self._value, None, link)
             self._be_the_worker()
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
             self._be_the_worker()
@@ -223,6 +236,52 @@ class _Worker:
             return pickling.loads(small)
         return Payload(*small).value()
 
+    # --- what a call says while it runs, in any of its threads -----------------------------
+
+    def _ask(self, node: int, number: int, request: Request) -> Reply:
+        """Send a question, and wait for its answer."""
+        self._refuse_forks()
+        question = next(self._numbers)
+        # What came before it goes before it.
+        self._flush()
+        with self._sending:
+            self._send(wire.frame(wire.ASK, (node, number, question, request)))
+        while question not in self._replies:
+            self._hear(lambda: question in self._replies)
+        return self._replies.pop(question)
+
+    def _give(self, chunk: Chunk) -> None:
+        """Send a chunk: soon, with those that come right behind it."""
+        self._refuse_forks()
+        if self._chunks.add(chunk):
+            self._flush()
+        elif len(self._chunks) == 1:
+            # The other thread sends it, if this one does nothing more for a while.
+            os.write(self._nudge, b"!")
+
+    def _refuse_forks(self) -> None:
+        if os.getpid() != self._pid:
+            from liteflow.errors import ContextError  # noqa: PLC0415  attrs: not for every worker
+
+            problem = "this is a child process of the task's; use the context in the task itself"
+            raise ContextError("(all)", problem)
+
+    def _hear(self, enough: Callable[[], bool]) -> None:
+        """Take in what comes next, or wait while another thread does, if there is not enough yet."""
+        with self._turn:
+            if enough():
+                return
+            if self._somebody_reads:
+                self._turn.wait()
+                return
+            self._somebody_reads = True
+        try:
+            self._receive()
+        finally:
+            with self._turn:
+                self._somebody_reads = False
+                self._turn.notify_all()
+
     def _receive(self) -> None:
         if not self._reader.receive():
             os._exit(0)
@@ -237,6 +296,12 @@ class _Worker:
                     self._last_read = sequence
                     if sequence > self._recalled:
                         self._pending.extend((values, call) for call in calls)
+            elif kind == wire.REPLY:
+                question, reply = body
+                if descriptors:
+                    version, codec, size = reply
+                    reply = version, codec, Large(descriptors[0], size)
+                self._replies[question] = reply
             elif kind == wire.FUNCTION:
                 self._functions[body[0]] = body[1]
             elif kind == wire.VALUE:
@@ -259,7 +324,7 @@ class _Worker:
         # Taken and sent under one lock: else the other thread's later outcome could overtake
         # an earlier one, and a result be committed before its input.
         with self._sending:
-            while self._outbox or self._unmet or self._capture.lines:
+            while self._outbox or self._unmet or self._capture.lines or self._chunks:
                 self._send_some()
 
     def _send_some(self) -> None:
@@ -274,7 +339,8 @@ class _Worker:
         unmet = []
         while self._unmet:
             unmet.append(self._unmet.popleft())
-        data = wire.frame(wire.NEWS, (finished, failed, self._capture.taken(), unmet), len(kept))
+        chunks = [tuple(chunk) for chunk in self._chunks.take()]
+        data = wire.frame(wire.NEWS, (finished, failed, self._capture.taken(), unmet, chunks), len(kept))
         self._send(data, [large.descriptor for large in kept])
 
     def _send(self, data: bytes, descriptors: list[int] | None = None) -> None:
@@ -299,7 +365,7 @@ class _Worker:
         poll = select.poll()
         control = self._control.fileno()
         poll.register(control, select.POLLIN)
-        for pipe in self._capture.pipes:
+        for pipe in (*self._capture.pipes, self._nudged):
             poll.register(pipe, select.POLLIN)
         reader = wire.Reader(self._control)
         quiet = select.poll()
@@ -310,7 +376,10 @@ class _Worker:
             if control not in ready:
                 # Something prints.  Let it print on for a moment, so that a line costs no
                 # switch of threads; the driver is still listened to.
+                nudges = ready
                 ready = {} if much else dict(quiet.poll(_LINES_EVERY_S * 1000))
+                if self._nudged in nudges:
+                    os.read(self._nudged, 4096)
                 much = self._capture.drain()
                 self._flush()
             if control in ready:

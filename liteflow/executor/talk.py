@@ -1,0 +1,91 @@
+"""What threads of this process say to the driver of their run, and it to them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from queue import SimpleQueue
+from typing import Final
+
+from liteflow.executor.link import OVER, Ask, AttemptLink, Chunk, Reply, Request
+
+# A task that yields faster than the driver takes waits here.
+_MOST_CHUNKS: Final = 5000
+
+
+class Talk:
+    """Questions and chunks of attempts, on their way to the driver's thread.
+
+    Args:
+        wake: Lets the driver call `take`; from any thread.
+    """
+
+    def __init__(self, wake: Callable[[], object]) -> None:
+        self._wake = wake
+        self._numbers = count()
+        self._asks: deque[Ask] = deque()
+        self._chunks: deque[Chunk] = deque()
+        self._waiting: dict[int, SimpleQueue[Reply]] = {}
+        self._room = threading.Condition()
+        self._open = True
+
+    def link(self, node: int, attempt: int, *, at_once: bool = False) -> AttemptLink:
+        """The way of an attempt.
+
+        Args:
+            node: The number of the task instance.
+            attempt: Which attempt, from 1.
+            at_once: Whether this thread, which others run in too, must not wait for what is still to come.
+        """
+        thread = threading.get_ident() if at_once else None
+        return AttemptLink(node, attempt, partial(self._ask, node, attempt), self._send, thread)
+
+    # --- in the driver's thread ------------------------------------------------------------
+
+    def take(self) -> tuple[list[Ask], list[Chunk]]:
+        """All that has come.  Of what comes with an outcome: look for the outcome first, then here."""
+        asks, chunks = [], []
+        while self._asks:
+            asks.append(self._asks.popleft())
+        while self._chunks:
+            chunks.append(self._chunks.popleft())
+        if chunks:
+            with self._room:
+                self._room.notify_all()
+        return asks, chunks
+
+    def reply(self, number: int, reply: Reply) -> None:
+        """Answer a question; one that nobody waits for any more needs none."""
+        queue = self._waiting.pop(number, None)
+        if queue is not None:
+            queue.put(reply)
+
+    def close(self) -> None:
+        """The run has ended: whoever waits need not, and nothing more comes."""
+        with self._room:
+            self._open = False
+            self._room.notify_all()
+        for number in list(self._waiting):
+            self.reply(number, OVER)
+
+    # --- in the attempts' threads ----------------------------------------------------------
+
+    def _ask(self, node: int, attempt: int, request: Request) -> Reply:
+        number = next(self._numbers)
+        queue = self._waiting[number] = SimpleQueue()
+        if not self._open:
+            self._waiting.pop(number, None)
+            return OVER
+        self._asks.append(Ask(node, attempt, number, request))
+        self._wake()
+        return queue.get()
+
+    def _send(self, chunk: Chunk) -> None:
+        with self._room:
+            while self._open and len(self._chunks) >= _MOST_CHUNKS:
+                self._room.wait()
+        self._chunks.append(chunk)
+        self._wake()
