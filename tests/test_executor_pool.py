@@ -193,14 +193,17 @@ def test_a_run_with_a_pool_can_be_resumed_on_another(tmp_path, pool):
 
 
 def test_times_of_a_pool_in_other_processes_lie_within_the_run(forks):
-    def slow() -> None:
+    def slow() -> int:
         time.sleep(0.05)
+        return 1
 
     began = time.time()
-    row = run(task(slow)(), forks).tasks["slow"]
+    rows = run(task(slow)() >> number(), forks).tasks
+    slow_row, next_row = rows["slow"], rows["number"]
 
-    assert began - 0.001 <= row.started_at <= row.ended_at - 0.05
-    assert row.ended_at <= time.time()
+    assert began - 0.001 <= slow_row.started_at <= slow_row.ended_at - 0.05
+    assert slow_row.ended_at <= next_row.started_at + 0.001
+    assert next_row.ended_at <= time.time()
 
 
 def test_several_runs_on_a_pool_share_a_store(pool, tmp_path):
@@ -254,11 +257,30 @@ def test_spawned_processes_need_no_part_of_the_program():
         assert run([task(scaled)(n) for n in range(3)], pool).result == [0, 3, 6]
 
 
-@pytest.mark.parametrize("kind", ["fork", "spawn", "loky"])
+# A pool whose workers know nothing of the script: each job has a fresh interpreter.
+STRANGERS = """\
+import pickle, subprocess, sys
+from concurrent.futures import Executor, Future
+WORKER = (
+    "import pickle, sys; fn, args = pickle.load(sys.stdin.buffer); "
+    "sys.stdout.buffer.write(pickle.dumps(fn(*args)))"
+)
+class Strangers(Executor):
+    def submit(self, fn, /, *args):
+        done = subprocess.run(
+            [sys.executable, "-c", WORKER], input=pickle.dumps((fn, args)), capture_output=True, check=True
+        )
+        future = Future()
+        future.set_result(pickle.loads(done.stdout))
+        return future
+"""
+
+
+@pytest.mark.parametrize("kind", ["fork", "spawn", "strangers"])
 def test_a_class_of_the_script_is_itself_again(kind, tmp_path):
-    if kind == "loky":
-        pytest.importorskip("loky")
-        make = "__import__('loky').get_reusable_executor(1)"
+    if kind == "strangers":
+        (tmp_path / "strangers.py").write_text(STRANGERS)
+        make = "__import__('strangers').Strangers()"
     else:
         make = f"ProcessPoolExecutor(1, mp_context=multiprocessing.get_context({kind!r}))"
     script = tmp_path / "script.py"
@@ -370,8 +392,10 @@ def test_a_thread_over_its_time_is_left_to_itself_and_keeps_its_place(gate):
     def waits() -> None:
         gate.wait()
 
+    began = time.monotonic()
     with PoolExecutor(ThreadPoolExecutor(2)) as pool:
         ended = run([task(waits).options(timeout=0.1)(), [number(n) for n in range(5)]], pool)
+        assert time.monotonic() - began >= 0.1
         gate.set()
 
     assert ended.tasks["waits"].error.startswith("TimeoutError: ran for over 0.1 s; it can't be ended there")
