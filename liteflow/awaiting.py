@@ -2,15 +2,17 @@
 
     await flow.arun(...)      begin, wait, give the Run; cancelled, it cancels the run
     await flow.start(...)     wait for a run that is going on already; cancelled, it waits no more
+    async for ... in flow.astream(...)
 
-A thread drives the run, so the loop is free while it goes on.
+A thread drives the run, and another one reads its stream, so the loop is free while it goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
@@ -70,6 +72,57 @@ async def driven(run: Ending[T]) -> T:
     if cancelled is not None:
         raise cancelled
     return result
+
+
+class Streaming(Protocol[T_co]):
+    """A run's stream, as following.py has it."""
+
+    @property
+    def handle(self) -> Ending[object]:
+        """The run."""
+        ...
+
+    def __next__(self) -> T_co:
+        """The next chunk, when it is there."""
+        ...
+
+    def close(self) -> None:
+        """Read no more, and cancel the run."""
+        ...
+
+
+async def streamed(stream: Streaming[T]) -> AsyncGenerator[T, None]:
+    """Give what a stream gives; whoever stops before its end cancels the run, and waits for its end."""
+    loop = asyncio.get_running_loop()
+    # One thread of its own: those of the loop are few, and may all be waiting for other streams.
+    thread = ThreadPoolExecutor(1, thread_name_prefix="liteflow-stream")
+    try:
+        while True:
+            reading = loop.run_in_executor(thread, _next, stream)
+            # Whoever waits may be cancelled; the thread can't be.
+            reading.add_done_callback(_heeded)
+            found = await asyncio.shield(reading)
+            if not found:
+                return
+            yield found[0]
+    finally:
+        stream.handle.cancel()
+        await asyncio.shield(loop.run_in_executor(thread, stream.close))
+        thread.shutdown(wait=False)
+
+
+def _next(stream: Streaming[T]) -> tuple[T] | tuple[()]:
+    # StopIteration can't be raised into a coroutine.
+    try:
+        return (stream.__next__(),)
+    except StopIteration:
+        return ()
+
+
+def _heeded(reading: asyncio.Future[Any]) -> None:
+    """Else asyncio would say that nobody took the error, when somebody has stopped waiting for it."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _set(told: asyncio.Future[Any]) -> None:

@@ -31,10 +31,11 @@ from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
 from liteflow.task import named_object
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from os import PathLike
     from typing import Protocol, Unpack
 
-    from liteflow.context import Context
+    from liteflow.context import Context, StreamChunk
     from liteflow.engine.contexts import Entry
     from liteflow.engine.driver import Observer
     from liteflow.following import Following
@@ -385,6 +386,33 @@ class Flow(Generic[P, R]):
         if check and run.failure is not None:
             raise run.failure
         return run
+
+    def astream(
+        self,
+        /,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        run_id: str | None = None,
+        **arguments: Any,
+    ) -> AsyncGenerator[StreamChunk, None]:
+        """Run the flow in the background, and give its chunks to an `async for`; otherwise as `stream`.
+
+        To stop before the end, or to be cancelled, cancels the run.
+
+        >>> import asyncio
+        >>> from liteflow import task
+        >>> @task
+        ... async def count(n: int):
+        ...     for i in range(n):
+        ...         yield i
+        >>> async def program():
+        ...     return [chunk.value async for chunk in Flow("f", count(2)).astream(db=None)]
+        >>> asyncio.run(program())[:2]
+        [0, 1]
+        """
+        from liteflow.awaiting import streamed  # noqa: PLC0415  lazy: asyncio
+
+        return streamed(self.stream(inputs=inputs, run_id=run_id, **arguments))
 
     def resume(
         self, run_id: str | None = None, *, observer: Observer | None = None, **options: Unpack[FlowOptions]

@@ -42,7 +42,7 @@ class WireTask(NamedTuple):
 
     `function` is the pickle of its Function, None if it can't be one; `here` its number among
     the live ones of this process, -1 in workers; `policy` are its settings (an
-    executor by its name), `is_async` says whether it is a coroutine function; `on_lost` and
+    executor by its name), `is_async` says whether it is an `async def`; `on_lost` and
     `on_timeout` say whether these are worth another attempt; `bundles` are the classes of the
     script that its pickle needs.
     """
@@ -282,7 +282,7 @@ def _wire_task(task: Task[..., Any], star: bool, live: Callable[[Function], int]
         show(task.signature.returns),
         code_of(task.fn),
         policy,
-        task.is_async,
+        task.is_async or task.is_async_generator,
         Exception in task.policy.retry_on,
         Exception in task.policy.retry_on or TimeoutError in task.policy.retry_on,
         _bundles(definitions),

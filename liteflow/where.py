@@ -152,9 +152,9 @@ def chosen(own: Where | None, general: Where, is_async: bool) -> Where:
     Args:
         own: What the task itself names.
         general: What the run names, or the flow, for tasks that name none.
-        is_async: Whether its function is a coroutine function.
+        is_async: Whether its function is a coroutine function, or an asynchronous generator.
 
-    Coroutine functions run on the event loop unless their task names something else; or all is run
+    An `async def` runs on the event loop unless its task names something else; or all is run
     inline, to be debugged.  Plain functions would hold up the loop, so they run in threads beside it.
 
     >>> chosen(None, "process", True), chosen("process", "thread", True), chosen(None, "async", False)

@@ -477,6 +477,93 @@ def test_a_run_that_was_started_can_be_awaited_and_outlives_who_awaits_it(gate):
     assert asyncio.run(program()) == (4, 4)
 
 
+@task
+async def counts(n: int):
+    for i in range(n):
+        yield i
+    # An asynchronous generator returns nothing.
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_astream_gives_what_stream_gives_with_the_loop_free(kept, tmp_path):
+    flow = Flow("f", counts())
+    options = {"db": tmp_path / "x.db" if kept else None, "n": 3}
+
+    async def program() -> list[Any]:
+        return [chunk async for chunk in flow.astream(**options)]
+
+    assert asyncio.run(program()) == list(flow.stream(**options))
+
+
+def test_the_chunks_of_a_run_come_while_it_goes_on():
+    async def program() -> list[Any]:
+        go_on = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        @task
+        async def talks():
+            yield "first"
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(go_on.wait(), loop))
+            yield "second"
+
+        seen = []
+        async for chunk in Flow("f", talks()).astream(db=None):
+            seen.append(chunk.value)
+            go_on.set()
+        return seen
+
+    assert asyncio.run(program())[:2] == ["first", "second"]
+
+
+def test_astream_raises_at_its_end_what_the_run_raises():
+    @task
+    async def fails():
+        yield 1
+        raise LookupError("not here")
+
+    seen = []
+
+    async def program() -> None:
+        async for chunk in Flow("f", fails()).astream(db=None):
+            seen.append(chunk.value)
+
+    with pytest.raises(RunFailed):
+        asyncio.run(program())
+    assert seen[:1] == [1]
+
+
+@pytest.mark.parametrize("how", ["left", "cancelled"])
+def test_whoever_stops_reading_a_stream_cancels_its_run(how, tmp_path):
+    @task
+    async def talks():
+        yield 1
+        await asyncio.sleep(1000)
+
+    async def read(until: int) -> None:
+        chunks = Flow("f", talks()).astream(db=tmp_path / "x.db", run_id="one")
+        async with contextlib.aclosing(chunks):
+            async for _ in chunks:
+                first.set()
+                until -= 1
+                if not until:
+                    break
+
+    async def program() -> None:
+        if how == "left":
+            await read(1)
+            return
+        reading = asyncio.create_task(read(2))
+        await first.wait()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    first = asyncio.Event()
+    asyncio.run(program())
+
+    assert state_of(tmp_path / "x.db", "one") == "cancelled"
+
+
 def state_of(path: Path, run_id: str) -> str:
     from liteflow.store.history import History
 

@@ -228,7 +228,7 @@ class Plan:
     def _add(self, node: Node, star: bool) -> tuple[int, int, Sequence[str]]:
         """The number and the lane of a node's task, and its parameters by position if its calls are plain."""
         task = node.task
-        lane = self._lane(task.policy.executor, task.is_async)
+        lane = self._lane(task.policy.executor, task.is_async or task.is_async_generator)
         returns = show(task.signature.returns)
         self.tasks.append(PlannedTask(task.name, returns, task.policy, code_of(task.fn)))
         self.functions.append(function_of(task, star))
