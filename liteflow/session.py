@@ -26,6 +26,7 @@ from liteflow.engine.contexts import Entry
 from liteflow.engine.control import Control, Stop
 from liteflow.engine.driver import Driver, Ending, Follower, Observer, Opened, Standing
 from liteflow.engine.growing import instances
+from liteflow.engine.growths import PARTS
 from liteflow.engine.plan import Plan
 from liteflow.engine.regrowth import plan_regrowth, regrow
 from liteflow.engine.resumption import Before, Now, Resumption, compare
@@ -49,6 +50,7 @@ from liteflow.where import EXECUTORS, Where, factory_of
 
 if TYPE_CHECKING:
     from liteflow.store.history import History, RunRow
+    from liteflow.store.rows import XComRow
     from liteflow.trust import TrustedValues
 
 # So many calls that run again are named where no observer is told.
@@ -268,13 +270,16 @@ class Session:
         now = [Now(key, str(tasks[task][4]), fixed, fed) for _, key, task, _, fed, fixed in calls]
         found = compare(before, now)
         parents = {r.index: r.parent for r in recorded if r.parent is not None}
-        regrowth = plan_regrowth(parents, found.same, len(calls) + len(found.gone))
-        self._plan.skip(len(found.gone))
         blobs = values.growths()
+        told = {x.key: x for x in history.xcoms(row.id)} if parents or blobs or self._plan.maps else {}
+        made = {r.index for r in recorded if r.key in told and told[r.key].codec == PARTS}
+        regrowth = plan_regrowth(parents, found.same, len(calls) + len(found.gone), made | blobs.keys())
+        self._plan.skip(len(found.gone))
         regrown = regrow(self._plan, regrowth, blobs.get)
         moved = {**found.moved, **regrowth.moved}
         moved = {old: new for old, new in moved.items() if old != new}
-        if found.changed or moved or regrowth.dropped:
+        # What has grown again may have met its tasks in another order, and they have other numbers now.
+        if found.changed or moved or regrowth.dropped or regrown:
             journal.renumber(moved, values.remac(seal))
             journal.redo([*found.again, *regrowth.dropped])
             journal.replace_tasks(self._tasks())
@@ -294,11 +299,10 @@ class Session:
         dropped = set(regrowth.dropped)
         done = {places[r.index] for r in recorded if r.parent is not None and r.state in _WITH_VALUE}
         kept = found.kept | (done - dropped)
-        told = {x.key: (x.type, x.preview or "", x.size) for x in history.xcoms(row.id)} if regrown else {}
         standing = history.standing(row.id)
         return found, Standing(
             kept=kept,
-            regrown=[(g, told.get(self._plan.key(g.grown.parent))) for g in regrown],
+            regrown=[(g, _facts(told.get(self._plan.key(g.grown.parent)))) for g in regrown],
             attempts={n: a for n, a in standing.attempts.items() if n < len(self._plan)},
             load=lambda n: _payload(values, n),
         )
@@ -458,6 +462,10 @@ def _packed_result(dag: Dag) -> bytes:
     """The flow's expression: its pickle, and what goes into its places."""
     holes = [(hole[0], tuple(hole[1])) for hole in dag.result.holes]
     return pickling.dumps((dag.result.data, holes), dag.definitions).data
+
+
+def _facts(known: XComRow | None) -> tuple[str, str, int] | None:
+    return None if known is None else (known.type, known.preview or "", known.size)
 
 
 def _payload(values: TrustedValues, node: int) -> Payload:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from liteflow import pickling
+from liteflow.engine.growths import PARTS
 from liteflow.engine.regrowth import is_alias, wire_of
 from liteflow.errors import OlderStoreError, RunCancelled, RunFailed, StoreDamagedError
 from liteflow.executor.attempt import resolve
@@ -102,6 +103,9 @@ class _StoredValues:
             while (made := self._made_of(values, index)) is not None and is_alias(made):
                 index = made[0]
             payload = values.payload(index) if made is None else None
+        if payload is not None and payload.codec == PARTS:
+            # A map over no items.
+            return []
         if made is not None:
             return resolve(made, self)
         if payload is None:

@@ -19,7 +19,7 @@ import selectors
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple, Protocol
 
@@ -211,6 +211,8 @@ class Driver:
         self._failures: dict[int, Failed] = {}
         self._changes: dict[str, tuple[str, int]] = {}
         self._next_long = time.monotonic() + _LONG_S
+        # Mapped calls that have become ready, the first of them being looked at.
+        self._mapping: deque[int] = deque()
         self._stops: deque[Stop] = deque()
         self._stop: Stop | None = None
         self._wake, self._waker = os.pipe()
@@ -281,6 +283,8 @@ class Driver:
                     self._plan.prepare(lane)
             opened = self._begin_run()
             self._journal, self._seal, self._standing = opened.journal, opened.seal, opened.standing
+            if self._standing.regrown:
+                self._forget_inputs()
             self._recorder = Recorder(self._journal)
             self._growths = Growths(
                 self._plan,
@@ -315,6 +319,13 @@ class Driver:
             self._push(node)
         self._complete()
 
+    def _forget_inputs(self) -> None:
+        """What has grown waits for nothing any more: not even for what had failed, and is tried again."""
+        grown = {found.grown.parent for found, _ in self._standing.regrown}
+        static = range(len(self._plan.dag.nodes))
+        before = (() if node in grown else self._plan.before(node) for node in static)
+        self._schedule = Schedule(before, {n: rule for n, rule in self._plan.rules.items() if n not in grown})
+
     def _take_over(self) -> None:
         """What an earlier driver has done is done."""
         schedule, kept = self._schedule, self._standing.kept
@@ -327,27 +338,30 @@ class Driver:
             if node < static:
                 schedule.take_over(node)
         for found, told in self._standing.regrown:
-            gained = found.grown
-            schedule.run(gained.parent)
-            self._growths.take_up(found, told)
-            self._heights.extend(array("i", [self._heights[gained.parent]]) * gained.count)
-            self._add_lanes()
-            if self._observer is not None:
-                self._observer.grew(
-                    [self._plan.key(n) for n in range(gained.first, gained.first + gained.count)]
-                )
-            effects = schedule.grow(
-                gained.parent,
-                gained.predecessors,
-                result_nodes(gained),
-                gained.rules,
-                whatever=gained.whatever,
-            )
-            assert not effects.blocked
-            for node in range(gained.first, gained.first + gained.count):
-                if node in kept and node not in grown:
-                    schedule.take_over(node)
+            self._take_up(found, told, grown)
         self._values.ended([*done, *grown])
+
+    def _take_up(self, found: Regrown, told: tuple[str, str, int] | None, grown: Collection[int]) -> None:
+        """Let a call grow again as it did; what of it has its value, has it."""
+        gained, schedule = found.grown, self._schedule
+        schedule.run(gained.parent)
+        self._growths.take_up(found, told)
+        self._heights.extend(array("i", [self._heights[gained.parent]]) * gained.count)
+        self._add_lanes()
+        new = range(gained.first, gained.first + gained.count)
+        if self._observer is not None:
+            self._observer.grew([self._plan.key(node) for node in new])
+        effects = schedule.grow(
+            gained.parent,
+            [() if n in grown else before for n, before in zip(new, gained.predecessors, strict=True)],
+            result_nodes(gained),
+            gained.rules,
+            whatever=gained.whatever,
+        )
+        assert not effects.blocked
+        for node in new:
+            if node in self._standing.kept and node not in grown:
+                schedule.take_over(node)
 
     def _loop(self, selector: selectors.BaseSelector) -> None:
         while not self._schedule.over:
@@ -436,12 +450,7 @@ class Driver:
         attempt = self._attempts.get(node, 1)
         if self._observer is not None:
             self._changes[self._plan.key(node)] = ("running", attempt)
-        call = self._plan.call(node, attempt)
-        if self._standing.load is not None:
-            # Read now: the store's connection is this thread's, and some executors have others.
-            for source in call.sources:
-                self._values.payload_of(source)
-        return call
+        return self._fetched(self._plan.call(node, attempt))
 
     def _behind(self, call: Call) -> Call | None:
         if self._full:
@@ -451,7 +460,15 @@ class Driver:
         if node is None or self._plan.lane_of[node] != self._plan.lane_of[call.node]:
             return None
         self._schedule.run_behind(node)
-        return self._plan.call(node, self._attempts.get(node, 1), call.node)
+        return self._fetched(self._plan.call(node, self._attempts.get(node, 1), call.node))
+
+    def _fetched(self, call: Call) -> Call:
+        """Read what an earlier driver has left now: the store's connection is this thread's alone."""
+        if self._standing.load is not None:
+            for source in call.sources:
+                if source >= 0 and source != call.behind:
+                    self._values.payload_of(source)
+        return call
 
     def _load(self, node: int) -> Payload:
         assert self._standing.load is not None
@@ -587,10 +604,39 @@ class Driver:
 
     def _push(self, node: int) -> None:
         """A node has become ready."""
-        if node in self._plan.maps and not self._growths.waits_for_split(node):
+        if node not in self._plan.maps:
+            if self._growths.may_run(node):
+                self._ready(node)
+            return
+        self._mapping.append(node)
+        if len(self._mapping) > 1:
+            # A map has opened this one: whoever called for that goes on with it, however long the chain.
+            return
+        while self._mapping:
+            self._begin_map(self._mapping[0])
+            self._mapping.popleft()
+
+    def _begin_map(self, node: int) -> None:
+        """A mapped call has become ready: it grows, or an attempt takes its list apart, or it waits."""
+        gate = self._growths.gate_of(node)
+        if gate is not None:
+            if self._schedule.state(gate) < State.SUCCEEDED:
+                self._growths.wait_at(gate, node)
+            else:
+                effects = Effects([], [])
+                self._give_up(node, gate, effects)
+                self._follow(effects, f"{self._plan.key(gate)} failed")
+        elif not self._growths.waits_for_split(node):
             self._expand(node)
         elif self._growths.may_run(node):
             self._ready(node)
+
+    def _give_up(self, node: int, gate: int, effects: Effects) -> None:
+        """A mapped call is over a map that will never grow."""
+        more = self._schedule.give_up(node, skipped=self._schedule.state(gate) is State.SKIPPED)
+        effects.blocked.append(node)
+        effects.blocked.extend(more.blocked)
+        effects.ready.extend(more.ready)
 
     def _ready(self, node: int) -> None:
         self._lanes[self._plan.lane_of[node]].push(node)
@@ -610,9 +656,9 @@ class Driver:
             now = micros_since(self._epoch_ns)
             self._learn_failed(Failed(node, 1, now, 0, "failed", line, "", None, False), "driver")
             return
-        if grown is not None:
-            self._schedule.run(node)
-            self._gain(grown)
+        self._schedule.run(node)
+        self._values.ended((node,))
+        self._gain(grown)
 
     def _learn_growth(self, done: Finished, payload: bytes) -> None:
         """An attempt has returned calls that the run is to go on with, or the items of a map."""
@@ -675,10 +721,7 @@ class Driver:
                 self._values.ended((node,))
             for waiting in self._growths.opened_by(node):
                 # The list below grows while we go along it.
-                effects.blocked.append(waiting)
-                more = self._schedule.give_up(waiting)
-                effects.blocked.extend(more.blocked)
-                effects.ready.extend(more.ready)
+                self._give_up(waiting, node, effects)
         if rows:
             self._journal.outcomes(rows)
             self._recorder.touch()
@@ -732,10 +775,7 @@ class Driver:
         self._values.ended((node,))
         self._free_room(node)
         for waiting in self._growths.opened_by(node):
-            effects.blocked.append(waiting)
-            more = self._schedule.give_up(waiting)
-            effects.blocked.extend(more.blocked)
-            effects.ready.extend(more.ready)
+            self._give_up(waiting, node, effects)
         self._follow(effects, f"{key} failed")
         self._complete()
         if self._fail_fast and self._failures:

@@ -43,6 +43,9 @@ def grow_calls(plan: Plan, parent: int, expansion: Expansion) -> Grown:
         if node.map is not None:
             predecessors[offset] = plan.plan_grown_map(first, offset, node)
     plan.extend(Calls(first, parent, root, tuple(keys), expansion.nodes), tasks, lanes, predecessors)
+    for offset, node in enumerate(expansion.nodes):
+        if node.map is not None:
+            plan.hold(first + offset)
     result = shifted(expansion.result, first)
     plan.made_of(parent, result, sorted(sources_in(result)))
     return Grown(parent, first, len(tasks), predecessors, result, rules, False)
@@ -69,13 +72,7 @@ def grow_items(plan: Plan, node: int, split: Sequence[Sequence[WireArgument]]) -
     if len(set(lengths.values())) > 1:
         raise MapLengthError(plan.key(node), lengths)
     first, count = len(plan), len(lists[0])
-    moving = [items for items in lists if isinstance(items, Nodes)]
-    fixed = facts.fixed_sources
-    predecessors: list[Sequence[int]]
-    if moving:
-        predecessors = [[*fixed, *(items[i][0] for items in moving)] for i in range(count)]
-    else:
-        predecessors = [fixed] * count
+    predecessors = _predecessors(facts.fixed_sources, lists, count)
     span = ItemCalls(
         first,
         node,
@@ -90,7 +87,9 @@ def grow_items(plan: Plan, node: int, split: Sequence[Sequence[WireArgument]]) -
     plan.extend(span, [plan.task_of[node]] * count, bytes([plan.lane_of[node]]) * count, predecessors)
     result = Nodes(first, count)
     plan.made_of(node, result, range(first, first + count))
-    return Grown(node, first, count, predecessors, result, {}, facts.on_error != "raise")
+    rule = _RULES[plan.policy(node).when]
+    rules = dict.fromkeys(range(first, first + count), rule) if rule else {}
+    return Grown(node, first, count, predecessors, result, rules, facts.on_error != "raise")
 
 
 def instances(plan: Plan, grown: Grown) -> Iterator[InstanceRow]:
@@ -105,6 +104,26 @@ def result_nodes(grown: Grown) -> Sequence[int]:
     if isinstance(grown.result, Nodes):
         return range(grown.first, grown.first + grown.count)
     return sorted(sources_in(grown.result))
+
+
+def _predecessors(
+    fixed: Sequence[int], lists: Sequence[Sequence[WireArgument]], count: int
+) -> Sequence[Sequence[int]]:
+    """What each item waits for: what all get, and where its own items come from."""
+    moving = [items for items in lists if isinstance(items, Nodes) or any(map(_is_made, items))]
+    if not moving:
+        return [fixed] * count
+    if len(moving) == 1 and not fixed and isinstance(moving[0], Nodes):
+        return [(item[0],) for item in moving[0]]
+    return [
+        sorted({*fixed, *(s for items in moving for s in sources_in(items[i]) if s >= 0)})
+        for i in range(count)
+    ]
+
+
+def _is_made(wire: WireArgument) -> bool:
+    """Whether an item is, or holds, what calls give: only tuples do, and lists."""
+    return (type(wire) is tuple or type(wire) is list) and any(s >= 0 for s in sources_in(wire))
 
 
 def _items(plan: Plan, wire: WireArgument) -> Sequence[WireArgument] | None:

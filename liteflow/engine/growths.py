@@ -29,6 +29,9 @@ from liteflow.store.journal import Row
 _ROWS = 20_000
 _NOTHING = sha256(b"").digest()
 
+PARTS = "parts"
+"""The codec of a value that is made of others'."""
+
 Facts = tuple[str, str, int]
 """Of a value: its type, preview and size."""
 
@@ -94,18 +97,24 @@ class Growths:
             self._facts[node] = told
         self._tasks_written = len(self._plan.tasks)
 
-    def expand(self, node: int) -> Grown | None:
-        """A mapped call is ready: grow it, if all it is mapped over is known; else None.
+    def gate_of(self, node: int) -> int | None:
+        """The map that a mapped call is over which has not grown yet, if there is one."""
+        facts = self._plan.maps[node]
+        for wire in [facts.list_in(place) for place in facts.spread]:
+            if self._plan.is_map_result(wire) and wire[0] not in self._plan.parts:
+                return int(wire[0])
+        return None
+
+    def wait_at(self, gate: int, node: int) -> None:
+        """A mapped call waits for another to grow: `opened_by` will give it."""
+        self._gates.setdefault(gate, []).append(node)
+
+    def expand(self, node: int) -> Grown:
+        """A mapped call is ready, and all it is mapped over is known: grow it.
 
         Raises:
             MapLengthError: As `learn`.
         """
-        facts = self._plan.maps[node]
-        wires = [facts.list_in(place) for place in facts.spread]
-        for wire in wires:
-            if self._plan.is_map_result(wire) and wire[0] not in self._plan.parts:
-                self._gates.setdefault(wire[0], []).append(node)
-                return None
         return grow_items(self._plan, node, ())
 
     def waits_for_split(self, node: int) -> bool:
@@ -120,10 +129,10 @@ class Growths:
     def write(self, grown: Grown) -> None:
         """Write down the new nodes."""
         plan, journal = self._plan, self._recorder.journal
-        tasks = list(enumerate(plan.tasks))[self._tasks_written :]
-        if tasks:
-            self._tasks_written = len(plan.tasks)
-            journal.tasks([plan.task_row(number) for number, _ in tasks])
+        known = len(plan.tasks)
+        if known > self._tasks_written:
+            journal.tasks([plan.task_row(number) for number in range(self._tasks_written, known)])
+            self._tasks_written = known
         rows = instances(plan, grown)
         while batch := list(islice(rows, _ROWS)):
             journal.instances(batch)
@@ -183,7 +192,7 @@ class Growths:
         type_, preview, size = facts
         attempt, started, worker = (begun[0], begun[1], begun[3]) if begun else (1, self._now(), "driver")
         times = (attempt, started, max(0, self._now() - started), worker)
-        return (first_row + node, *times, type_, "parts", size, _NOTHING, None, preview, 0, 0, b"")
+        return (first_row + node, *times, type_, PARTS, size, _NOTHING, None, preview, 0, 0, b"")
 
     def _told_of(self, node: int, wire: Any, begun: tuple[Any, ...] | None) -> Facts:
         if isinstance(wire, Nodes):

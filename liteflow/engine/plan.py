@@ -57,7 +57,11 @@ class PlannedTask:
 
 @frozen
 class MapFacts:
-    """How a mapped call grows: the arguments whose items go apart, and what they are made with."""
+    """How a mapped call grows: the arguments whose items go apart, and what they are made with.
+
+    `held` are the nodes that it does not wait for, but whose values its items will take: they stay
+    until the items are there.
+    """
 
     max_active: int | None
     on_error: str
@@ -66,6 +70,7 @@ class MapFacts:
     spread: tuple[int | str, ...]
     names: tuple[str, ...]
     fixed_sources: tuple[int, ...]
+    held: tuple[int, ...]
     feeds: Mapping[str, Sequence[int]]
 
     def list_in(self, place: int | str) -> WireArgument:
@@ -180,6 +185,7 @@ class Plan:
         kwargs = {name: self._wiring.argument(a) for name, a in node.kwargs.items()}
         facts = (node.map.max_active, node.map.on_error, spread_names(node))
         self._wait_for(self._plan_map(node.index, facts, args, kwargs, spread(node), feeds))
+        self.hold(node.index)
 
     def _wait_for(self, sources: Sequence[int]) -> None:
         for source in sources:
@@ -210,12 +216,18 @@ class Plan:
             kwargs,
             spread,
             names,
-            tuple(sorted({s for wire in rest for s in sources_in(wire)})),
+            tuple(sorted({s for wire in rest for s in sources_in(wire) if s >= 0})),
+            tuple({s for wire in (*lists, *rest) for s in sources_in(wire) if s >= 0} - waits),
             feeds,
         )
         if max_active is not None:
             self.bounded.add(node)
         return sorted(waits)
+
+    def hold(self, node: int) -> None:
+        """Let what the items of a mapped call will take stay until they are there."""
+        for source in self.maps[node].held:
+            self.uses[source] += 1
 
     def plan_grown_map(self, first: int, offset: int, wire: WireNode) -> list[int]:
         """The same for a mapped call that has grown."""
@@ -279,6 +291,11 @@ class Plan:
     def before(self, node: int) -> Sequence[int]:
         """The nodes that a node waits for."""
         return self._sources[self._offsets[node] : self._offsets[node + 1]]
+
+    def taken_by(self, node: int) -> Sequence[int]:
+        """The nodes whose values a node needs until it has ended or grown."""
+        facts = self.maps.get(node)
+        return self.before(node) if facts is None else (*self.before(node), *facts.held)
 
     def predecessors(self) -> Iterator[Sequence[int]]:
         """The same of all nodes, in order: what a Schedule is made of."""

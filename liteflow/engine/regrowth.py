@@ -7,7 +7,7 @@ growths as they were written down --regrow--> nodes behind those of the Dag
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -28,11 +28,13 @@ class Regrowth:
         parents: (place now, place then) of the calls that had grown and do so again, in order.
         moved: Place then -> place now, of all that had grown; what is dropped stands behind.
         dropped: Places now of what is dropped.
+        empty: As `parents`, of those that have grown to nothing: maps over no items.
     """
 
     parents: list[tuple[int, int]] = field(factory=list)
     moved: dict[int, int] = field(factory=dict)
     dropped: list[int] = field(factory=list)
+    empty: list[tuple[int, int]] = field(factory=list)
 
 
 @frozen
@@ -44,16 +46,19 @@ class Regrown:
     blob: bytes | None
 
 
-def plan_regrowth(parents: Mapping[int, int], staying: Mapping[int, int], first: int) -> Regrowth:
+def plan_regrowth(
+    parents: Mapping[int, int], staying: Mapping[int, int], first: int, had_grown: Collection[int] = ()
+) -> Regrowth:
     """Decide which growths stay.
 
     Args:
         parents: Place of each call that had grown -> place of the call it grew from.
         staying: Place then -> place now, of the calls of the flow that are what they were.
         first: The place of the first node that grows again.
+        had_grown: Places of calls that had, those too that no other has grown from.
 
     >>> plan_regrowth({2: 0, 3: 2, 4: 1}, {0: 0}, 2)
-    Regrowth(parents=[(0, 0), (2, 2)], moved={2: 2, 3: 3, 4: 4}, dropped=[4])
+    Regrowth(parents=[(0, 0), (2, 2)], moved={2: 2, 3: 3, 4: 4}, dropped=[4], empty=[])
     """
     made = Regrowth()
     alive = dict(staying)
@@ -74,6 +79,9 @@ def plan_regrowth(parents: Mapping[int, int], staying: Mapping[int, int], first:
         made.moved[child] = place
         made.dropped.append(place)
         place += 1
+    made.empty.extend(
+        (alive[then], then) for then in sorted(had_grown) if then in alive and then not in children
+    )
     return made
 
 
@@ -86,24 +94,32 @@ def regrow(plan: Plan, regrowth: Regrowth, blob_of: Callable[[int], bytes | None
         blob_of: What was written down of a growth, by its place then; None: a map of plain lists.
     """
     found = []
-    for now, then in regrowth.parents:
+    for now, then in (*regrowth.parents, *regrowth.empty):
         blob = blob_of(then)
         if blob is None:
             found.append(Regrown(grow_items(plan, now, ()), None, None))
             continue
         facts, payload = marshal.loads(blob)
-        found.append(Regrown(grown_of(plan, now, payload), facts, blob))
+        found.append(Regrown(grown_of(plan, now, payload, ours=False), facts, blob))
     return found
 
 
-def grown_of(plan: Plan, node: int, payload: bytes) -> Grown:
+def grown_of(plan: Plan, node: int, payload: bytes, *, ours: bool = True) -> Grown:
     """Let a node go on as what its attempt has returned: calls, or the items of a map.
+
+    Args:
+        plan: The nodes.
+        node: The one that has returned it.
+        payload: What it has returned.
+        ours: Whether that was while this driver runs, whose live functions have the numbers in it.
 
     Raises:
         MapLengthError: The lists that a call is mapped over are not of one length.
     """
     body = decoded(payload)
     if isinstance(body, Expansion):
+        if not ours:
+            body = body._replace(tasks=tuple([task._replace(here=-1) for task in body.tasks]))
         return grow_calls(plan, node, body)
     lists, bundles = body
     for names, data in bundles:

@@ -238,9 +238,10 @@ class Schedule:
         """A running node has decided to give no value; tell as `fail`."""
         return self._end_without_value(node, State.SKIPPED, "be skipped")
 
-    def give_up(self, node: int) -> Effects:
-        """A ready node can never run: what else it needs won't come; tell as `fail`."""
-        return self._end_without_value(node, State.UPSTREAM_FAILED, "be given up", State.READY)
+    def give_up(self, node: int, *, skipped: bool = False) -> Effects:
+        """A ready node can never run: what else it needs won't come, or was skipped; tell as `fail`."""
+        state = State.SKIPPED if skipped else State.UPSTREAM_FAILED
+        return self._end_without_value(node, state, "be given up", State.READY)
 
     def cancel(self, node: int) -> Effects:
         """A node that has not ended will not run any more; tell as `fail`."""

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from liteflow.engine.states import When
 from liteflow.growth import WireNode
-from liteflow.wiring import WireArgument, shifted
+from liteflow.wiring import WireArgument, shifted, sources_in
 
 InstanceRow = tuple[int, str, int, int | None, str | None, str | None]
 """What the journal writes of a node: (index, key, task, parent, inputs, constants)."""
@@ -130,8 +130,11 @@ class ItemCalls:
         """What feeds it: a node that its item comes from, or the whole list that it is in."""
         feeds = {name: list(sources) for name, sources in self.feeds.items() if name}
         for name, items in zip(self.names, self.lists, strict=True):
-            if isinstance(items, Nodes):
-                feeds[name] = [items[node - self.first][0]]
+            item = items[node - self.first]
+            if type(item) is tuple or type(item) is list:
+                feeds[name] = sorted(s for s in sources_in(item) if s >= 0)
+            if not feeds.get(name, True):
+                del feeds[name]
         return feeds, None
 
 

@@ -63,10 +63,11 @@ class Values:
         return payload
 
     def ended(self, nodes: Iterable[int]) -> None:
-        """These nodes have ended, or have been there from the start: they take no value any more."""
-        uses, before = self.uses, self._plan.before
+        """These nodes have ended or grown, or have been there from the start: they take no value any more."""
+        uses = self.uses
+        taken_by = self._plan.taken_by if self._plan.maps else self._plan.before
         for node in nodes:
-            for source in before(node):
+            for source in taken_by(node):
                 uses[source] -= 1
                 if not uses[source] and source not in self.keep:
                     self._let_go(source)
