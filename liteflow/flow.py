@@ -557,11 +557,7 @@ class Flow(Generic[P, R]):
     ) -> tuple[dict[str, object], dict[str, object]]:
         """Return values of the flow's parameters, and overrides by `key.parameter`."""
         if isinstance(self._recipe, RouterRecipe):
-            # Inputs of such a flow are for its tasks, whatever they are called.
-            return {
-                **parameters,
-                **({"inputs": inputs} if inputs or not isinstance(inputs, Mapping) else {}),
-            }, {}
+            return self._recipe.sorted(inputs, parameters), {}
         owner, names = f"flow {self.name}", self.parameters if inputs else {}
         if not isinstance(inputs, Mapping):
             raise ArgumentError(owner, None, f"has inputs as a dict by name, not as {shown(inputs)}")

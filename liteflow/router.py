@@ -70,6 +70,18 @@ class RouterRecipe:
         """The name of the task that runs first."""
         return {"start": Parameter("start", POSITIONAL_OR_KEYWORD, REQUIRED, str)}
 
+    def sorted(self, inputs: object, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a run: inputs are its tasks', whatever they are called.
+
+        But for "start" where nobody has named the first task: the command line knows inputs alone.
+        """
+        arguments = dict(parameters)
+        if isinstance(inputs, Mapping):
+            inputs = dict(inputs)
+            if "start" in inputs and "start" not in arguments:
+                arguments["start"] = inputs.pop("start")
+        return {**arguments, "inputs": inputs} if inputs or not isinstance(inputs, Mapping) else arguments
+
     def complete(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return all arguments: what runs first, and the run's inputs.
 
