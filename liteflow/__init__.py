@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from liteflow.handle import Handle
     from liteflow.lazy import Call, Item, Lazy
     from liteflow.mapped import Mapped, unmapped
+    from liteflow.nexts import NextTask, TaskOutput
     from liteflow.outcomes import Failure, Skip, skip
     from liteflow.policy import Policy
     from liteflow.run import Run
@@ -48,6 +49,7 @@ __all__ = [
     "Lazy",
     "LiteflowError",
     "Mapped",
+    "NextTask",
     "Policy",
     "Run",
     "RunCancelled",
@@ -57,6 +59,7 @@ __all__ = [
     "StoreError",
     "StreamChunk",
     "Task",
+    "TaskOutput",
     "__version__",
     "flow",
     "skip",
@@ -76,6 +79,7 @@ _HOMES = {
     "Lazy": "lazy",
     "LiteflowError": "errors",
     "Mapped": "mapped",
+    "NextTask": "nexts",
     "Policy": "policy",
     "Run": "run",
     "RunCancelled": "errors",
@@ -85,6 +89,7 @@ _HOMES = {
     "StoreError": "errors",
     "StreamChunk": "context",
     "Task": "task",
+    "TaskOutput": "nexts",
     "flow": "flow",
     "skip": "outcomes",
     "task": "task",

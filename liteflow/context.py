@@ -336,6 +336,29 @@ class Shared:
         self._link.chunk(name, _encoded(name or "(chunk)", value))
 
 
+_OUT_OF_REACH: Final = "the executor that runs this can't reach the run's context or stream"
+
+
+class NoLink:
+    """The way of an attempt that has none: whoever takes it is told so."""
+
+    def get(self, key: str, wait: bool) -> NoReturn:
+        """Refuse."""
+        raise _error(key, _OUT_OF_REACH)
+
+    def put(self, key: str, expected: int | None, encoded: xcom.Encoded) -> NoReturn:
+        """Refuse."""
+        raise _error(key, _OUT_OF_REACH)
+
+    def all(self) -> NoReturn:
+        """Refuse."""
+        raise _error("(all)", _OUT_OF_REACH)
+
+    def chunk(self, name: str | None, encoded: xcom.Encoded) -> NoReturn:
+        """Refuse."""
+        raise _error(name or "(stream)", _OUT_OF_REACH)
+
+
 class Recorded:
     """The values of a run that has ended; what is set now is known here alone.
 

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from attrs import frozen
+from attrs import field, frozen
 
 from liteflow.errors import NoCodeError, UnknownNameError
 from liteflow.mapped import STAR, MapPolicy
@@ -166,6 +166,8 @@ class Dag:
         result: What the flow returns, with holes for results.
         parameters: The flow's parameters, name to value.
         definitions: Classes of the main script that the arguments need.
+        routes: The tasks that may run next, by name, of a flow whose tasks say what that is (see nexts.py).
+            Such a flow has one call, the first one.
 
     >>> from liteflow import flow, task
     >>> @task
@@ -186,6 +188,7 @@ class Dag:
     result: Packed
     parameters: Mapping[str, object]
     definitions: Definitions
+    routes: Mapping[str, Task[..., Any]] = field(factory=dict)
 
     @property
     def calls(self) -> tuple[Node, ...]:

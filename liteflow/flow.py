@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
 from attrs import evolve, field, frozen
 
@@ -28,6 +28,7 @@ from liteflow.options import DEFAULT, FLOW_OPTIONS, OBSERVED, RUN_OPTIONS, check
 from liteflow.parameters import Parameter
 from liteflow.pickling import importable
 from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
+from liteflow.router import ON_THREADS, RouterRecipe
 from liteflow.task import named_object
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from liteflow.launch import Order
     from liteflow.options import FlowOptions, StorePath
     from liteflow.run import Run
+    from liteflow.task import Settings
     from liteflow.where import Where
 
     class Decorator(Protocol):
@@ -54,6 +56,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_NOTHING: Any = object()
 
 
 @frozen(slots=False, eq=False, repr=False, init=False)
@@ -79,21 +84,27 @@ class Flow(Generic[P, R]):
 
     name: str
     options: Mapping[str, Any]
-    _recipe: FunctionRecipe | ExpressionRecipe = field(alias="recipe")
+    _recipe: FunctionRecipe | ExpressionRecipe | RouterRecipe = field(alias="recipe")
 
+    @overload
+    def __init__(
+        self: Flow[..., dict[str, Any]], name: str = ..., **options: Unpack[FlowOptions]
+    ) -> None: ...
     @overload
     def __init__(self: Flow[..., R], name: str, recipe: Joint[R], **options: Unpack[FlowOptions]) -> None: ...
     @overload
     def __init__(self, name: str, recipe: Callable[P, R], **options: Unpack[FlowOptions]) -> None: ...
     @overload
     def __init__(self: Flow[..., Any], name: str, recipe: object, **options: Unpack[FlowOptions]) -> None: ...
-    def __init__(self, name: str, recipe: Any, **options: Any) -> None:
+    def __init__(self, name: str = "flow", recipe: Any = _NOTHING, **options: Any) -> None:
         """Make a flow.
 
         Args:
             name: 1 to 200 characters without "/", control or direction characters.
             recipe: A lazy value or a container of some, a bare task, or a function that
-                returns such.
+                returns such.  Left out, it is a flow of tasks that say what runs next: they are
+                added by `flow.task(name)`, and `flow.run(name)` begins with one of them.  Such a
+                flow runs on four threads unless told otherwise.
             options: Defaults for its runs: `db`, `executor`, `max_workers`, ...
 
         Raises:
@@ -101,7 +112,9 @@ class Flow(Generic[P, R]):
         """
         name = checked_name(name, "a flow")
         check_names(name, options)
-        made = recipe_of(name, recipe)
+        made = RouterRecipe(name) if recipe is _NOTHING else recipe_of(name, recipe)
+        if isinstance(made, RouterRecipe) and "executor" not in options:
+            options = {**ON_THREADS, **options}
         self.__attrs_init__(name=name, options=dict(options), recipe=made)
         if isinstance(made, FunctionRecipe):
             for attribute in ("__doc__", "__name__", "__qualname__", "__module__"):
@@ -130,6 +143,51 @@ class Flow(Generic[P, R]):
         """The flow's parameters, by name."""
         return self._recipe.parameters()
 
+    def task(self, name: str, /, **settings: Unpack[Settings]) -> Callable[[F], F]:
+        """Add a task to a flow whose tasks say what runs next; a decorator.
+
+        The function takes `(context)` or `(context, inputs)`, and returns a `TaskOutput`.
+
+        Args:
+            name: What others ask for it by; a task that has this name is replaced.
+            settings: Those of the decorator `task`: `retries`, `timeout`, `executor`, ...
+
+        Raises:
+            FlowError: The flow is made of something else.
+            DefinitionError: The function or a setting can't be that of a task.
+
+        >>> from liteflow import NextTask, TaskOutput
+        >>> flow = Flow()
+        >>> @flow.task("begin")
+        ... def begin(context):
+        ...     return TaskOutput("begun", [NextTask("end", inputs=7)])
+        >>> @flow.task("end")
+        ... def end(context, inputs):
+        ...     return TaskOutput(inputs + 1)
+        >>> flow.run("begin", db=None) == {"end": 8}
+        True
+        """
+
+        def add(function: F) -> F:
+            self.add_task(name, function, **settings)
+            return function
+
+        return add
+
+    def add_task(self, name: str, function: Callable[..., Any], /, **settings: Unpack[Settings]) -> None:
+        """Do the same without a decorator; arguments and errors as `task`.
+
+        >>> flow = Flow()
+        >>> flow.add_task("finish", lambda context: TaskOutput("completed"))
+        >>> from liteflow import TaskOutput
+        >>> flow.run("finish", db=None).result
+        {'finish': 'completed'}
+        """
+        if not isinstance(self._recipe, RouterRecipe):
+            problem = "has a recipe; tasks by name are for one that has none, Flow()"
+            raise FlowError(self.name, problem)
+        self._recipe.add(name, function, settings)
+
     def compile(self, /, inputs: Mapping[str, object] | None = None, **parameters: Any) -> Dag:
         """Build the flow's calls, check them, and return them as a Dag; nothing runs.
 
@@ -152,13 +210,13 @@ class Flow(Generic[P, R]):
         Raises:
             DefinitionError: An argument is missing, unknown, doubled or ill-typed.
         """
-        expression: Lazy[R] = self._recipe.expression(args, kwargs)
-        return expression
+        expression: Any = self._recipe.expression(args, kwargs)
+        return expression  # type: ignore[no-any-return]
 
     def run(
         self,
         /,
-        *by_position: Never,
+        *start: str,
         inputs: Mapping[str, object] | None = None,
         db: StorePath | None = DEFAULT,
         executor: Where = DEFAULT,
@@ -201,7 +259,8 @@ class Flow(Generic[P, R]):
             context: Values that the run's tasks share from its start, by key (see `Context`).
             observer: Is told what happens while it happens; without one, what tasks print is
                 printed here.
-            by_position: Nothing: parameters go by name.
+            start: The task that runs first, of a flow whose tasks say what runs next; of any
+                other nothing, for parameters go by name.
             parameters: Values of the flow's parameters.
 
         Raises:
@@ -219,8 +278,6 @@ class Flow(Generic[P, R]):
         >>> Flow("twice", double() >> double()).run(x=4, db=None).result
         16
         """
-        if by_position:
-            raise ArgumentError(f"flow {self.name}", None, "takes its parameters by name: run(x=...)")
         options = {
             "db": db,
             "executor": executor,
@@ -238,7 +295,9 @@ class Flow(Generic[P, R]):
 
         # From the first moment: what follows takes a while before there is a driver to be told.
         with raised():
-            order = self._order(options, self._given(inputs, parameters), run_id, observer)
+            order = self._order(
+                options, self._given(inputs, self._named(start, parameters)), run_id, observer
+            )
             from liteflow.launch import launch  # noqa: PLC0415  as above
 
             return self._checked(launch(order, idempotent=run_id is not None), order)
@@ -246,7 +305,7 @@ class Flow(Generic[P, R]):
     def start(
         self,
         /,
-        *,
+        *start: str,
         inputs: Mapping[str, object] | None = None,
         run_id: str | None = None,
         observer: Observer | None = None,
@@ -255,7 +314,7 @@ class Flow(Generic[P, R]):
         """Run the flow in the background.
 
         Args:
-            inputs, run_id, observer: As for `run`.
+            start, inputs, run_id, observer: As for `run`.
             arguments: Values of the flow's parameters, and the options of `run` but `check`.
 
         Returns:
@@ -273,7 +332,7 @@ class Flow(Generic[P, R]):
         16
         """
         options = {name: arguments.pop(name) for name in FLOW_OPTIONS if name in arguments}
-        given = self._given(inputs, arguments)
+        given = self._given(inputs, self._named(start, arguments))
         order = self._order(options, given, run_id, observer)
         # What is wrong with it is to be told here, not in the background.
         dag = self._compile(given.values, given.overrides)
@@ -293,7 +352,7 @@ class Flow(Generic[P, R]):
     def stream(
         self,
         /,
-        *,
+        *start: str,
         inputs: Mapping[str, object] | None = None,
         run_id: str | None = None,
         **arguments: Any,
@@ -305,7 +364,7 @@ class Flow(Generic[P, R]):
         raises its error.  To stop before the end cancels the run; to read slowly does not slow it.
 
         Args:
-            inputs, run_id: As for `run`.
+            start, inputs, run_id: As for `run`.
             arguments: Values of the flow's parameters, and the options of `run` but `check`.
 
         Raises:
@@ -327,7 +386,7 @@ class Flow(Generic[P, R]):
 
         settings = RunSettings(**options)
         feed = Feed(settings.db is not None)
-        handle = self.start(inputs=inputs, run_id=run_id, observer=feed, **arguments)
+        handle = self.start(*start, inputs=inputs, run_id=run_id, observer=feed, **arguments)
         return Following(feed, handle, settings.db, settings.trust)
 
     def get_context(self) -> Context:
@@ -352,7 +411,7 @@ class Flow(Generic[P, R]):
     async def arun(
         self,
         /,
-        *,
+        *start: str,
         inputs: Mapping[str, object] | None = None,
         run_id: str | None = None,
         observer: Observer | None = None,
@@ -363,7 +422,7 @@ class Flow(Generic[P, R]):
         Cancelled, as by `asyncio.timeout`, it cancels the run and waits for its end.
 
         Args:
-            inputs, run_id, observer: As for `run`.
+            start, inputs, run_id, observer: As for `run`.
             arguments: Values of the flow's parameters, and the options of `run`.
 
         Raises:
@@ -381,7 +440,7 @@ class Flow(Generic[P, R]):
         from liteflow.awaiting import driven  # noqa: PLC0415  lazy: asyncio
 
         check = {**self.options, **arguments}.get("check", True)
-        handle = self.start(inputs=inputs, run_id=run_id, observer=observer, **arguments)
+        handle = self.start(*start, inputs=inputs, run_id=run_id, observer=observer, **arguments)
         run = await driven(handle)
         if check and run.failure is not None:
             raise run.failure
@@ -465,7 +524,7 @@ class Flow(Generic[P, R]):
             run_id=checked_run_id(run_id),
             observer=observer,
             script=_script_of(self),
-            context=_entries(self.name, context) if context else {},
+            context=_entries(self.name, context, self._recipe, given) if context or given.values else {},
         )
 
     def _compile(self, values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dag:
@@ -483,6 +542,16 @@ class Flow(Generic[P, R]):
 
         values, overrides = self._sorted({} if inputs is None else inputs, parameters)
         return Given(values, overrides)
+
+    def _named(self, start: tuple[str, ...], parameters: Mapping[str, object]) -> Mapping[str, object]:
+        """The parameters, with what was given by position."""
+        if not start:
+            return parameters
+        if not isinstance(self._recipe, RouterRecipe):
+            raise ArgumentError(f"flow {self.name}", None, "takes its parameters by name: run(x=...)")
+        if len(start) > 1 or "start" in parameters:
+            raise ArgumentError(f"flow {self.name}", "start", "is one task: the one that runs first")
+        return {**parameters, "start": start[0]}
 
     def _ended(self, run: Run[R]) -> Run[R]:
         vars(self)["_last"] = run
@@ -504,12 +573,19 @@ class Flow(Generic[P, R]):
         if isinstance(self._recipe, ExpressionRecipe):
             problem = "is made of lazy values, which can't go to a worker; make it of a function, with @flow"
             raise FlowError(self.name, problem)
+        if isinstance(self._recipe, RouterRecipe):
+            # Its parts come after it, for its tasks may name the flow that they are in.
+            options = {name: value for name, value in self.options.items() if name != "context"}
+            parts = {"name": self.name, "options": options, "_recipe": self._recipe}
+            return Flow.__new__, (Flow,), parts
         return partial(Flow, **self.options), (self.name, self._recipe.function)
 
     def _sorted(
         self, inputs: Mapping[str, object], parameters: Mapping[str, object]
     ) -> tuple[dict[str, object], dict[str, object]]:
         """Return values of the flow's parameters, and overrides by `key.parameter`."""
+        if isinstance(self._recipe, RouterRecipe):
+            return self._recipe.sorted(inputs, parameters), {}
         owner, names = f"flow {self.name}", self.parameters if inputs else {}
         if not isinstance(inputs, Mapping):
             raise ArgumentError(owner, None, f"has inputs as a dict by name, not as {shown(inputs)}")
@@ -527,7 +603,9 @@ class Flow(Generic[P, R]):
         return values, overrides
 
 
-def _entries(flow: str, context: Context | Mapping[str, Any]) -> dict[str, Entry]:
+def _entries(
+    flow: str, context: Context | Mapping[str, Any], recipe: object, given: Given
+) -> dict[str, Entry]:
     """What a run starts with, as it is kept."""
     from liteflow.context import Context  # noqa: PLC0415  lazy, as in `run`
     from liteflow.engine.answers import entry_of  # noqa: PLC0415  as above
@@ -535,6 +613,8 @@ def _entries(flow: str, context: Context | Mapping[str, Any]) -> dict[str, Entry
     values = context.to_dict() if isinstance(context, Context) else context
     if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
         raise SettingError(f"flow {flow}", "context", context, "a Context, or a dict of values by text")
+    if isinstance(recipe, RouterRecipe):
+        values = {**values, **recipe.shared(given.values)}
     return {key: entry_of(value) for key, value in values.items()}
 
 
@@ -561,9 +641,6 @@ def runs_refused(refuse: Callable[[Flow[Any, Any]], None]) -> Iterator[None]:
         yield
     finally:
         _refusals.pop()
-
-
-_NOTHING: Any = object()
 
 
 @overload

@@ -56,6 +56,7 @@ class Run(Mapping[str, Any], Generic[R]):
     _open_history: Callable[[], History]
     _index_of: Callable[[str], int | None]
     _open_values: Callable[[], AbstractContextManager[TrustedValues]]
+    _shown_by_outputs: bool = False
     _cache: dict[int, Any] = field(factory=dict, init=False)
 
     @property
@@ -135,19 +136,29 @@ class Run(Mapping[str, Any], Generic[R]):
         with self._open_values() as values:
             shared = {key: Payload(entry.codec, entry.data) for key, entry in values.context().items()}
 
+        # A name that a task has been asked for by means what it gave last.
+        latest = self._latest() if self._shown_by_outputs else {}
+
         def read(key: str) -> Any:
-            return shared[key].value() if key in shared else self.output(key)
+            return shared[key].value() if key in shared else self.output(latest.get(key, key))
 
         def names() -> list[str]:
-            given = [
-                key for key, row in self.tasks.items() if row.state in _WITH_OUTPUT and key not in shared
-            ]
-            return [*shared, *given]
+            given = latest or [key for key, row in self.tasks.items() if row.state in _WITH_OUTPUT]
+            return [*shared, *(key for key in given if key not in shared)]
 
         return Context.over(Recorded(names, read))
 
+    def __str__(self) -> str:
+        # Of a flow whose tasks say what runs next, the outputs are what it is about.
+        return str(dict(self)) if self._shown_by_outputs and self.failure is None else repr(self)
+
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.flow}: {self.state}>"
+
+    def _latest(self) -> dict[str, str]:
+        """The task instance that each task's latest output is from, by the task's name."""
+        ended = [(row.ended_at or 0.0, row) for row in self.tasks.values() if row.state in _WITH_OUTPUT]
+        return {row.task: row.key for _, row in sorted(ended, key=lambda pair: pair[0])}
 
     def _item(self, source: int, path: tuple[object, ...]) -> Any:
         try:

@@ -30,6 +30,7 @@ from liteflow.engine.growths import PARTS
 from liteflow.engine.plan import Plan
 from liteflow.engine.regrowth import plan_regrowth, regrow
 from liteflow.engine.resumption import Before, Now, Resumption, compare
+from liteflow.engine.routes import result_of
 from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError, UnknownNameError
 from liteflow.executor.attempt import resolve
 from liteflow.executor.base import Executor, Work
@@ -39,6 +40,7 @@ from liteflow.executor.process.pool import ProcessExecutor
 from liteflow.executor.thread import ThreadExecutor
 from liteflow.given import Given
 from liteflow.keys import Keyring
+from liteflow.rerouted import resume_routed
 from liteflow.run import NoValueError, Run, cause_of
 from liteflow.settings import RunSettings
 from liteflow.signals import interrupted, passed_to, raised
@@ -190,8 +192,10 @@ class Session:
             return opened
         journal.claim(self._earlier.number, owner, python=python_version(), key_id=key_id)
         found, standing = self._go_on(journal, seal, self._earlier)
-        kept = [keys[node] for node in sorted(found.kept)]
-        again = {keys[node]: why for node, why in found.again.items()}
+        if standing.replayed is not None:
+            keys = self._plan.keys()
+        kept = [self._plan.key(node) for node in sorted(found.kept)]
+        again = {self._plan.key(node): why for node, why in found.again.items()}
         if observer is not None:
             observer.started(self._id, self._dag.name, keys)
             observer.resumed(kept, again)
@@ -260,6 +264,8 @@ class Session:
 
         history = self._history = History(journal.connection)
         values = TrustedValues(history, row, trust=self._settings.trust)
+        if self._plan.routes:
+            return resume_routed(self._plan, journal, seal, row, values, history)
         tasks, calls = self._tasks(), list(self._plan.instances())
         recorded = history.recorded(row.id)
         before = [
@@ -412,8 +418,9 @@ class Session:
             state=ending.state,
             db=str(path) if path else None,
             failure=self._failure(ending),
-            leaves=self._leaves,
-            result=self._dag.result,
+            leaves=self._leaves if ending.finals is None else ending.finals,
+            result=self._dag.result if ending.finals is None else result_of(ending.finals),
+            shown_by_outputs=ending.finals is not None,
             value_of=value_of,
             open_history=open_history,
             index_of=lambda key: nodes.get(key) if key in nodes else index_of(key),
@@ -460,6 +467,9 @@ def _holes(dag: Dag) -> str:
 
 def _packed_result(dag: Dag) -> bytes:
     """The flow's expression: its pickle, and what goes into its places."""
+    if dag.routes:
+        # It is made of what is known at the end.
+        return pickling.dumps((b"", None), dag.definitions).data
     holes = [(hole[0], tuple(hole[1])) for hole in dag.result.holes]
     return pickling.dumps((dag.result.data, holes), dag.definitions).data
 

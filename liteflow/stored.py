@@ -10,6 +10,7 @@ from typing import Any
 from liteflow import pickling
 from liteflow.engine.growths import PARTS
 from liteflow.engine.regrowth import is_alias, wire_of
+from liteflow.engine.routes import finals_of, result_of
 from liteflow.errors import OlderStoreError, RunCancelled, RunFailed, StoreDamagedError
 from liteflow.executor.attempt import resolve
 from liteflow.outcomes import Failure
@@ -59,6 +60,8 @@ def stored_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
     if recipe.result is None:
         raise StoreDamagedError(str(db), f"the result of run {row.id} is not there")
     data, holes = pickling.loads(recipe.result)
+    if holes is None:
+        return _routed_run(db, row, trust)
     with History(db) as history:
         calls = history.recorded(row.id)
         waited_for = {edge.source for edge in history.edges(row.id)}
@@ -74,6 +77,39 @@ def stored_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
         failure=_failure(db, row, nodes, trust),
         leaves=final,
         result=Packed(data, tuple(holes)),
+        value_of=value_of,
+        open_history=lambda: History(db),
+        index_of=nodes.get,
+        open_values=lambda: open_values(db, row, trust),
+    )
+
+
+def _routed_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
+    """The same of a run whose tasks said what came next: each has its own value."""
+    with History(db) as history:
+        calls = history.recorded(row.id)
+    with open_values(db, row, trust) as values:
+        ended = {call.index for call in calls if call.state in _WITH_VALUE}
+        ends = {index: data for index, data in values.growths().items() if index in ended}
+    nodes = {call.key: call.index for call in calls}
+    finals = finals_of(ends, {call.index: call.task or "" for call in calls})
+
+    def value_of(index: int) -> Any:
+        with open_values(db, row, trust) as values:
+            payload = values.payload(index)
+        if payload is None:
+            raise NoValueError
+        return payload.value()
+
+    return Run(
+        id=row.id,
+        flow=row.flow,
+        state=row.state,
+        db=str(db),
+        failure=_failure(db, row, nodes, trust),
+        leaves=finals,
+        result=result_of(finals),
+        shown_by_outputs=True,
         value_of=value_of,
         open_history=lambda: History(db),
         index_of=nodes.get,

@@ -70,6 +70,11 @@ class Answers:
         self._waits = waits
         self._record = record
         self._numbers: dict[str, int] = {}
+        self._latest: dict[str, int] = {}
+
+    def latest(self, name: str, node: int) -> None:
+        """From here on, this name means the output of this node; all outputs are those that have one."""
+        self._latest[name] = node
 
     @property
     def waiting(self) -> set[int]:
@@ -166,8 +171,8 @@ class Answers:
         entries = self._contexts.entries
         for key, entry in entries.items():
             yield key, entry.codec, entry.data
-        for node in range(len(self._nodes)):
-            key = self._nodes.key(node)
+        named = self._latest or {self._nodes.key(node): node for node in range(len(self._nodes))}
+        for key, node in named.items():
             if key not in entries and self._states.state(node) in _WITH_VALUE:
                 output = self._output(node)
                 codec, data = (PARTS, output.data) if isinstance(output, Parts) else output
@@ -176,7 +181,7 @@ class Answers:
     def _number_of(self, key: str) -> int | None:
         for node in range(len(self._numbers), len(self._nodes)):
             self._numbers[self._nodes.key(node)] = node
-        return self._numbers.get(key)
+        return self._latest.get(key, self._numbers.get(key))
 
 
 def row_of(key: str, entry: Entry, seal: Seal) -> Row:

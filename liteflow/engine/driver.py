@@ -35,11 +35,12 @@ from liteflow.engine.lanes import ReadyLane
 from liteflow.engine.plan import Plan
 from liteflow.engine.recorder import Recorder
 from liteflow.engine.regrowth import Regrown
+from liteflow.engine.routes import End, Replayed, Routes, instances_of
 from liteflow.engine.schedule import Schedule
 from liteflow.engine.spans import Grown
 from liteflow.engine.states import Effects, State
 from liteflow.engine.values import Values
-from liteflow.errors import MapLengthError
+from liteflow.errors import MapLengthError, UnknownNameError
 from liteflow.executor.base import NODE, Call, Executor, Failed, Finished, News, Work
 from liteflow.executor.link import OVER, Chunk, Parts
 from liteflow.executor.payload import Payload
@@ -117,12 +118,14 @@ class Standing:
             that are complete.
         attempts: How many attempts other nodes have had.
         load: Reads a kept node's payload from the store.
+        replayed: How far it was, of a run whose tasks say what runs next.
     """
 
     kept: frozenset[int] = frozenset()
     regrown: Sequence[tuple[Regrown, tuple[str, str, int] | None]] = ()
     attempts: Mapping[int, int] = {}
     load: Callable[[int], Payload] | None = None
+    replayed: Replayed | None = None
 
 
 @frozen(kw_only=True)
@@ -146,7 +149,8 @@ class Opened:
 class Ending:
     """How a run ended: its state, and of what its user may ask without reading the store.
 
-    `stop` says why it ended early, if it did.
+    `stop` says why it ended early, if it did.  `finals` are, of a run whose tasks say what runs next,
+    the nodes of those that asked for nothing, by the names of the tasks.
     """
 
     state: str
@@ -154,6 +158,7 @@ class Ending:
     first_failure: int | None
     failures: Mapping[int, Failed]
     payloads: Mapping[int, Payload]
+    finals: Mapping[str, int] | None = None
 
 
 class Driver:
@@ -293,6 +298,9 @@ class Driver:
                 self._seal,
                 lambda: micros_since(self._epoch_ns),
             )
+            self._routes = (
+                Routes(self._plan, self._seal, self._standing.replayed) if self._plan.routes else None
+            )
             self._stored = opened.stored
             self._answers = self._prepared(opened.context)
             self._start()
@@ -312,7 +320,10 @@ class Driver:
         schedule, standing = self._schedule, self._standing
         self._attempts = {node: count + 1 for node, count in standing.attempts.items()}
         ready = schedule.start()
-        if standing.kept or standing.regrown:
+        if standing.replayed is not None:
+            self._take_up_routes(standing.replayed)
+            ready = schedule.nodes(State.READY)
+        elif standing.kept or standing.regrown:
             self._take_over()
             ready = schedule.nodes(State.READY)
         for node in ready:
@@ -362,6 +373,18 @@ class Driver:
         for node in new:
             if node in self._standing.kept and node not in grown:
                 schedule.take_over(node)
+
+    def _take_up_routes(self, replayed: Replayed) -> None:
+        """The same of a run whose tasks say what runs next: all nodes are there, and wait for nothing."""
+        schedule = self._schedule
+        nodes = schedule.add(len(self._plan) - 1)
+        self._heights.extend([1] * len(nodes))
+        for node in replayed.kept:
+            schedule.take_over(node)
+            self._answers.latest(replayed.routing.task_of(node), node)
+        for node in replayed.skipped:
+            schedule.run(node)
+            schedule.skip(node)
 
     def _loop(self, selector: selectors.BaseSelector) -> None:
         while not self._schedule.over:
@@ -542,7 +565,9 @@ class Driver:
         for node in news.returned:
             if self._schedule.is_running(node) and self._schedule.give_back(node):
                 self._ready(node)
-        if news.finished:
+        if news.finished and self._routes is not None:
+            self._learn_routed(news.finished, self._routes)
+        elif news.finished:
             self._learn_finished(news.finished)
         for failed in news.failed:
             if self._is_current(failed.node, failed.attempt):
@@ -599,6 +624,52 @@ class Driver:
             self._learn_growth(done, data)
         if not plain:
             self._complete()
+
+    # --- next tasks ------------------------------------------------------------------------
+
+    def _learn_routed(self, finished: Sequence[Finished], routes: Routes) -> None:
+        """The same of a run whose tasks say what runs next."""
+        for given in finished:
+            node = given[0] & NODE
+            if not self._is_current(node, given[1]):
+                continue
+            done, requests, bundles = routes.opened(given)
+            try:
+                end, nodes = routes.ended(node, requests, bundles)
+            except UnknownNameError as error:
+                line = f"{type(error).__name__}: {error}"
+                failed = Failed(node, *done[1:4], "failed", line, "", pickling.dumps(error).data, False)
+                self._learn_failed(failed, done[4])
+                continue
+            row: Row = done
+            payload = done[13]
+            if not isinstance(payload, bytes):
+                payload = self._values.settled(payload)
+                row = self._recorder.row_of_large(done, payload)
+            # No node takes another's value: who asks for one reads it from the store.
+            self._schedule.succeed(node)
+            self._answers.latest(routes.routing.task_of(node), node)
+            self._journal.successes([row])
+            key = self._plan.key(node)
+            if self._observer is not None:
+                self._changes[key] = ("succeeded", done[1])
+            if self._follower is not None:
+                self._follower.outputs([Heard(key, done[1], -1, key, Payload(done[6], payload))])
+            self._gain_next(node, end, nodes)
+
+    def _gain_next(self, node: int, end: End, nodes: Sequence[int]) -> None:
+        """An end is written down, and what starts because of it."""
+        journal, data = self._journal, end.to_bytes()
+        journal.growth([(journal.base + node, self._seal.growth(node, data), data)])
+        self._recorder.touch()
+        if not nodes:
+            return
+        journal.instances(instances_of(self._plan, nodes))
+        if self._observer is not None:
+            self._observer.grew([self._plan.key(one) for one in nodes])
+        self._heights.extend([1] * len(nodes))
+        for one in self._schedule.add(len(nodes)):
+            self._ready(one)
 
     # --- growth ----------------------------------------------------------------------------
 
@@ -778,6 +849,8 @@ class Driver:
             self._give_up(waiting, node, effects)
         self._follow(effects, f"{key} failed")
         self._complete()
+        if self._routes is not None and state == "skipped":
+            self._gain_next(node, *self._routes.passed_over(node))
         if self._fail_fast and self._failures:
             for other in self._schedule.cancel_all():
                 self._changes[self._plan.key(other)] = ("cancelled", 0)
@@ -835,6 +908,7 @@ class Driver:
             first_failure=next(iter(self._failures), None),
             failures=self._failures,
             payloads=self._values.kept(),
+            finals=self._routes.routing.finals if self._routes is not None else None,
         )
 
 

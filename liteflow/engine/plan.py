@@ -28,6 +28,7 @@ from liteflow.growth import WireNode, WireTask, function_of, split_items, spread
 from liteflow.hints import show
 from liteflow.pickling import Bundle
 from liteflow.policy import Policy
+from liteflow.task import Task
 from liteflow.where import Where, chosen, factory_of, is_remote, name_of
 from liteflow.wiring import (
     WireArgument,
@@ -98,6 +99,7 @@ class Plan:
         lacking: The nodes that have ended without a value, as pickles of their Failure.
         bounded: The mapped calls of which not all items may run at once.
         gone: Numbers that stand for calls which the flow had once.
+        routes: Of the tasks that may run next, by name: the number and the lane.
     """
 
     def __init__(self, dag: Dag, executor: Where) -> None:
@@ -140,12 +142,16 @@ class Plan:
                 star = node.map is not None and node.map.star
                 known = numbers.get((id(node.task), star))
                 if known is None:
-                    known = numbers[id(node.task), star] = self._add(node, star)
+                    known = numbers[id(node.task), star] = self._add(node.task, star, node.map is not None)
                 if node.map is None:
                     numbers_of_calls[id(node.task)] = known
             self.task_of.append(known[0])
             self.lane_of.append(known[1])
             self._wire_up(node, known[2])
+        self.routes = {
+            name: (numbers.get((id(task), False)) or self._add(task, False, False))[:2]
+            for name, task in dag.routes.items()
+        }
 
     def _wire_up(self, node: Node, positional: Sequence[str]) -> None:
         """Note what a node waits for, and write it as JSON: parameter -> nodes, "" for order alone."""
@@ -237,14 +243,13 @@ class Plan:
         feeds = {name: [s + first for s in fed] for name, fed in wire.feeds.items()}
         return self._plan_map(first + offset, wire.map, args, kwargs, wire.spread, feeds)
 
-    def _add(self, node: Node, star: bool) -> tuple[int, int, Sequence[str]]:
-        """The number and the lane of a node's task, and its parameters by position if its calls are plain."""
-        task = node.task
+    def _add(self, task: Task[..., Any], star: bool, mapped: bool) -> tuple[int, int, Sequence[str]]:
+        """The number and the lane of a task, and its parameters by position if its calls are plain."""
         lane = self._lane(task.policy.executor, task.is_async or task.is_async_generator)
         returns = show(task.signature.returns)
         self.tasks.append(PlannedTask(task.name, returns, task.policy, code_of(task.fn)))
         self.functions.append(function_of(task, star))
-        plain = node.map is None and task.policy.when == "all"
+        plain = not mapped and task.policy.when == "all"
         return len(self.tasks) - 1, lane, task.signature.positional if plain else ()
 
     @property
@@ -337,7 +342,8 @@ class Plan:
     def prepare(self, lane: str) -> None:
         """Pickle the functions that go to processes, so that one that can't be is told first."""
         number = self.lanes.index(lane)
-        for task in {t for t, n in zip(self.task_of, self.lane_of, strict=True) if n == number}:
+        used = {t for t, n in zip(self.task_of, self.lane_of, strict=True) if n == number}
+        for task in used | {t for t, n in self.routes.values() if n == number}:
             self.function_bytes(task)
 
     def keep(self, function: Function) -> int:

@@ -188,6 +188,16 @@ class Schedule:
         self._unended -= 1
         return self._release(node)
 
+    def add(self, count: int) -> list[int]:
+        """New nodes, numbered behind the last one there is, which wait for nothing; they are ready."""
+        first = len(self._states)
+        self._states.extend(bytes([State.READY]) * count)
+        self._waiting.extend([0] * count)
+        self._unended += count
+        # Nothing waits for them.
+        self._offsets.extend([self._offsets[-1]] * (len(self._states) + 1 - len(self._offsets)))
+        return list(range(first, first + count))
+
     def leave_out(self, count: int) -> None:
         """The next numbers are nobody's."""
         self._states.extend(bytes([State.CANCELLED]) * count)

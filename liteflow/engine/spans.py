@@ -139,6 +139,33 @@ class ItemCalls:
 
 
 @frozen
+class Asked:
+    """A call that a task has asked for as what runs next; `inputs` and `digest` as of a Request."""
+
+    first: int
+    parent: int
+    name: str
+    inputs: WireArgument
+    digest: bytes | None
+
+    def key(self, _node: int) -> str:
+        """What it is called."""
+        return self.name
+
+    def root(self, _node: int) -> str:
+        """As itself: nothing grows from it."""
+        return self.name
+
+    def arguments(self, _node: int) -> tuple[tuple[WireArgument, ...], dict[str, WireArgument] | None]:
+        """Its inputs."""
+        return (() if self.inputs is None else (self.inputs,)), None
+
+    def recorded(self, _node: int) -> tuple[dict[str, list[int]], str | None]:
+        """It runs after the one that has asked for it; what it is given, as a digest."""
+        return {"": [self.parent]}, None if self.digest is None else f"inputs={self.digest.hex()}"
+
+
+@frozen
 class Gone:
     """Places of calls that the flow no longer has; nothing is done with them."""
 

@@ -228,8 +228,12 @@ class FuturesExecutor:
 
     def _learn(self) -> list[News]:
         news, self._news = self._news, []
-        while self._done:
-            parcel = self._done.popleft()
+        done = [self._done.popleft() for _ in range(len(self._done))]
+        asks, chunks = self._talk.take()
+        if asks or chunks:
+            # What an attempt has said came before its outcome.
+            news.append(News(self._factory.name, asks=asks, chunks=chunks))
+        for parcel in done:
             self._parcels.discard(parcel)
             self._held_since = None
             if not parcel.left:

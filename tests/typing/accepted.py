@@ -8,7 +8,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_type
 
-from liteflow import Call, Dag, Failure, Flow, Lazy, Mapped, Policy, Task, flow, skip, task, unmapped
+from liteflow import (
+    Call,
+    Context,
+    Dag,
+    Failure,
+    Flow,
+    Lazy,
+    Mapped,
+    NextTask,
+    Policy,
+    Run,
+    Task,
+    TaskOutput,
+    flow,
+    skip,
+    task,
+    unmapped,
+)
 
 
 @dataclass
@@ -201,3 +218,20 @@ dag: Dag = etl.compile(path="x.csv", inputs={"transform.scale": 3.0})
 keys: list[str] = [node.key for node in dag.calls]
 made: Flow[..., int] = Flow("made", extract("x") >> transform() >> load(table="t"))
 several: Flow[..., Any] = Flow("several", {"a": now(), "b": [now()]})
+
+# --- tasks that say what runs next -----------------------------------------------------------
+
+router = Flow(executor="thread")
+named = Flow("named", db=None)
+assert_type(router, Flow[..., dict[str, Any]])
+
+
+@router.task("begin", retries=2)
+def begin(context: Context) -> TaskOutput:
+    return TaskOutput("begun", [NextTask("end", inputs={"x": 1}), NextTask("end", spawn_another=True)])
+
+
+router.add_task("end", lambda context: TaskOutput("ended"))
+assert_type(begin(Context()), TaskOutput)
+assert_type(router.run("begin", inputs={"n": 1}), Run[dict[str, Any]])
+assert_type(router.run("begin").result, dict[str, Any])

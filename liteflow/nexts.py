@@ -1,0 +1,178 @@
+"""What a task of the next-task style gives: its output, and what runs next.
+
+    TaskOutput("routed", [NextTask("report", inputs={"rows": 3})])
+
+    TaskOutput --directed--> Directed --encoded--> bytes: the output, and plain data of what is asked for
+
+The driver unpickles none of it: inputs of next tasks go through it as pickles, with a digest beside them that
+tells equal ones.
+
+No attrs here: workers import this, and start sooner without.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable, Generator, Iterable
+from hashlib import blake2b, sha256
+from typing import Any, Final, NamedTuple
+
+from liteflow import pickling, xcom
+from liteflow.context import Context
+from liteflow.pickling import Definitions
+
+NEXT: Final = "next"
+"""The codec of an attempt's payload that is an output, and what runs next."""
+
+# Marshal's format that all Pythons read from 3.4 on.
+_MARSHAL: Final = 4
+_ATOMS: Final = frozenset({int, float, str, bytes, bool, type(None), complex})
+
+
+class NextTask(NamedTuple):
+    """A task that is to run next.
+
+    Asked for again while it waits or runs, with equal inputs, it runs once; with others it runs once more
+    after that.  It waits until no instance is left of the tasks that have asked for it, so that a task
+    which many ask for comes after all of them.  `spawn_another` asks for an instance of its own, at once.
+
+    Attributes:
+        id: The task's name.
+        inputs: What its function gets as second argument, if it has one; anything that can be pickled.
+        spawn_another: Whether it is to be one more, whatever waits or runs.
+
+    >>> NextTask("report")
+    NextTask(id='report', inputs=None, spawn_another=False)
+    """
+
+    id: str
+    inputs: Any = None
+    spawn_another: bool = False
+
+
+class TaskOutput(NamedTuple):
+    """What a task of the next-task style returns.
+
+    Attributes:
+        output: Its output, anything that can be pickled.
+        next_tasks: What runs next; nothing, None or empty: then the output is one of the run's.
+
+    >>> TaskOutput("done")
+    TaskOutput(output='done', next_tasks=None)
+    """
+
+    output: Any
+    next_tasks: Iterable[NextTask] | None = None
+
+
+class Directed(NamedTuple):
+    """A TaskOutput that has been looked at."""
+
+    output: Any
+    next_tasks: tuple[NextTask, ...]
+
+
+WireRequest = tuple[str, Any, bytes | None, bool]
+"""A NextTask as plain data: its task, its inputs as a wire argument, their digest, `spawn_another`."""
+
+
+def directed(name: str, value: Any) -> Directed:
+    """Look at what a function has returned.
+
+    Raises:
+        TypeError: It is no TaskOutput, or one whose next tasks are none.
+
+    >>> directed("greet", TaskOutput("Hello"))
+    Directed(output='Hello', next_tasks=())
+    """
+    if not isinstance(value, TaskOutput):
+        raise TypeError(
+            f"task {name} returned {_a(value)}; it has to return a TaskOutput, like TaskOutput(value)"
+        )
+    asked = value.next_tasks
+    if asked is None:
+        return Directed(value.output, ())
+    if isinstance(asked, str | bytes | NextTask) or not isinstance(asked, Iterable):
+        raise TypeError(f"task {name} has {_a(asked)} as next_tasks; it has to be a list of NextTask")
+    found = tuple(asked)
+    for one in found:
+        if not isinstance(one, NextTask) or not isinstance(one.id, str):
+            raise TypeError(
+                f"task {name} has {_a(one)} among its next_tasks; each has to be a NextTask('name')"
+            )
+    return Directed(value.output, found)
+
+
+def encoded(value: Directed) -> xcom.Encoded:
+    """Encode an output, with what runs next, for the driver; without that it is an output as any.
+
+    Raises:
+        NotPicklableError: Which part can't be pickled, and why.
+    """
+    output = xcom.encode(value.output)
+    if not value.next_tasks:
+        return output
+    definitions = Definitions()
+    requests = tuple([_request(one, definitions) for one in value.next_tasks])
+    bundles = tuple([(tuple(bundle.names), bundle.data) for bundle in definitions.bundles])
+    data = marshal.dumps((tuple(output[:-1]), b"".join(output.parts), requests, bundles), _MARSHAL)
+    return output._replace(codec=NEXT, size=len(data), sha256=sha256(data).digest(), parts=(data,))
+
+
+def decoded(data: bytes) -> tuple[xcom.Encoded, tuple[WireRequest, ...], Any]:
+    """The inverse: the output, what runs next, and the classes of the script that its inputs need."""
+    facts, payload, requests, bundles = marshal.loads(data)
+    return xcom.Encoded._make((*facts, (payload,))), requests, bundles
+
+
+# --- functions as they run -----------------------------------------------------------------
+
+
+def call(
+    fn: Callable[..., Any], name: str, with_inputs: bool, context: Context, inputs: Any = None
+) -> Directed:
+    """Call a task's function."""
+    return directed(name, fn(context, inputs) if with_inputs else fn(context))
+
+
+async def acall(
+    fn: Callable[..., Any], name: str, with_inputs: bool, context: Context, inputs: Any = None
+) -> Directed:
+    """Call a task's coroutine function."""
+    return directed(name, await (fn(context, inputs) if with_inputs else fn(context)))
+
+
+def stream(
+    fn: Callable[..., Any], name: str, with_inputs: bool, context: Context, inputs: Any = None
+) -> Generator[Any, None, Directed]:
+    """Call a task's generator function; what it yields are chunks."""
+    return directed(name, (yield from (fn(context, inputs) if with_inputs else fn(context))))
+
+
+# --- how -----------------------------------------------------------------------------------
+
+
+def _request(asked: NextTask, definitions: Definitions) -> WireRequest:
+    inputs = asked.inputs
+    if inputs is None:
+        return asked.id, None, None, bool(asked.spawn_another)
+    wire = inputs if type(inputs) in _ATOMS else (pickling.dumps(inputs, definitions).data, ())
+    return asked.id, wire, digest(inputs), bool(asked.spawn_another)
+
+
+def digest(inputs: Any) -> bytes | None:
+    """What equal inputs have in common, as far as that can be told; None for none."""
+    if inputs is None:
+        return None
+    # Start-up: few tasks give the next one inputs, and this loads half of Python's own tools.
+    from liteflow.fingerprint import UnstableValueError, digest_of  # noqa: PLC0415
+
+    try:
+        return digest_of(inputs)
+    except UnstableValueError:
+        # Equal ones may differ as pickles: then they are not dropped as the same, which only costs time.
+        return blake2b(pickling.dumps(inputs, Definitions()).data, digest_size=16).digest()
+
+
+def _a(value: Any) -> str:
+    return f"{type(value).__name__} {xcom.preview_of(value)[0][:80]}"
