@@ -26,7 +26,7 @@ from liteflow.signing import PYTHON, Key, Seal, matches, seal_for
 if TYPE_CHECKING:
     from liteflow.store.history import History, Recipe, RunRow
     from liteflow.store.rewrite import Checked
-    from liteflow.store.rows import ChunkRow
+    from liteflow.store.rows import ChunkRow, ContextRow
 
 # What cloudpickle calls to make a function or a class is found in each pickle that holds one.
 _CODE: Final = b"cloudpickle"
@@ -94,9 +94,7 @@ class TrustedValues:
         """
         found = {}
         for row in self._history.context(self._run.id):
-            facts = (row.codec, row.code_python, row.type, row.size, row.sha256)
-            made = [seal.entry(row.key, row.version, *facts) for seal in self._seals]
-            self._check(f"the context's value {row.key!r}", row.mac, made)
+            self._check(f"the context's value {row.key!r}", row.mac, self._made_of_entry(row))
             if row.code_python not in (0, PYTHON):
                 raise self._other_python(row.key, row.code_python)
             shown = (row.preview, row.exact, row.code_python)
@@ -109,21 +107,7 @@ class TrustedValues:
         Raises:
             StoreError: As `payload`.
         """
-        made = [
-            seal.chunk(
-                row.key,
-                row.attempt,
-                row.number,
-                row.name,
-                row.codec,
-                row.code_python,
-                row.type,
-                row.size,
-                row.sha256,
-            )
-            for seal in self._seals
-        ]
-        self._check(f"chunk {row.number} of {row.key}", row.mac, made)
+        self._check(f"chunk {row.number} of {row.key}", row.mac, self._made_of_chunk(row))
         if row.code_python not in (0, PYTHON):
             raise self._other_python(row.key, row.code_python)
         return Payload(row.codec, self._history.chunk_bytes(row))
@@ -232,6 +216,10 @@ class TrustedValues:
             facts = (value.attempt, value.codec, value.code_python, value.type, value.size, value.sha256)
             made = [seal.value(value.index, *facts) for seal in seals]
             yield f"the value of task instance {value.index}", _verdict(value.mac, made)
+        for entry in history.context(run.id):
+            yield f"the context's value {entry.key!r}", _verdict(entry.mac, self._made_of_entry(entry))
+        for chunk in history.chunks(run.id):
+            yield f"chunk {chunk.number} of {chunk.key}", _verdict(chunk.mac, self._made_of_chunk(chunk))
         for index in history.standing(run.id).attempts:
             raised = history.exception(run.id, index)
             if raised is not None:
@@ -254,6 +242,28 @@ class TrustedValues:
         return moved
 
     # --- how -------------------------------------------------------------------------------
+
+    def _made_of_entry(self, row: ContextRow) -> list[bytes | None]:
+        """The checks that a value of the context may have."""
+        facts = (row.codec, row.code_python, row.type, row.size, row.sha256)
+        return [seal.entry(row.key, row.version, *facts) for seal in self._seals]
+
+    def _made_of_chunk(self, row: ChunkRow) -> list[bytes | None]:
+        """The checks that a chunk may have."""
+        return [
+            seal.chunk(
+                row.key,
+                row.attempt,
+                row.number,
+                row.name,
+                row.codec,
+                row.code_python,
+                row.type,
+                row.size,
+                row.sha256,
+            )
+            for seal in self._seals
+        ]
 
     def _known(self, keyring: Keyring) -> list[Key]:
         try:

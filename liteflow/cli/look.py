@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from liteflow.cli.common import Db, Json, Ref, examples, open_history
+from liteflow.cli.follow import follow
 from liteflow.cli.output import coloured, print_json_list, print_table, say, to_json
 from liteflow.cli.records import arguments_of, log_record, run_record, whole_record
 from liteflow.cli.times import clock, duration, moment
@@ -72,7 +74,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command(
         epilog=examples(
-            "liteflow logs latest", "liteflow logs etl transform-2", "liteflow logs latest load --raw"
+            "liteflow logs latest", "liteflow logs etl transform-2", "liteflow logs latest load --follow"
         )
     )
     def logs(
@@ -85,6 +87,13 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--raw", help="The lines as they were written: nothing escaped.")
         ] = False,
         as_json: Json = False,
+        *,
+        following: Annotated[
+            bool,
+            typer.Option(
+                "--follow", "-f", help="Go on until the run has ended, and show what its tasks yield, too."
+            ),
+        ] = False,
     ) -> None:
         """Show what the tasks of a run printed and logged."""
         with open_history(db) as history:
@@ -92,11 +101,15 @@ def register(app: typer.Typer) -> None:
             if key is not None:
                 _check_key(history, found, key)
             lines: Iterable[LogRow] = history.logs(found.id, key)
+            if following:
+                lines = follow(history, found, key)
             if as_json:
                 print_json_list(map(log_record, lines))
                 return
             for row in lines:
                 say(row.line if raw else log_line(row, with_key=key is None))
+                if following:
+                    sys.stdout.flush()
 
 
 def log_line(row: LogRow, with_key: bool) -> str:

@@ -42,7 +42,7 @@ from liteflow.engine.states import Effects, State
 from liteflow.engine.values import Values
 from liteflow.errors import MapLengthError, UnknownNameError
 from liteflow.executor.base import NODE, Call, Executor, Failed, Finished, News, Work
-from liteflow.executor.link import OVER, Chunk, Parts
+from liteflow.executor.link import OVER, Ask, Chunk, Parts
 from liteflow.executor.payload import Payload
 from liteflow.growth import GROWTH
 from liteflow.outcomes import Failure
@@ -534,6 +534,13 @@ class Driver:
         self._recorder.commit()
         return self._stored(node)
 
+    def _answer(self, asks: Sequence[Ask]) -> None:
+        for ask in asks:
+            if self._is_current(ask.node, ask.attempt):
+                self._answers.ask(ask)
+            else:
+                self._executors[self._plan.lane_of[ask.node]].reply(ask.node, ask.number, OVER)
+
     def _look_at_the_waiting(self) -> None:
         """Answer who waits, if there is an answer now, or there never will be one."""
         answers = self._answers
@@ -557,11 +564,8 @@ class Driver:
         """Take in what a worker said."""
         if news.chunks:
             self._learn_chunks(news.chunks)
-        for ask in news.asks:
-            if self._is_current(ask.node, ask.attempt):
-                self._answers.ask(ask)
-            else:
-                self._executors[self._plan.lane_of[ask.node]].reply(ask.node, ask.number, OVER)
+        if news.asks:
+            self._answer(news.asks)
         for node in news.returned:
             if self._schedule.is_running(node) and self._schedule.give_back(node):
                 self._ready(node)
@@ -613,10 +617,7 @@ class Driver:
                     self._push(ready)
                 self._free_room(node)
             if self._observer is not None:
-                self._changes[plan.key(node)] = ("succeeded", done[1])
-            if self._follower is not None:
-                key = plan.key(node)
-                self._follower.outputs([Heard(key, done[1], -1, key, Payload(done[6], payload))])
+                self._tell_success(node, done[1], Payload(done[6], payload))
         values.ended(ended)
         self._journal.successes(rows)
         self._recorder.touch()
@@ -624,6 +625,12 @@ class Driver:
             self._learn_growth(done, data)
         if not plain:
             self._complete()
+
+    def _tell_success(self, node: int, attempt: int, payload: Payload) -> None:
+        key = self._plan.key(node)
+        self._changes[key] = ("succeeded", attempt)
+        if self._follower is not None:
+            self._follower.outputs([Heard(key, attempt, -1, key, payload)])
 
     # --- next tasks ------------------------------------------------------------------------
 
@@ -650,11 +657,8 @@ class Driver:
             self._schedule.succeed(node)
             self._answers.latest(routes.routing.task_of(node), node)
             self._journal.successes([row])
-            key = self._plan.key(node)
             if self._observer is not None:
-                self._changes[key] = ("succeeded", done[1])
-            if self._follower is not None:
-                self._follower.outputs([Heard(key, done[1], -1, key, Payload(done[6], payload))])
+                self._tell_success(node, done[1], Payload(done[6], payload))
             self._gain_next(node, end, nodes)
 
     def _gain_next(self, node: int, end: End, nodes: Sequence[int]) -> None:

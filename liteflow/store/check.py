@@ -50,7 +50,7 @@ def check(path: StorePath) -> list[Finding]:
         return [Finding("file", error.detail)]
     try:
         found = [*_of_sqlite(reader)]
-        for look in (_of_tables, _of_inputs, _of_values):
+        for look in (_of_tables, _of_inputs, _of_values, _of_shared):
             try:
                 found += _some(look(reader))
             except StoreDamagedError as error:
@@ -148,6 +148,19 @@ def _of_values(reader: Reader) -> Iterator[Finding]:
                         pass
                 except StoreDamagedError as error:
                     yield Finding(_name(row_id), error.detail)
+
+
+def _of_shared(reader: Reader) -> Iterator[Finding]:
+    """Values of contexts and chunks that are not what was stored."""
+    with History(reader.path) as history:
+        for run in history.runs():
+            try:
+                for _ in history.context(run.id):
+                    pass
+                for row in history.chunks(run.id):
+                    history.chunk_bytes(row)
+            except StoreDamagedError as error:
+                yield Finding(f"run {run.id}", error.detail)
 
 
 def _some(findings: Iterator[Finding]) -> Iterator[Finding]:
