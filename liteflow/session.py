@@ -390,7 +390,7 @@ class Session:
                 yield TrustedValues(history, history.find_run(run_id), trust=trust or path is None)
 
         def payload_of(index: int) -> Payload | None:
-            kept = ending.payloads.get(index)
+            kept = ending.kept(index)
             if kept is not None:
                 return kept
             with open_values() as values:

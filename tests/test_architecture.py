@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"nexts"},
     {"mapped", "decorated"},
     {"task"},
-    {"dag", "engine.states", "engine.contexts"},
+    {"dag", "engine.states", "engine.contexts", "engine.edges"},
     {"engine.schedule", "survey"},
     {"checking"},
     {"compiler"},
@@ -73,7 +73,15 @@ PURE = {
     "compiler",
     "recipe",
 }
-PURE |= {"engine.schedule", "engine.routing", "router", "engine.contexts", "engine.resumption", "views"}
+PURE |= {
+    "engine.edges",
+    "engine.schedule",
+    "engine.routing",
+    "router",
+    "engine.contexts",
+    "engine.resumption",
+    "views",
+}
 OUTSIDE_WORLD = {
     "os",
     "time",

@@ -149,15 +149,16 @@ class Opened:
 class Ending:
     """How a run ended: its state, and of what its user may ask without reading the store.
 
-    `stop` says why it ended early, if it did.  `finals` are, of a run whose tasks say what runs next,
-    the nodes of those that asked for nothing, by the names of the tasks.
+    `stop` says why it ended early, if it did; `kept` gives the payloads that are still here.
+    `finals` are, of a run whose tasks say what runs next, the nodes of those that asked for nothing,
+    by the names of the tasks.
     """
 
     state: str
     stop: Stop | None
     first_failure: int | None
     failures: Mapping[int, Failed]
-    payloads: Mapping[int, Payload]
+    kept: Callable[[int], Payload | None]
     finals: Mapping[str, int] | None = None
 
 
@@ -911,7 +912,7 @@ class Driver:
             stop=stop,
             first_failure=next(iter(self._failures), None),
             failures=self._failures,
-            payloads=self._values.kept(),
+            kept=self._values.kept,
             finals=self._routes.routing.finals if self._routes is not None else None,
         )
 

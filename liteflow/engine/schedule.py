@@ -21,6 +21,7 @@ import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
+from liteflow.engine.edges import LaterEdges
 from liteflow.engine.states import Effects, IllegalEventError, State, When
 
 
@@ -65,8 +66,8 @@ class Schedule:
         self._offsets, self._targets = _by_source(count, sources, targets)
         self._states = bytearray(count)
         self._unended = count
-        # Edges that came later, by source; most graphs never grow, and their edges are one array.
-        self._later: dict[int, list[int]] = {}
+        # Edges that came later; most graphs never grow, and their edges are one array.
+        self._later: LaterEdges | None = None
         # The nodes that do not wait for ALL, and those of them of which a predecessor has a value.
         self._rules = {node: int(when) for node, when in (rules or {}).items() if when}
         self._good: set[int] = set()
@@ -99,7 +100,7 @@ class Schedule:
         """The nodes that wait for this one."""
         offsets = self._offsets
         first = self._targets[offsets[node] : offsets[node + 1]] if node + 1 < len(offsets) else ()
-        return [*first, *self._later[node]] if node in self._later else first
+        return first if self._later is None else [*first, *self._later.of(node)]
 
     def nodes(self, state: State) -> list[int]:
         """All nodes in a state."""
@@ -135,7 +136,7 @@ class Schedule:
 
     def next_in_line(self, node: int) -> int | None:
         """The node that waits for this one alone, if it is the only one that waits for it."""
-        if self._later:
+        if self._later is not None:
             successors = self.successors(node)
             if len(successors) != 1:
                 return None
@@ -206,8 +207,8 @@ class Schedule:
     def grow(
         self,
         parent: int,
-        predecessors: Iterable[Sequence[int]],
-        result: Iterable[int],
+        predecessors: Sequence[Sequence[int]],
+        result: Sequence[int],
         rules: Mapping[int, When] | None = None,
         *,
         whatever: bool = False,
@@ -218,26 +219,27 @@ class Schedule:
             parent: The node; it has succeeded when those in `result` have.
             predecessors: For each new node the nodes that it waits for, each once, new ones and
                 others.
-            result: The nodes that the parent's value is made of.
+            result: The nodes that the parent's value is made of, each once.
             rules: As for the whole graph.
             whatever: The parent succeeds whatever becomes of those in `result`.
         """
         self._move(parent, State.RUNNING, State.GROWN, "grow")
         states, waiting = self._states, self._waiting
         first = len(states)
-        edges = [list(before) for before in predecessors]
-        states.extend(bytes(len(edges)))
-        waiting.extend([0] * len(edges))
-        self._unended += len(edges)
+        count = len(predecessors)
+        states.extend(bytes(count))
+        waiting.extend(array("i", bytes(4 * count)))
+        self._unended += count
+        self._later = self._later or LaterEdges()
         self._rules.pop(parent, None)
         if rules:
             self._rules.update({node: int(when) for node, when in rules.items() if when})
         if whatever:
             self._rules[parent] = When.ALWAYS
         effects = Effects([], [])
-        for node, before in enumerate(edges, first):
+        for node, before in enumerate(predecessors, first):
             self._join(node, before, effects)
-        self._join(parent, list(dict.fromkeys(result)), effects)
+        self._join(parent, result, effects)
         return effects
 
     def fail(self, node: int) -> Effects:
@@ -323,15 +325,16 @@ class Schedule:
         self._unended -= 1
         return self._block(node)
 
-    def _join(self, node: int, before: list[int], effects: Effects) -> None:
+    def _join(self, node: int, before: Sequence[int], effects: Effects) -> None:
         """Let a node wait for others, some of which may have ended."""
-        states = self._states
+        assert self._later is not None, "a graph that grows has such edges"
+        states, later = self._states, self._later
         ended = []
         for source in before:
             if states[source] >= State.SUCCEEDED:
                 ended.append(source)
             else:
-                self._later.setdefault(source, []).append(node)
+                later.add(source, node)
         self._waiting[node] += len(before)
         if not before and self._waiting[node] == 0:
             self._nothing_left(node, effects.ready)
@@ -346,7 +349,7 @@ class Schedule:
         waiting, states, rules = self._waiting, self._states, self._rules
         ready: list[int] = []
         grown: list[int] = []
-        for successor in self.successors(node) if self._later else self._first_successors(node):
+        for successor in self._first_successors(node) if self._later is None else self.successors(node):
             left = waiting[successor] - 1
             waiting[successor] = left
             if rules and successor in rules:

@@ -100,6 +100,6 @@ class Values:
             return payload
         return payload.read(0, payload.size)
 
-    def kept(self) -> dict[int, Payload]:
-        """The payloads that the user may ask for, as far as they are here."""
-        return {node: self.payload_of(node) for node in self.held}
+    def kept(self, node: int) -> Payload | None:
+        """The payload of a node when the run has ended, if it is here and not only in the store."""
+        return self.payload_of(node) if node in self.held else None

@@ -40,6 +40,8 @@ _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 _WAIT_S = 0.2
 # How long the last words of a connection wait for others that write; then SQLite's own locks have to do.
 _CLOSING_S = 1.0
+# What a rollback journal begins with; its bytes 16 to 19 say how many pages the file had before.
+_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 _LOG_LIMIT = 64 * 1024 * 1024
 
 
@@ -203,7 +205,27 @@ def recognise(path: str) -> int:
                 # Someone has just now begun to write to it.
         return _version(path, "mode=ro")
     except FAULTS as error:
+        if getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
+            raise explain(error, path) from error
+        try:
+            if _began_empty(path):
+                return 0
+        except FileNotFoundError:
+            # Another process has just now rolled it back.
+            return recognise(path)
         raise explain(error, path) from error
+
+
+def _began_empty(path: str) -> bool:
+    """Whether what is to be rolled back began with an empty file, which it will be again.
+
+    The power went in a store's first moment: it was to become one, and its journal, of which SQLite
+    had let go, is back.  Whoever opens it to write rolls back; who only reads can't.
+    Source: https://www.sqlite.org/fileformat2.html#the_rollback_journal, "Rollback Journal Header Format".
+    """
+    with open(f"{path}-journal", "rb") as journal:  # noqa: PTH123
+        head = journal.read(20)
+    return head[:8] == _JOURNAL and head[16:20] == bytes(4)
 
 
 def _standing(path: str) -> tuple[int, int, int]:

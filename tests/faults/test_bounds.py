@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 from pathlib import Path
 
@@ -55,6 +56,33 @@ if __name__ == "__main__":
     print(run.state, status["VmHWM"].split()[0])
 """
 
+MAPPED = """
+@task
+def small(n: int) -> int:
+    return n
+
+@flow
+def wide(many: int):
+    return small.map(range(many))
+
+if __name__ == "__main__":
+    wide.run(many=10)
+    # Of the driver alone, and whatever else the machine does.
+    before = time.process_time()
+    run = wide.run(many=int(sys.argv[1]))
+    used = time.process_time() - before
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    print(run.state, status["VmHWM"].split()[0], used)
+"""
+
+
+def mapped(folder: Folder, items: int, within: float = 60.0) -> tuple[int, float]:
+    """Run a map over so many items; give the kilobytes of its driver at most, and its seconds of CPU."""
+    folder.write(MAPPED)
+    state, used, seconds = done(folder.python("flow.py", str(items)), within).split()
+    assert state == "succeeded"
+    return int(used), float(seconds)
+
 
 def most_descriptors(process: subprocess.Popen[str]) -> int:
     """How many descriptors the process has had at once, as long as it lives."""
@@ -81,6 +109,25 @@ def test_ten_thousand_ready_tasks_take_bounded_memory_and_descriptors(folder: Fo
     assert state == "succeeded"
     assert 10 < most < 200
     assert int(used) < 300 * MB
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_an_item_of_a_map_takes_a_few_hundred_bytes(folder: Folder) -> None:
+    few, _ = mapped(folder, 10_000)
+    many, _ = mapped(folder, 60_000)
+
+    assert (many - few) * 1024 / 50_000 < 350
+
+
+@pytest.mark.soak
+def test_a_map_over_a_million_items_takes_less_than_half_a_gigabyte_and_no_longer_for_each(
+    folder: Folder,
+) -> None:
+    few = statistics.median(mapped(folder, 10_000)[1] for _ in range(5))
+    used, seconds = mapped(folder, 1_000_000, within=900)
+
+    assert used < 500 * MB
+    assert seconds / 1_000_000 < 1.3 * few / 10_000
 
 
 @pytest.mark.soak

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from liteflow.errors import (
     StoreDamagedError,
     StoreError,
     StorePlaceError,
+    StoreReadOnlyError,
 )
 from liteflow.store import db as store_db
 from liteflow.store import place
@@ -159,6 +161,19 @@ def foreign(path, script):
     connection.close()
 
 
+def half_done(path):
+    """The power went while another application wrote to its database; a log of old lies beside it."""
+    journal = path.with_name(f"{path.name}-journal")
+    foreign(path, "CREATE TABLE a (b); INSERT INTO a VALUES ('before')")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA cache_size = 1; BEGIN; UPDATE a SET b = 'after'")
+        connection.executemany("INSERT INTO a VALUES (?)", [("x" * 1000,)] * 100)
+        left = path.read_bytes(), journal.read_bytes()
+    path.write_bytes(left[0])
+    journal.write_bytes(left[1])
+    path.with_name(f"{path.name}-wal").write_bytes(b"of old")
+
+
 REFUSED = {
     "text": (lambda path: path.write_text("dear diary, " * 500), NotAStoreError, "no store"),
     "a little text": (lambda path: path.write_text("hi"), NotAStoreError, "no store"),
@@ -180,6 +195,7 @@ REFUSED = {
         NotAStoreError,
         "another application's",
     ),
+    "others' change, half done": (half_done, StoreReadOnlyError, "ROLLBACK"),
     "a link to nowhere": (lambda path: path.symlink_to("nothing.db"), StorePlaceError, "link"),
 }
 
