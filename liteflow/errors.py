@@ -344,7 +344,8 @@ class MapLengthError(RunError, ValueError):
 
     def __str__(self) -> str:
         told = ", ".join(f"{name} has {length}" for name, length in self.lengths.items())
-        return f"{self.key}() is mapped over lists of different lengths: {told}; one goes with the other, item by item"
+        apart = f"{self.key}() is mapped over lists of different lengths: {told}"
+        return f"{apart}; one goes with the other, item by item"
 
 
 @define(eq=False, slots=False)
@@ -640,7 +641,8 @@ class NoSuchRunError(StoreError, LookupError):
     def __str__(self) -> str:
         runs = "; ".join(self.latest)
         if self.ambiguous:
-            return f"{shown(self.ref)} is the beginning of several run ids in {self.path}: {runs}; give more of it"
+            ref = shown(self.ref)
+            return f"{ref} is the beginning of several run ids in {self.path}: {runs}; give more of it"
         if not runs:
             return f"there is no run {shown(self.ref)} in {self.path}: it has no runs at all yet"
         return f"there is no run {shown(self.ref)} in {self.path}; the latest are: {runs}"
