@@ -1,0 +1,146 @@
+"""What can go wrong, said so that the reader knows what happened, where, and what to do.
+
+Every error that liteflow raises on purpose is here and derives from `LiteflowError`.  An
+error keeps its facts as fields; the sentence is made from them when it is shown.
+
+    LiteflowError
+      DefinitionError   a task, a flow or an expression is wrong: found before anything runs
+      RunError          a run did not end as asked
+      StoreError        the store file cannot do what was asked of it
+
+Errors cross process borders as pickles, and BaseException unpickles by calling its class
+with positional arguments: so none is keyword-only and none is frozen, and `slots=False`
+because an exception needs a `__dict__` for its notes.
+"""
+
+from __future__ import annotations
+
+from liteflow.errors.base import (
+    DefinitionError,
+    LiteflowError,
+    RunError,
+    StoreError,
+    nearest,
+    shown,
+)
+from liteflow.errors.definitions import (
+    ArgumentError,
+    ArrowError,
+    CycleError,
+    DecoratedError,
+    DuplicateKeyError,
+    EdgeTypeError,
+    ExecutorMissingError,
+    FlowError,
+    LazyAttributeError,
+    LookedInsideError,
+    NoCodeError,
+    NotPicklableError,
+    SettingError,
+    TaskNotPicklableError,
+    UnknownNameError,
+)
+from liteflow.errors.program import (
+    CommandLineError,
+)
+from liteflow.errors.runs import (
+    ContextError,
+    MapLengthError,
+    NoOutputError,
+    NotResumableError,
+    OtherArgumentsError,
+    ResultTypeError,
+    RunCancelled,
+    RunFailed,
+    RunTimeoutError,
+    RunTooLargeError,
+    TaskFailedError,
+    TaskTraceback,
+    WorkerStartError,
+)
+from liteflow.errors.stores import (
+    CodeOfOtherPythonError,
+    ForeignValueError,
+    KeyRefusedError,
+    LeaseLostError,
+    NewerStoreError,
+    NoSuchRunError,
+    NotAStoreError,
+    OlderStoreError,
+    RecordRefusedError,
+    RunExistsError,
+    RunOwnedError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreFileError,
+    StoreForkedError,
+    StoreFullError,
+    StoreGoneError,
+    StoreMissingError,
+    StorePlaceError,
+    StoreReadOnlyError,
+    StoreSlowError,
+    StoreUnreadableError,
+    ValueTooLargeError,
+)
+
+__all__ = [
+    "ArgumentError",
+    "ArrowError",
+    "CodeOfOtherPythonError",
+    "CommandLineError",
+    "ContextError",
+    "CycleError",
+    "DecoratedError",
+    "DefinitionError",
+    "DuplicateKeyError",
+    "EdgeTypeError",
+    "ExecutorMissingError",
+    "FlowError",
+    "ForeignValueError",
+    "KeyRefusedError",
+    "LazyAttributeError",
+    "LeaseLostError",
+    "LiteflowError",
+    "LookedInsideError",
+    "MapLengthError",
+    "NewerStoreError",
+    "NoCodeError",
+    "NoOutputError",
+    "NoSuchRunError",
+    "NotAStoreError",
+    "NotPicklableError",
+    "NotResumableError",
+    "OlderStoreError",
+    "OtherArgumentsError",
+    "RecordRefusedError",
+    "ResultTypeError",
+    "RunCancelled",
+    "RunError",
+    "RunExistsError",
+    "RunFailed",
+    "RunOwnedError",
+    "RunTimeoutError",
+    "RunTooLargeError",
+    "SettingError",
+    "StoreBusyError",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreFileError",
+    "StoreForkedError",
+    "StoreFullError",
+    "StoreGoneError",
+    "StoreMissingError",
+    "StorePlaceError",
+    "StoreReadOnlyError",
+    "StoreSlowError",
+    "StoreUnreadableError",
+    "TaskFailedError",
+    "TaskNotPicklableError",
+    "TaskTraceback",
+    "UnknownNameError",
+    "ValueTooLargeError",
+    "WorkerStartError",
+    "nearest",
+    "shown",
+]
