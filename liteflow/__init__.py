@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from liteflow.policy import Policy
     from liteflow.run import Run
     from liteflow.task import Task, task
+    from liteflow.workflow import run_workflow
 
 __version__ = "0.1.0"
 
@@ -62,6 +63,7 @@ __all__ = [
     "TaskOutput",
     "__version__",
     "flow",
+    "run_workflow",
     "skip",
     "task",
     "unmapped",
@@ -91,6 +93,7 @@ _HOMES = {
     "Task": "task",
     "TaskOutput": "nexts",
     "flow": "flow",
+    "run_workflow": "workflow",
     "skip": "outcomes",
     "task": "task",
     "unmapped": "mapped",

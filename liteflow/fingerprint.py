@@ -123,6 +123,8 @@ def _reachable(fn: Any) -> Iterator[tuple[str, FunctionType | None, str]]:
             yield name, None, f"builtin {found.__qualname__}"
         else:
             waiting.append((f"{name}()", type(found)))
+            if callable(wrapped := getattr(found, "__dict__", {}).get("__wrapped__")):
+                waiting.append((f"{name}.__wrapped__", wrapped))
 
 
 def _mentioned(function: FunctionType) -> Iterator[tuple[str, Any]]:

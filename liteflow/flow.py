@@ -9,7 +9,6 @@ of an expression has the arguments that are still free in it as its parameters.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -30,10 +29,10 @@ from liteflow.pickling import importable
 from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
 from liteflow.router import ON_THREADS, RouterRecipe
 from liteflow.task import named_object
+from liteflow.written import Written
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from os import PathLike
     from typing import Protocol, Unpack
 
     from liteflow.context import Context, StreamChunk
@@ -62,7 +61,7 @@ _NOTHING: Any = object()
 
 
 @frozen(slots=False, eq=False, repr=False, init=False)
-class Flow(Generic[P, R]):
+class Flow(Written, Generic[P, R]):
     """A named recipe with parameters that yields a DAG; what a user runs.
 
     Attributes:
@@ -121,22 +120,6 @@ class Flow(Generic[P, R]):
                 if isinstance(getattr(recipe, attribute, None), str):
                     vars(self)[attribute] = getattr(recipe, attribute)
             vars(self)["__wrapped__"] = recipe
-
-    @classmethod
-    def from_file(cls, path: str | PathLike[str], **options: Unpack[FlowOptions]) -> Flow[..., Any]:
-        """Return the flow that a workflow file describes.
-
-        Args:
-            path: A file that ends in .yaml, .yml or .json.
-            options: Defaults for its runs, which win over those in the file.
-
-        Raises:
-            DefinitionError: What is wrong with the file: all its mistakes, each with its place.
-        """
-        # By its name: files know flows, and flows know no files.
-        reader = importlib.import_module("liteflow.files.compile")
-        flow: Flow[..., Any] = reader.flow_from_file(path, **options)
-        return flow
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -646,12 +629,15 @@ def runs_refused(refuse: Callable[[Flow[Any, Any]], None]) -> Iterator[None]:
 @overload
 def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
 @overload
+def flow(text: str, /, *, name: str = ..., **options: Unpack[FlowOptions]) -> Flow[..., Any]: ...
+@overload
 def flow(*, name: str = ..., **options: Unpack[FlowOptions]) -> Decorator: ...
 def flow(fn: Any = _NOTHING, /, **settings: Any) -> Any:
     """Make a function a flow: bare, `@flow`, or with settings, `@flow(name="nightly", db="n.db")`.
 
     Args:
-        fn: A function that calls tasks and returns a lazy value, or a container of some.
+        fn: A function that calls tasks and returns a lazy value, or a container of some; or a text
+            in the arrow language, whose tasks are looked up where this is called.
         settings: `name`, and defaults for the options of its runs: `db`, `executor`,
             `max_workers`, ...
 
@@ -671,6 +657,10 @@ def flow(fn: Any = _NOTHING, /, **settings: Any) -> Any:
     if fn is _NOTHING:
         check_names("flow", {k: v for k, v in settings.items() if k != "name"})
         return partial(_decorated, settings=settings)
+    if isinstance(fn, str):
+        from liteflow.arrows.tasks import caller_names  # noqa: PLC0415  lazy: few flows are texts
+
+        return Flow.parse(fn, caller_names(1), **settings)
     return _decorated(fn, settings)
 
 

@@ -18,8 +18,9 @@ from attrs import asdict
 
 from liteflow import pickling, xcom
 from liteflow.compiler import compile_growth
+from liteflow.control import control_of
 from liteflow.dag import ATOMS, Node, Spread
-from liteflow.errors import NotPicklableError
+from liteflow.errors import FlowError, NotPicklableError
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
 from liteflow.hints import show
@@ -182,6 +183,9 @@ def expand(value: Any, function: Function, live: Callable[[Function], int] | Non
     tasks: list[WireTask] = []
     nodes = []
     for node in dag.nodes:
+        if control_of(node.task) is not None:
+            problem = "has guards, iterations or loops, so a task can't go on as it; call it in a flow"
+            raise FlowError(node.task.name, problem)
         star = node.map is not None and node.map.star
         number = numbers.get((id(node.task), star))
         if number is None:

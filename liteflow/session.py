@@ -29,6 +29,7 @@ from liteflow.engine.growing import instances
 from liteflow.engine.growths import PARTS
 from liteflow.engine.plan import Plan
 from liteflow.engine.regrowth import plan_regrowth, regrow
+from liteflow.engine.rejoining import recorded_controls, rejoined, what_stays
 from liteflow.engine.resumption import Before, Now, Resumption, compare
 from liteflow.engine.routes import result_of
 from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError, UnknownNameError
@@ -275,13 +276,28 @@ class Session:
         ]
         now = [Now(key, str(tasks[task][4]), fixed, fed) for _, key, task, _, fed, fixed in calls]
         found = compare(before, now)
-        parents = {r.index: r.parent for r in recorded if r.parent is not None}
         blobs = values.growths()
-        told = {x.key: x for x in history.xcoms(row.id)} if parents or blobs or self._plan.maps else {}
+        wanted = any(r.parent is not None for r in recorded) or blobs or self._plan.maps
+        told = {x.key: x for x in history.xcoms(row.id)} if wanted or self._plan.controls else {}
+        controlled = recorded_controls(self._plan, found.same, recorded, told, blobs)
+        keys_then = {r.index: r.key for r in recorded}
+        stays, undone = what_stays(self._plan, found.same, controlled, keys_then.__getitem__)
+        same = found.same
+        if undone:
+            found = compare(before, now, undone)
+            same = {**{then: same[then] for then in controlled}, **found.same}
+        parents = {r.index: r.parent for r in recorded if r.parent is not None}
         made = {r.index for r in recorded if r.key in told and told[r.key].codec == PARTS}
-        regrowth = plan_regrowth(parents, found.same, len(calls) + len(found.gone), made | blobs.keys())
+        behind = len(calls) + len(found.gone)
+        regrowth = plan_regrowth(parents, same, behind, made | blobs.keys(), controlled=stays)
         self._plan.skip(len(found.gone))
-        regrown = regrow(self._plan, regrowth, blobs.get)
+        replays = {
+            same[then]: rejoined(self._plan, same[then], those, stays[then], regrowth.moved)
+            for then, those in controlled.items()
+        }
+        regrown = regrow(
+            self._plan, regrowth, blobs.get, lambda node, then: replays[node].calls[keys_then[then]]
+        )
         moved = {**found.moved, **regrowth.moved}
         moved = {old: new for old, new in moved.items() if old != new}
         # What has grown again may have met its tasks in another order, and they have other numbers now.
@@ -305,10 +321,18 @@ class Session:
         dropped = set(regrowth.dropped)
         done = {places[r.index] for r in recorded if r.parent is not None and r.state in _WITH_VALUE}
         kept = found.kept | (done - dropped)
+        calls_told = {
+            places[call.index]: found_of
+            for those in controlled.values()
+            for call in those
+            if call.index in regrowth.moved and (found_of := _facts(told.get(call.key))) is not None
+        }
         standing = history.standing(row.id)
         return found, Standing(
             kept=kept,
             regrown=[(g, _facts(told.get(self._plan.key(g.grown.parent)))) for g in regrown],
+            controls=replays,
+            told=calls_told,
             attempts={n: a for n, a in standing.attempts.items() if n < len(self._plan)},
             load=lambda n: _payload(values, n),
         )

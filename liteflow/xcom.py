@@ -152,7 +152,6 @@ def preview_of(value: object, large: bool = False) -> tuple[str, bool]:
         return _atom_preview(value)
     try:
         if _plain(value, [EXACT_CHARS // 2]):
-
             text = json.dumps(value)
             if len(text) <= EXACT_CHARS:
                 return text, True

@@ -8,13 +8,21 @@ The language is described in docs/arrows.md, its grammar is grammar.lark.
 
 from __future__ import annotations
 
-from liteflow.arrows.compile import compile_model
-from liteflow.arrows.course import Course, Due, Instance
-from liteflow.arrows.graph import CompiledFlow, check_names
-from liteflow.arrows.layout import fmt, write
-from liteflow.arrows.parse import parse
-from liteflow.arrows.runner import Compiler, Context, Ended, Parser, Runner
-from liteflow.arrows.values import join, merge
+import sys
+from types import ModuleType
+
+# As type checkers know it; workers import a module of this package, and none of these.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from liteflow.arrows.compile import compile_model, compile_text
+    from liteflow.arrows.course import Course, Due, Instance
+    from liteflow.arrows.graph import CompiledFlow, check_names
+    from liteflow.arrows.layout import fmt, write
+    from liteflow.arrows.parse import parse
+    from liteflow.arrows.runner import Compiler, Context, Ended, Parser, Runner
+    from liteflow.arrows.values import join, merge
 
 __all__ = [
     "CompiledFlow",
@@ -36,11 +44,48 @@ __all__ = [
     "write",
 ]
 
+_HOMES = {
+    "CompiledFlow": "graph",
+    "Compiler": "runner",
+    "Context": "runner",
+    "Course": "course",
+    "Due": "course",
+    "Ended": "runner",
+    "Instance": "course",
+    "Parser": "runner",
+    "Runner": "runner",
+    "check_names": "graph",
+    "compile_model": "compile",
+    "compile_text": "compile",
+    "fmt": "layout",
+    "join": "values",
+    "merge": "values",
+    "parse": "parse",
+    "write": "layout",
+}
 
-def compile_text(text: str, name: str = "<text>") -> CompiledFlow:
-    """Parse and compile a flow.
 
-    >>> compile_text("A → B").labels
-    ('A', 'B')
-    """
-    return compile_model(parse(text, name))
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'liteflow.arrows' has no attribute {name!r}")
+    module = f"{__name__}.{home}"
+    __import__(module)
+    value = globals()[name] = getattr(sys.modules[module], name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """`liteflow.arrows.parse` is the function, though the module that defines it has this name too."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "parse" and isinstance(value, ModuleType):
+            value = value.parse
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -26,6 +26,7 @@ from liteflow.arrows.errors import (
 from liteflow.arrows.graph import CompiledFlow, Guard, Kind, Loop, Node, Region, labels_of
 from liteflow.arrows.jsonpath import PathError, read_path
 from liteflow.arrows.model import End, Fan, Label, Literal, Mention, Model, Resource, Start, Statement, Step
+from liteflow.arrows.parse import parse
 from liteflow.errors import nearest
 
 # Steps and edges of a compiled flow: named blocks, and labels of many sources and targets, can multiply.
@@ -63,6 +64,15 @@ def compile_model(model: Model) -> CompiledFlow:
         parameters=flow.parameters.value if flow and flow.parameters else None,
         origin=model.origin,
     )
+
+
+def compile_text(text: str, name: str = "<text>") -> CompiledFlow:
+    """Parse and compile a flow.
+
+    >>> compile_text("A → B").labels
+    ('A', 'B')
+    """
+    return compile_model(parse(text, name))
 
 
 @define

@@ -3,9 +3,10 @@
     begin(input)      -> [Due, ...]     steps that can run now, each with its input
     end(key, output)  -> [Due, ...]     those that can because of it
 
-Pure: no clock, no disk, no process.  Whoever drives a run (the stateless runner, or an engine by growth)
-asks, does, and tells.  Guards, merges, joins, iteration and loops are decided here; a `Due` is always work
-for a task.
+Pure: no clock, no disk, no process.  Whoever drives a run (the stateless runner, or the engine) asks, does,
+and tells.  Guards, merges, joins, iteration and loops are decided here; a `Due` is always work for a task.
+What values are is left to `Values`: the runner has them as they are, the engine as what stands for them, so
+that it may have to ask (`Question`) before it can go on.
 
 Each region that runs is a frame: a Schedule of its nodes (liteflow's own, as the engine has it), and the
 values still needed.  A `*` has a frame for each item; a loop runs its frame again, round by round:
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
@@ -73,6 +74,86 @@ class Due:
 
     instance: Instance
     input: Any
+
+
+@frozen
+class Question:
+    """What has to be known of a value before the run goes on.
+
+    Does `guard` match it?  If that is None: what are its items?
+    """
+
+    key: str
+    value: Any
+    guard: str | None
+
+
+class Values(Protocol):
+    """How a course deals with the values of its run."""
+
+    def known(self, value: Any) -> Any:
+        """A value that is in the text, or is nothing."""
+        ...
+
+    def returned(self, value: Any) -> Any:
+        """What flows on when a step has given a value."""
+        ...
+
+    def join(self, values: Sequence[Any]) -> Any:
+        """The one value that comes in over several edges."""
+        ...
+
+    def merge(self, value: Any, step: str) -> Any:
+        """What comes in at a merge."""
+        ...
+
+    def collect(self, values: list[Any]) -> Any:
+        """The list of what a `*` step has given."""
+        ...
+
+    def matches(self, node: Node, value: Any) -> bool | None:
+        """Whether a node's guard matches; None: somebody has to look.
+
+        Raises:
+            TooManyLooksError: It is too much to look at.
+        """
+        ...
+
+    def items(self, value: Any) -> Sequence[Any] | None:
+        """What a `*` step is to be run for; None: somebody has to look."""
+        ...
+
+
+class PlainValues:
+    """Values that are here, as they are."""
+
+    def known(self, value: Any) -> Any:
+        """As `Values`."""
+        return value
+
+    def returned(self, value: Any) -> Any:
+        """As `Values`."""
+        return returned(value)
+
+    def join(self, values: Sequence[Any]) -> Any:
+        """As `Values`."""
+        return join(values)
+
+    def merge(self, value: Any, step: str) -> Any:
+        """As `Values`."""
+        return merge(value, step)
+
+    def collect(self, values: list[Any]) -> Any:
+        """As `Values`."""
+        return values
+
+    def matches(self, node: Node, value: Any) -> bool | None:
+        """As `Values`."""
+        return node.guard is None or matches(node.guard.path, value)
+
+    def items(self, value: Any) -> Sequence[Any] | None:
+        """As `Values`."""
+        return items_of(value)
 
 
 @define(eq=False)
@@ -131,6 +212,7 @@ class Course:
     Args:
         flow: What runs.
         max_rounds: How many rounds the loops of one scope may make.
+        values: What its values are.
 
     >>> from liteflow.arrows import compile_text
     >>> course = Course(compile_text("A → {B C} → > D"))
@@ -146,16 +228,24 @@ class Course:
     ([], True, 'done')
     """
 
-    def __init__(self, flow: CompiledFlow, max_rounds: int = MAX_ROUNDS) -> None:
+    def __init__(
+        self, flow: CompiledFlow, max_rounds: int = MAX_ROUNDS, values: Values | None = None
+    ) -> None:
         self.flow = flow
         self.max_rounds = max_rounds
+        self.values = values or PlainValues()
         self.frames: dict[str, Frame] = {}
         self.running: dict[str, tuple[Frame, int]] = {}
+        # What is asked, and has not been answered; and all keys of questions, so that each is one of its own.
+        self.asked: dict[str, tuple[Frame, int, Any]] = {}
+        self._questions: list[Question] = []
+        self._keys: set[str] = set()
         self.begun = False
         self.over = False
         self._result: Any = None
         # What is ready, and not yet looked at; empty between events.
         self._ready: deque[tuple[Frame, int]] = deque()
+        self._due: list[Due] = []
 
     @property
     def result(self) -> Any:
@@ -167,7 +257,7 @@ class Course:
         if self.begun:
             raise NotRunningError("the run has begun already, and", sorted(self.running))
         self.begun = True
-        self._open(self.flow.root, "", "", returned(value))
+        self._open(self.flow.root, "", "", self.values.returned(value))
         return self._go_on()
 
     def end(self, key: str, output: Any) -> list[Due]:
@@ -180,36 +270,74 @@ class Course:
         where = self.running.pop(key, None)
         if where is None:
             raise NotRunningError(key, sorted(self.running))
-        self._complete(*where, returned(output))
+        self._complete(*where, self.values.returned(output))
+        return self._go_on()
+
+    def take_questions(self) -> list[Question]:
+        """What has to be known, and hasn't been asked for yet; each is to be answered by `answer`."""
+        questions, self._questions = self._questions, []
+        return questions
+
+    def answer(self, key: str, answer: Any) -> list[Due]:
+        """Somebody has looked: whether the guard matches, or the items; go on as `end`."""
+        frame, place, value = self.asked.pop(key)
+        node = frame.region.nodes[place]
+        if answer is True:
+            self._run(frame, place, node, value)
+        elif answer is False:
+            self._pass_over(frame, place, node, value)
+        else:
+            assert node.region is not None
+            self._enter_items(frame, place, node.region, answer)
         return self._go_on()
 
     # --- nodes -----------------------------------------------------------------------------
 
     def _go_on(self) -> list[Due]:
-        due: list[Due] = []
         while self._ready:
-            self._reach(*self._ready.popleft(), due)
+            self._reach(*self._ready.popleft())
+        due, self._due = self._due, []
         due.sort(key=lambda one: one.instance.node.number)
         return due
 
-    def _reach(self, frame: Frame, place: int, due: list[Due]) -> None:
+    def _reach(self, frame: Frame, place: int) -> None:
         """A node has all that it waits for."""
         node = frame.region.nodes[place]
         value = self._input(frame, place, node)
         if node.merge:
-            value = merge(value, self._called(node))
-        if node.guard is not None and not self._matches(node, value):
+            value = self.values.merge(value, self._called(node))
+        matching = node.guard is None or self._matches(node, value)
+        if matching is None:
+            self._ask(frame, place, node, value)
+        elif matching:
+            self._run(frame, place, node, value)
+        else:
             self._pass_over(frame, place, node, value)
-        elif node.kind in WORK:
+
+    def _run(self, frame: Frame, place: int, node: Node, value: Any) -> None:
+        """No guard is in the way."""
+        if node.kind in WORK:
             frame.schedule.run(frame.number(place))
             instance = self.instance(frame, node)
             self.running[instance.key] = (frame, place)
-            due.append(Due(instance, value))
+            self._due.append(Due(instance, value))
         elif node.region is not None:
             self._enter_region(frame, place, node, node.region, value)
         else:
             frame.schedule.run(frame.number(place))
-            self._complete(frame, place, node.value if node.kind is Kind.LITERAL else value)
+            literal = node.kind is Kind.LITERAL
+            self._complete(frame, place, self.values.known(node.value) if literal else value)
+
+    def _ask(self, frame: Frame, place: int, node: Node, value: Any, items: bool = False) -> None:
+        """Somebody has to look.  The question is called after the first step that hangs on it."""
+        first = first_step(frame.region, place)
+        key = f"{self.flow.labels[first] if first >= 0 else 'end'}{frame.suffix()}{'*' if items else '?'}"
+        while key in self._keys:
+            key += "?"
+        self._keys.add(key)
+        self.asked[key] = (frame, place, value)
+        guard = None if items or node.guard is None else node.guard.expression
+        self._questions.append(Question(key, value, guard))
 
     def instance(self, frame: Frame, node: Node) -> Instance:
         """The instance of a step in the present round of a frame."""
@@ -223,17 +351,17 @@ class Course:
             ":end" if node.kind is Kind.END else f"the block at {node.at}" if node.at else "a block"
         )
 
-    def _matches(self, node: Node, value: Any) -> bool:
+    def _matches(self, node: Node, value: Any) -> bool | None:
         assert node.guard is not None  # asked by whoever calls
         try:
-            return matches(node.guard.path, value)
+            return self.values.matches(node, value)
         except TooManyLooksError:
             raise GuardError(self._called(node), node.guard.expression, MAX_LOOKS) from None
 
     def _input(self, frame: Frame, place: int, node: Node) -> Any:
         if place == frame.entry[0]:
             return frame.entry[1]
-        value = join([frame.values[source] for source in node.sources])
+        value = self.values.join([frame.values[source] for source in node.sources])
         if not frame.region.loops:
             for source in node.sources:
                 frame.uses[source] -= 1
@@ -270,10 +398,17 @@ class Course:
 
     def _enter_region(self, frame: Frame, place: int, node: Node, region: Region, value: Any) -> None:
         frame.schedule.run(frame.number(place))
-        items = items_of(value) if node.each else [value]
+        items = self.values.items(value) if node.each else [value]
+        if items is None:
+            self._ask(frame, place, node, value, items=True)
+        else:
+            self._enter_items(frame, place, region, items)
+
+    def _enter_items(self, frame: Frame, place: int, region: Region, items: Sequence[Any]) -> None:
+        node = frame.region.nodes[place]
         if not items:
             frame.passed.add(place)
-            self._complete(frame, place, [])
+            self._complete(frame, place, self.values.known([]))
             return
         frame.items[place] = ([None] * len(items), [len(items)], [not node.each])
         path = f"{frame.path}/{place}"
@@ -325,7 +460,8 @@ class Course:
     def _close(self, frame: Frame) -> None:
         """A region has ended: its result is the value of its node in the region around it."""
         del self.frames[frame.path]
-        output = frame.values.get(len(frame.region.nodes) - 1, {})
+        last = len(frame.region.nodes) - 1
+        output = frame.values[last] if last in frame.values else self.values.known({})
         parent = frame.parent
         if parent is None:
             self.over, self._result = True, output
@@ -340,7 +476,18 @@ class Course:
         each = parent.region.nodes[frame.node].each
         if not ran[0]:
             parent.passed.add(frame.node)
-        self._complete(parent, frame.node, outputs if each else output)
+        self._complete(parent, frame.node, self.values.collect(outputs) if each else output)
+
+
+def first_step(region: Region, place: int) -> int:
+    """The number of the first step, in the order of the text, in or behind a node; -1: there is none."""
+    for node in region.nodes[place:]:
+        if node.number >= 0:
+            return node.number
+        inside = -1 if node.region is None else first_step(node.region, 0)
+        if inside >= 0:
+            return inside
+    return -1
 
 
 def uses_of(region: Region) -> list[int]:

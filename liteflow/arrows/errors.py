@@ -123,6 +123,10 @@ class UnknownTaskError(ArrowError, LookupError):
     """A step names a task that nobody has given."""
 
 
+class StepError(ArrowError):
+    """A step's parameters or settings can't be those of its task."""
+
+
 class ArrowRunError(RunError):
     """A flow in the arrow language can't go on with the values that came."""
 

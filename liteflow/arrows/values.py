@@ -3,14 +3,14 @@
 returned  None -> {}    a tuple -> a list    anything else as it is
 join      several values -> a list in source order, without the empty objects beside others
 merge     a list of objects -> one object, later keys win
+
+No attrs here: workers import this, and start sooner without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-
-from liteflow.arrows.errors import MergeError
 
 
 def returned(value: Any) -> Any:
@@ -56,6 +56,8 @@ def merge(value: Any, step: str) -> Any:
     merged: dict[Any, Any] = {}
     for index, item in enumerate(value):
         if not isinstance(item, dict):
+            from liteflow.arrows.errors import MergeError  # noqa: PLC0415  attrs: not for every worker
+
             raise MergeError(step, index, type(item).__name__)
         merged.update(item)
     return merged

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from liteflow import __version__
-from liteflow.cli import check, look, resume, run, scaffold, visualize
+from liteflow.cli import arrows, check, look, resume, run, scaffold, visualize
 from liteflow.cli.common import examples
 from liteflow.cli.output import complain
 from liteflow.errors import LeaseLostError, LiteflowError, RunError, RunOwnedError
@@ -56,7 +56,7 @@ def make_app() -> typer.Typer:
             typer.echo(context.get_help(), err=True)
             raise typer.Exit(WRONG)
 
-    for group in (scaffold, run, resume, look, visualize, check):
+    for group in (scaffold, run, resume, look, visualize, arrows, check):
         group.register(app)
     return app
 

@@ -76,6 +76,28 @@ def read_inputs(flow: Flow[Any, Any], words: Iterable[str]) -> dict[str, object]
     return inputs
 
 
+def read_json(text: str) -> object:
+    """Return the value of `JSON` or `@FILE`.
+
+    Raises:
+        CommandLineError: It is no JSON, or the file can't be read.
+
+    >>> read_json('{"batch": 7}')
+    {'batch': 7}
+    """
+    source = text
+    if text.startswith("@"):
+        try:
+            source = Path(text[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandLineError(f"can't read {label(text[1:])}: {error}") from None
+    try:
+        value: object = json.loads(source, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise CommandLineError(f"{label(text)} is no JSON: {error}; text stands in double quotes") from None
+    return value
+
+
 def _annotations_of_tasks(flow: Flow[Any, Any], inputs: dict[str, object]) -> dict[str, Any]:
     """What the parameters of the flow's tasks want, as `task.parameter`, where that can be known."""
     try:

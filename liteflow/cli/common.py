@@ -44,6 +44,16 @@ def open_history(db: str | None) -> History:
     return History(chosen_db(db))
 
 
+Tasks = Annotated[
+    str | None,
+    typer.Option(
+        "--tasks",
+        metavar="MODULE|FILE",
+        help="With a .flow file: the module with its tasks; else the .py file of the same name beside it.",
+    ),
+]
+
+
 def examples(*lines: str) -> str:
     """Return the end of a command's help: its examples, one a line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from liteflow import signals
-from liteflow.cli.common import Db, chosen_db, examples
+from liteflow.cli.common import Db, Tasks, chosen_db, examples
 from liteflow.cli.run import Debug, Executor, MaxWorkers, Quiet, Timeout, Trust, drive, options_of, report
-from liteflow.cli.script import load_script, pick_flow, split_target
+from liteflow.cli.script import load_flow, load_script, pick_flow, split_target
 from liteflow.errors import CommandLineError, NotResumableError
 from liteflow.flow import Flow
 from liteflow.store.history import History, RunRow
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
                 "--file", metavar="FILE[:FLOW]", help="The script of the flow, if it is not where it was."
             ),
         ] = None,
+        tasks: Tasks = None,
         db: Db = None,
         executor: Executor = None,
         max_workers: MaxWorkers = None,
@@ -61,7 +62,7 @@ def register(app: typer.Typer) -> None:
             str(path), executor or ("inline" if debug else None), max_workers, timeout, trust
         )
         with signals.raised():
-            flow = _flow_of(row, file)
+            flow = _flow_of(row, file, tasks)
             ended = drive(flow, lambda seen: flow.resume(row.id, observer=seen, **options), quiet, debug)
         report(ended, as_json, quiet)
         raise typer.Exit(0 if ended.state == "succeeded" else 1)
@@ -75,10 +76,13 @@ def _meant(history: History, ref: str | None) -> RunRow:
     raise CommandLineError(f"no run in {history.path} is unfinished; liteflow runs lists them")
 
 
-def _flow_of(row: RunRow, file: str | None) -> Flow[Any, Any]:
+def _flow_of(row: RunRow, file: str | None, tasks: str | None) -> Flow[Any, Any]:
     """The flow of a run: in the file that is named, else in the one that it was begun from."""
     if row.state == "succeeded":
         raise NotResumableError(row.id, row.flow, "it has succeeded, so nothing is left to do")
+    written = file or row.script or ""
+    if written.lower().endswith(".flow") and Path(written).exists():
+        return load_flow(written, tasks)
     if file is not None:
         name, wanted = split_target(file)
         return pick_flow(load_script(Path(name)), wanted or row.flow, name)

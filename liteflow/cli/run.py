@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from liteflow import signals
-from liteflow.cli.arguments import read_inputs
-from liteflow.cli.common import Db, examples
+from liteflow.cli.arguments import read_inputs, read_json
+from liteflow.cli.common import Db, Tasks, examples
 from liteflow.cli.look import took_of, tracebacks
 from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
 from liteflow.cli.progress import Lines, Silence
@@ -66,13 +66,15 @@ def register(app: typer.Typer) -> None:
             "liteflow run etl.py",
             "liteflow run etl.py path=other.csv transform.scale=2.5",
             "liteflow run flows.py:daily --db daily.db --max-workers 4 --json",
+            "liteflow run nightly.flow --tasks my_tasks --input '{\"batch\": 7}'",
         )
     )
     def run(
         target: Annotated[
             str,
             typer.Argument(
-                metavar="FILE[:FLOW]", help="A Python file, and which of its flows if it has several."
+                metavar="FILE[:FLOW]",
+                help="A Python file, and which of its flows if it has several; or a .flow or workflow file.",
             ),
         ],
         arguments: Annotated[
@@ -95,6 +97,15 @@ def register(app: typer.Typer) -> None:
                 help="An id of your own: an unfinished run of this id goes on, a finished one is shown.",
             ),
         ] = None,
+        tasks: Tasks = None,
+        given: Annotated[
+            str | None,
+            typer.Option(
+                "--input",
+                metavar="JSON|@FILE",
+                help="With a .flow file: what goes to its first steps, as JSON or a file that holds it.",
+            ),
+        ] = None,
         resume: Annotated[
             bool, typer.Option("--resume", help="Go on with the latest unfinished run of the flow.")
         ] = False,
@@ -103,7 +114,7 @@ def register(app: typer.Typer) -> None:
         quiet: Quiet = False,
         debug: Debug = False,
     ) -> None:
-        """Run a flow of a Python file.
+        """Run a flow of a Python file, of a .flow file, or of a workflow file.
 
         The exit status is 0 if the run succeeded, 1 if it failed, 2 if it could not begin, 3 if
         another process drives it.
@@ -115,11 +126,13 @@ def register(app: typer.Typer) -> None:
             )
         options = options_of(db, executor or ("inline" if debug else None), max_workers, timeout, trust)
         with signals.raised():
-            flow = load_flow(target)
+            flow = load_flow(target, tasks)
             if resume:
                 ended = drive(flow, lambda seen: flow.resume(run_id, observer=seen, **options), quiet, debug)
             else:
                 inputs = read_inputs(flow, arguments or [])
+                if given is not None:
+                    inputs["input"] = read_json(given)
                 ended = drive(
                     flow,
                     lambda seen: flow.run(inputs=inputs, run_id=run_id, observer=seen, **options),

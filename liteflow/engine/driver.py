@@ -26,9 +26,12 @@ from typing import NamedTuple, Protocol
 from attrs import frozen
 
 from liteflow import pickling
+from liteflow.control import Step
 from liteflow.engine.answers import Answers, row_of
 from liteflow.engine.contexts import Entry
 from liteflow.engine.control import Stop
+from liteflow.engine.controlled import Replay
+from liteflow.engine.controls import Controls
 from liteflow.engine.growing import result_nodes
 from liteflow.engine.growths import Growths, micros_since
 from liteflow.engine.lanes import ReadyLane
@@ -116,6 +119,8 @@ class Standing:
         kept: Nodes whose results are in the store and stay.
         regrown: What had grown and is there again, in order, and what is known of the values
             that are complete.
+        controls: The controllers that have been asked already, as they stand, by node.
+        told: What is known of the values of their calls: (type, preview, size).
         attempts: How many attempts other nodes have had.
         load: Reads a kept node's payload from the store.
         replayed: How far it was, of a run whose tasks say what runs next.
@@ -123,6 +128,8 @@ class Standing:
 
     kept: frozenset[int] = frozenset()
     regrown: Sequence[tuple[Regrown, tuple[str, str, int] | None]] = ()
+    controls: Mapping[int, Replay] = {}
+    told: Mapping[int, tuple[str, str, int]] = {}
     attempts: Mapping[int, int] = {}
     load: Callable[[int], Payload] | None = None
     replayed: Replayed | None = None
@@ -221,6 +228,7 @@ class Driver:
         self._mapping: deque[int] = deque()
         self._stops: deque[Stop] = deque()
         self._stop: Stop | None = None
+        self._gave_up = False
         self._wake, self._waker = os.pipe()
         self._selector: selectors.BaseSelector | None = None
         self._schedule = Schedule(plan.predecessors(), plan.rules)
@@ -304,6 +312,7 @@ class Driver:
             )
             self._stored = opened.stored
             self._answers = self._prepared(opened.context)
+            self._controls = Controls(self._plan, lambda: micros_since(self._epoch_ns))
             self._start()
             self._loop(selector)
             self._tell_changes()
@@ -321,14 +330,18 @@ class Driver:
         schedule, standing = self._schedule, self._standing
         self._attempts = {node: count + 1 for node, count in standing.attempts.items()}
         ready = schedule.start()
+        steps: Mapping[int, Step] = {}
         if standing.replayed is not None:
             self._take_up_routes(standing.replayed)
             ready = schedule.nodes(State.READY)
-        elif standing.kept or standing.regrown:
-            self._take_over()
+        elif standing.kept or standing.regrown or standing.controls:
+            steps = self._take_over()
+            schedule = self._schedule
             ready = schedule.nodes(State.READY)
         for node in ready:
             self._push(node)
+        for node, step in steps.items():
+            self._obey_step(node, step)
         self._complete()
 
     def _forget_inputs(self) -> None:
@@ -338,38 +351,66 @@ class Driver:
         before = (() if node in grown else self._plan.before(node) for node in static)
         self._schedule = Schedule(before, {n: rule for n, rule in self._plan.rules.items() if n not in grown})
 
-    def _take_over(self) -> None:
-        """What an earlier driver has done is done."""
+    def _take_over(self) -> Mapping[int, Step]:
+        """What an earlier driver has done is done; give what controllers say to that."""
         schedule, kept = self._schedule, self._standing.kept
         schedule.leave_out(len(self._plan.gone))
         self._heights.extend([0] * len(self._plan.gone))
         grown = {found.grown.parent for found, _ in self._standing.regrown}
         static = len(self._plan.dag.nodes)
-        done = sorted(kept - grown)
+        controls = self._standing.controls
+        done = sorted(kept - grown - set(controls))
+        steps: dict[int, Step] = {}
         for node in done:
             if node < static:
                 schedule.take_over(node)
         for found, told in self._standing.regrown:
-            self._take_up(found, told, grown)
-        self._values.ended([*done, *grown])
+            self._take_up(found, told, grown, steps)
+        if controls:
+            self._growths.tell_tasks_again()
+        for node in controls:
+            if node not in steps:
+                # All that it has ever decided was that there is nothing to do.
+                schedule.run(node)
+                steps[node] = self._take_up_control(node)
+        self._values.ended([*done, *(grown - set(controls))])
+        return steps
 
-    def _take_up(self, found: Regrown, told: tuple[str, str, int] | None, grown: Collection[int]) -> None:
+    def _take_up_control(self, node: int) -> Step:
+        self._schedule.hold(node)
+        if node in self._standing.kept:
+            self._growths.has_row(node)
+        return self._controls.take_up(node, self._standing.controls[node], dict(self._standing.told))
+
+    def _take_up(
+        self,
+        found: Regrown,
+        told: tuple[str, str, int] | None,
+        grown: Collection[int],
+        steps: dict[int, Step],
+    ) -> None:
         """Let a call grow again as it did; what of it has its value, has it."""
         gained, schedule = found.grown, self._schedule
-        schedule.run(gained.parent)
-        self._growths.take_up(found, told)
+        if gained.parent not in steps:
+            schedule.run(gained.parent)
+        if not found.controlled:
+            self._growths.take_up(found, told)
+        else:
+            if gained.parent not in steps:
+                steps[gained.parent] = self._take_up_control(gained.parent)
+            self._controls.note(gained)
         self._heights.extend(array("i", [self._heights[gained.parent]]) * gained.count)
         self._add_lanes()
         new = range(gained.first, gained.first + gained.count)
         if self._observer is not None:
             self._observer.grew([self._plan.key(node) for node in new])
-        effects = schedule.grow(
-            gained.parent,
-            [() if n in grown else before for n, before in zip(new, gained.predecessors, strict=True)],
-            result_nodes(gained),
-            gained.rules,
-            whatever=gained.whatever,
-        )
+        before = [() if n in grown else fed for n, fed in zip(new, gained.predecessors, strict=True)]
+        if found.controlled:
+            effects = schedule.gain(gained.parent, before, gained.rules)
+        else:
+            effects = schedule.grow(
+                gained.parent, before, result_nodes(gained), gained.rules, whatever=gained.whatever
+            )
         assert not effects.blocked
         for node in new:
             if node in self._standing.kept and node not in grown:
@@ -586,11 +627,12 @@ class Driver:
         # The hot path: everything here is done once for each task instance.
         plan, values = self._plan, self._values
         succeed, lanes, lane_of = self._schedule.succeed, self._lanes, plan.lane_of
-        plain = not plan.maps and not plan.parts
+        plain = not plan.maps and not plan.parts and not plan.controls
         uses, keep, held = values.uses, values.keep, values.held
         rows: list[Row] = []
         ended: list[int] = []
         growing: list[tuple[Finished, bytes]] = []
+        told: list[Finished] = []
         for done in finished:
             node = done[0] & NODE
             if not self._is_current(node, done[1]):
@@ -617,6 +659,7 @@ class Driver:
                 for ready in succeed(node):
                     self._push(ready)
                 self._free_room(node)
+                told.append(done)
             if self._observer is not None:
                 self._tell_success(node, done[1], Payload(done[6], payload))
         values.ended(ended)
@@ -624,6 +667,9 @@ class Driver:
         self._recorder.touch()
         for done, data in growing:
             self._learn_growth(done, data)
+        if plan.controls:
+            for done in told:
+                self._ask(done[0] & NODE, done)
         if not plain:
             self._complete()
 
@@ -680,6 +726,11 @@ class Driver:
 
     def _push(self, node: int) -> None:
         """A node has become ready."""
+        if node in self._plan.controls:
+            self._schedule.run(node)
+            self._schedule.hold(node)
+            self._decide(node, lambda: self._controls.begin(node))
+            return
         if node not in self._plan.maps:
             if self._growths.may_run(node):
                 self._ready(node)
@@ -783,6 +834,61 @@ class Driver:
                 self._values.completed(node)
                 if self._observer is not None:
                     self._changes[self._plan.key(node)] = ("succeeded", self._attempts.get(node, 1))
+            for node in completed:
+                # Of what an earlier driver has completed, controllers know.
+                if node not in self._standing.kept:
+                    self._ask(node, None)
+
+    # --- control ---------------------------------------------------------------------------
+
+    def _ask(self, node: int, done: Finished | None) -> None:
+        """A node has its value: if a controller wanted it, what does that say?"""
+        parent = self._plan.controlled_by(node)
+        if parent is not None and self._controls.is_asked(parent):
+            self._decide(parent, lambda: self._controls.ended(node, parent, done))
+
+    def _decide(self, node: int, step: Callable[[], Step]) -> None:
+        try:
+            said = step()
+        except Exception as error:  # noqa: BLE001  a controller may be anybody's
+            self._fail_held(node, error)
+            return
+        self._obey_step(node, said)
+
+    def _obey_step(self, node: int, step: Step) -> None:
+        """Do what a controller has said."""
+        schedule, plan = self._schedule, self._plan
+        if self._gave_up:
+            # The run ends; what would come does not.
+            return
+        if step.calls:
+            grown = self._controls.grow(node, step.calls)
+            self._heights.extend(array("i", [self._heights[node]]) * grown.count)
+            self._growths.write(grown)
+            if self._observer is not None:
+                self._observer.grew([plan.key(n) for n in range(grown.first, grown.first + grown.count)])
+                self._changes[plan.key(node)] = ("running", self._attempts.get(node, 1))
+            self._follow(schedule.gain(node, grown.predecessors, grown.rules))
+        if step.over and schedule.state(node) is State.GROWN:
+            self._growths.begun(*self._controls.finish(node, step.value))
+            self._values.released(self._controls.close(node))
+            self._values.ended((node,))
+            for ready in schedule.release(node):
+                self._push(ready)
+
+    def _fail_held(self, node: int, error: Exception) -> None:
+        """A controller can't go on."""
+        self._values.released(self._controls.close(node))
+        if self._schedule.state(node) is not State.GROWN:
+            return
+        line = f"{type(error).__name__}: {error}"
+        now = micros_since(self._epoch_ns)
+        try:
+            data: bytes | None = pickling.dumps(error).data
+        except Exception:  # noqa: BLE001  its text must do
+            data = None
+        failed = Failed(node, self._attempts.get(node, 1), now, 0, "failed", line, "", data, False)
+        self._learn_failed(failed, "driver")
 
     def _follow(self, effects: Effects, why: str = "") -> None:
         """Nodes can never run, others can now."""
@@ -843,7 +949,11 @@ class Driver:
         state = "skipped" if failed.outcome == "skipped" else "failed"
         if state == "failed" and not self._plan.collected(node):
             self._failures[node] = failed
-        effects = self._schedule.skip(node) if state == "skipped" else self._schedule.fail(node)
+        schedule = self._schedule
+        if schedule.state(node) is State.GROWN:
+            effects = schedule.fail_held(node)
+        else:
+            effects = schedule.skip(node) if state == "skipped" else schedule.fail(node)
         self._changes[key] = (state, failed.attempt)
         times = (failed.attempt, failed.started, failed.took, worker, failed.error)
         self._journal.outcomes([(self._journal.base + node, state, *times, *_NO_VALUE)])
@@ -857,6 +967,7 @@ class Driver:
         if self._routes is not None and state == "skipped":
             self._gain_next(node, *self._routes.passed_over(node))
         if self._fail_fast and self._failures:
+            self._gave_up = True
             for other in self._schedule.cancel_all():
                 self._changes[self._plan.key(other)] = ("cancelled", 0)
 

@@ -79,12 +79,24 @@ class Growths:
         """
         node = done[0] & NODE
         grown = self._note_alias(grown_of(self._plan, node, payload))
-        facts = tuple(done[1:13])
+        self.begun(grown, tuple(done[1:13]), payload)
+        return grown
+
+    def begun(self, grown: Grown, facts: tuple[Any, ...], payload: bytes) -> None:
+        """A node has its value by others; `facts` are as in a Finished from its attempt on."""
+        node = grown.parent
         blob = marshal.dumps((facts, payload), 4)
         self._begun[node] = facts
         journal = self._recorder.journal
-        journal.growth([(done[0], self._seal.growth(node, blob), blob)])
-        return grown
+        journal.growth([(journal.base + node, self._seal.growth(node, blob), blob)])
+
+    def tell_tasks_again(self) -> None:
+        """A run goes on: tasks that nothing was of may not be written down any more."""
+        self._tasks_written = 0
+
+    def has_row(self, node: int) -> None:
+        """A node that had grown has its row already."""
+        self._written.add(node)
 
     def take_up(self, found: Regrown, told: Facts | None) -> None:
         """The same of a run that goes on; `told` is what is known of the value, if it is complete."""

@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import asdict, frozen
 
 from liteflow import pickling
+from liteflow.control import Control, control_of
 from liteflow.dag import ATOMS, Dag, Hole, Node
-from liteflow.engine.spans import Gone, InstanceRow, ItemCalls, Nodes, Span
+from liteflow.engine.spans import ControlledCalls, Gone, InstanceRow, ItemCalls, Nodes, Span
 from liteflow.engine.states import When
 from liteflow.errors import NotPicklableError, RunTooLargeError, SettingError, TaskNotPicklableError
 from liteflow.executor.base import Call
@@ -79,6 +80,15 @@ class MapFacts:
         return self.args[place] if isinstance(place, int) else self.kwargs[place]
 
 
+@frozen
+class ControlFacts:
+    """How a controlled call goes on: its arguments, and the number and lane of each task of its calls."""
+
+    control: Control
+    args: tuple[WireArgument, ...]
+    tasks: tuple[tuple[int, int], ...]
+
+
 class Plan:
     """The vectors of a run.
 
@@ -95,6 +105,7 @@ class Plan:
         uses: For each node the number of nodes that have not ended and need its value.
         rules: What the nodes wait for that do not wait for all.
         maps: The mapped calls among the nodes.
+        controls: The controlled ones.
         parts: The values that are made of other nodes' values: of nodes that have grown.
         lacking: The nodes that have ended without a value, as pickles of their Failure.
         bounded: The mapped calls of which not all items may run at once.
@@ -113,6 +124,7 @@ class Plan:
         self.lane_of = bytearray()
         self.rules: dict[int, When] = {}
         self.maps: dict[int, MapFacts] = {}
+        self.controls: dict[int, ControlFacts] = {}
         self.parts: dict[int, WireArgument] = {}
         self.lacking: dict[int, bytes] = {}
         self.bounded: set[int] = set()
@@ -152,6 +164,16 @@ class Plan:
             name: (numbers.get((id(task), False)) or self._add(task, False, False))[:2]
             for name, task in dag.routes.items()
         }
+        for node in dag.nodes:
+            control = control_of(node.task)
+            if control is not None:
+                self._plan_control(node, control)
+
+    def _plan_control(self, node: Node, control: Control) -> None:
+        args = tuple(map(self._wiring.argument, node.args))
+        self.controls[node.index] = ControlFacts(
+            control, args, tuple([self._add(task, False, False)[:2] for task in control.tasks])
+        )
 
     def _wire_up(self, node: Node, positional: Sequence[str]) -> None:
         """Note what a node waits for, and write it as JSON: parameter -> nodes, "" for order alone."""
@@ -342,8 +364,11 @@ class Plan:
     def prepare(self, lane: str) -> None:
         """Pickle the functions that go to processes, so that one that can't be is told first."""
         number = self.lanes.index(lane)
-        used = {t for t, n in zip(self.task_of, self.lane_of, strict=True) if n == number}
-        for task in used | {t for t, n in self.routes.values() if n == number}:
+        own = {self.task_of[node] for node in self.controls}
+        used = {t for t, n in zip(self.task_of, self.lane_of, strict=True) if n == number} - own
+        used |= {t for t, n in self.routes.values() if n == number}
+        used |= {t for facts in self.controls.values() for t, n in facts.tasks if n == number}
+        for task in sorted(used):
             self.function_bytes(task)
 
     def keep(self, function: Function) -> int:
@@ -376,7 +401,7 @@ class Plan:
         else:
             args, kwargs = self.span(number).arguments(number)
             sources = tuple(self.before(number))
-        if self.parts or self.lacking:
+        if self.parts or self.lacking or self.controls:
             args = tuple(map(self.settled, args))
             kwargs = kwargs and {name: self.settled(a) for name, a in kwargs.items()}
             sources = tuple({s for a in (*args, *(kwargs or {}).values()) for s in sources_in(a)})
@@ -477,6 +502,18 @@ class Plan:
             return None
         parent = self.span(node).parent
         return parent if parent in self.bounded and isinstance(self.span(node), ItemCalls) else None
+
+    def controlled_by(self, node: int) -> int | None:
+        """The controlled call that this node was made for, if it is one of its calls."""
+        if not self.controls or node < len(self.dag.nodes):
+            return None
+        span = self.span(node)
+        return span.parent if isinstance(span, ControlledCalls) else None
+
+    def hold_all(self, nodes: Iterable[int]) -> None:
+        """The values of these nodes may be needed for what nobody knows yet."""
+        for node in nodes:
+            self.uses[node] += 1
 
     def collected(self, node: int) -> bool:
         """Whether a node that fails does not make the run fail: it is within a map that collects failures."""

@@ -7,17 +7,18 @@ growths as they were written down --regrow--> nodes behind those of the Dag
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from typing import Any
 
 from attrs import field, frozen
 
+from liteflow.engine.controlled import WiredCall, grow_controlled
 from liteflow.engine.growing import grow_calls, grow_items
 from liteflow.engine.plan import Plan
 from liteflow.engine.spans import Grown
 from liteflow.growth import Expansion, decoded
 from liteflow.pickling import Bundle
-from liteflow.wiring import shifted
+from liteflow.wiring import shifted, sources_in
 
 
 @frozen
@@ -25,13 +26,16 @@ class Regrowth:
     """What an earlier driver's growths come to.
 
     Attributes:
-        parents: (place now, place then) of the calls that had grown and do so again, in order.
+        parents: (place now, place then) of the calls that had grown and do so again, in order; a
+            controlled one for each of its calls.
+        calls: The place then of that call, beside each; None of what has grown at once.
         moved: Place then -> place now, of all that had grown; what is dropped stands behind.
         dropped: Places now of what is dropped.
         empty: As `parents`, of those that have grown to nothing: maps over no items.
     """
 
     parents: list[tuple[int, int]] = field(factory=list)
+    calls: list[int | None] = field(factory=list)
     moved: dict[int, int] = field(factory=dict)
     dropped: list[int] = field(factory=list)
     empty: list[tuple[int, int]] = field(factory=list)
@@ -39,15 +43,24 @@ class Regrowth:
 
 @frozen
 class Regrown:
-    """A growth that is there again; `facts` are those of its attempt, None if it had none."""
+    """A growth that is there again; `facts` are those of its attempt, None if it had none.
+
+    `controlled`: it is one of the calls that a controller wanted.
+    """
 
     grown: Grown
     facts: tuple[Any, ...] | None
     blob: bytes | None
+    controlled: bool = False
 
 
 def plan_regrowth(
-    parents: Mapping[int, int], staying: Mapping[int, int], first: int, had_grown: Collection[int] = ()
+    parents: Mapping[int, int],
+    staying: Mapping[int, int],
+    first: int,
+    had_grown: Collection[int] = (),
+    *,
+    controlled: Mapping[int, Container[int]] | None = None,
 ) -> Regrowth:
     """Decide which growths stay.
 
@@ -56,22 +69,32 @@ def plan_regrowth(
         staying: Place then -> place now, of the calls of the flow that are what they were.
         first: The place of the first node that grows again.
         had_grown: Places of calls that had, those too that no other has grown from.
+        controlled: Place then of each controlled call -> places then of its calls that stay.
 
-    >>> plan_regrowth({2: 0, 3: 2, 4: 1}, {0: 0}, 2)
-    Regrowth(parents=[(0, 0), (2, 2)], moved={2: 2, 3: 3, 4: 4}, dropped=[4], empty=[])
+    >>> plan_regrowth({2: 0, 3: 2, 4: 1}, {0: 0}, 2).parents
+    [(0, 0), (2, 2)]
     """
     made = Regrowth()
     alive = dict(staying)
+    controlled = controlled or {}
+    growths: list[tuple[int, list[int]]] = []
     children: dict[int, list[int]] = {}
     for child in sorted(parents):
-        children.setdefault(parents[child], []).append(child)
+        parent = parents[child]
+        if parent in controlled or parent not in children:
+            growths.append((parent, children.setdefault(parent, [])))
+        if parent in controlled:
+            growths[-1] = (parent, [child])
+        else:
+            children[parent].append(child)
     lost = []
     place = first
-    for parent, grown in sorted(children.items(), key=lambda pair: pair[1][0]):
-        if parent not in alive:
+    for parent, grown in growths:
+        if parent not in alive or (parent in controlled and grown[0] not in controlled[parent]):
             lost += grown
             continue
         made.parents.append((alive[parent], parent))
+        made.calls.append(grown[0] if parent in controlled else None)
         for child in grown:
             alive[child] = made.moved[child] = place
             place += 1
@@ -80,21 +103,34 @@ def plan_regrowth(
         made.dropped.append(place)
         place += 1
     made.empty.extend(
-        (alive[then], then) for then in sorted(had_grown) if then in alive and then not in children
+        (alive[then], then)
+        for then in sorted(had_grown)
+        if then in alive and then not in {*children, *controlled}
     )
     return made
 
 
-def regrow(plan: Plan, regrowth: Regrowth, blob_of: Callable[[int], bytes | None]) -> list[Regrown]:
+def regrow(
+    plan: Plan,
+    regrowth: Regrowth,
+    blob_of: Callable[[int], bytes | None],
+    call_of: Callable[[int, int], WiredCall],
+) -> list[Regrown]:
     """Let calls grow again as they did.
 
     Args:
         plan: The nodes of the flow, and what has grown so far.
         regrowth: What stays.
         blob_of: What was written down of a growth, by its place then; None: a map of plain lists.
+        call_of: What a controller wanted, by its place now and the call's place then.
     """
     found = []
-    for now, then in (*regrowth.parents, *regrowth.empty):
+    calls = [*regrowth.calls, *[None] * len(regrowth.empty)]
+    for (now, then), call in zip((*regrowth.parents, *regrowth.empty), calls, strict=True):
+        if call is not None:
+            grown = grow_controlled(plan, now, [call_of(now, call)])
+            found.append(Regrown(grown, None, None, controlled=True))
+            continue
         blob = blob_of(then)
         if blob is None:
             found.append(Regrown(grow_items(plan, now, ()), None, None))
@@ -124,6 +160,10 @@ def grown_of(plan: Plan, node: int, payload: bytes, *, ours: bool = True) -> Gro
     lists, bundles = body
     for names, data in bundles:
         plan.dag.definitions.add(Bundle(tuple(names), data))
+    if node not in plan.maps:
+        # A controller wanted to see the items; that they are there is all.
+        plan.made_of(node, lists, sorted(sources_in(lists)))
+        return Grown(node, len(plan), 0, [], lists, {}, False)
     return grow_items(plan, node, lists)
 
 

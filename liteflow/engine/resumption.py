@@ -60,8 +60,14 @@ class Resumption:
     changed: bool
 
 
-def compare(before: Sequence[Before], now: Sequence[Now]) -> Resumption:
+def compare(
+    before: Sequence[Before], now: Sequence[Now], undone: Mapping[int, str] | None = None
+) -> Resumption:
     """Compare what was recorded with the graph of today, in which sources come before targets.
+
+    Args:
+        before, now: The calls.
+        undone: Nodes that have no value any more, and why, though they are what they were.
 
     >>> fed = '{"x":[0]}'
     >>> was = [Before(0, "a", "3.11 aa", None, None, True), Before(1, "b", "3.11 bb", None, fed, True)]
@@ -80,7 +86,7 @@ def compare(before: Sequence[Before], now: Sequence[Now]) -> Resumption:
         if row is None:
             changed[node] = "it is new"
             continue
-        why = _why(row, call, keys_before, keys_now, changed)
+        why = (undone or {}).get(node) or _why(row, call, keys_before, keys_now, changed)
         if why is not None:
             changed[node] = why
             if row.succeeded:

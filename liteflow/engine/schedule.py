@@ -242,9 +242,42 @@ class Schedule:
         self._join(parent, result, effects)
         return effects
 
+    def hold(self, parent: int) -> None:
+        """A running node goes on as what somebody says, again and again: see `gain`, then `release`."""
+        self._move(parent, State.RUNNING, State.GROWN, "grow")
+        self._rules.pop(parent, None)
+        self._waiting[parent] += 1
+
+    def gain(self, parent: int, predecessors: Iterable[Sequence[int]], rules: Mapping[int, When]) -> Effects:
+        """A node that is held has brought new nodes, as in `grow`; it waits for all of them."""
+        states = self._states
+        first = len(states)
+        edges = [list(before) for before in predecessors]
+        states.extend(bytes(len(edges)))
+        self._waiting.extend([0] * len(edges))
+        self._unended += len(edges)
+        self._rules.update({node: int(when) for node, when in rules.items() if when})
+        effects = Effects([], [])
+        for node, before in enumerate(edges, first):
+            self._join(node, before, effects)
+        if states[parent] < State.SUCCEEDED:
+            self._join(parent, list(range(first, len(states))), effects)
+        return effects
+
+    def release(self, parent: int) -> list[int]:
+        """No more comes of a node that was held: it has succeeded; return as `succeed`."""
+        ready: list[int] = []
+        if self._states[parent] == State.GROWN:
+            self._one_less(parent, ready)
+        return ready
+
     def fail(self, node: int) -> Effects:
         """A running node has failed for good; tell what can never run because of it, and what now can."""
         return self._end_without_value(node, State.FAILED, "fail")
+
+    def fail_held(self, node: int) -> Effects:
+        """Who says what a held node goes on as can't: it has failed; tell as `fail`."""
+        return self._end_without_value(node, State.FAILED, "fail", State.GROWN)
 
     def skip(self, node: int) -> Effects:
         """A running node has decided to give no value; tell as `fail`."""

@@ -166,6 +166,35 @@ class Asked:
 
 
 @frozen
+class ControlledCalls:
+    """Calls that a controller wanted, with their arguments as the run numbers its nodes."""
+
+    first: int
+    parent: int
+    keys: tuple[str, ...]
+    args: tuple[tuple[WireArgument, ...], ...]
+    kwargs: tuple[dict[str, WireArgument] | None, ...]
+    feeds: tuple[dict[str, list[int]], ...]
+    constants: tuple[str | None, ...]
+
+    def key(self, node: int) -> str:
+        """What a node is called."""
+        return self.keys[node - self.first]
+
+    def root(self, node: int) -> str:
+        """What the calls that grow from it are named after: itself."""
+        return self.key(node)
+
+    def arguments(self, node: int) -> tuple[tuple[WireArgument, ...], dict[str, WireArgument] | None]:
+        """Its arguments."""
+        return self.args[node - self.first], self.kwargs[node - self.first]
+
+    def recorded(self, node: int) -> tuple[dict[str, list[int]], str | None]:
+        """What feeds it, and its constants."""
+        return self.feeds[node - self.first], self.constants[node - self.first]
+
+
+@frozen
 class Gone:
     """Places of calls that the flow no longer has; nothing is done with them."""
 

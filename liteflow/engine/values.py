@@ -72,6 +72,13 @@ class Values:
                 if not uses[source] and source not in self.keep:
                     self._let_go(source)
 
+    def released(self, nodes: Iterable[int]) -> None:
+        """Nobody holds these values any more for what may come."""
+        for node in nodes:
+            self.uses[node] -= 1
+            if not self.uses[node] and node not in self.keep:
+                self._let_go(node)
+
     def completed(self, node: int) -> None:
         """A node that had grown has its value."""
         if not self.uses[node] and node not in self.keep:

@@ -95,7 +95,6 @@ class Definitions:
         self._known |= names
         self.bundles.append(Bundle(tuple(sorted(names)), data))
 
-
     def add(self, bundle: Bundle) -> None:
         """Take in definitions that were made elsewhere; those that are known stay."""
         if not self._known.issuperset(bundle.names):

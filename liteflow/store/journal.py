@@ -190,8 +190,8 @@ class Journal:
         self._put("INSERT OR REPLACE INTO growth VALUES (?, ?, ?)", rows)
 
     def tasks(self, rows: Sequence[Row]) -> None:
-        """Tasks that came later, as in NewRun."""
-        self._put(TASK, [(self.number, *row) for row in rows])
+        """Tasks that came later, as in NewRun; those that are there already stay."""
+        self._put(f"{TASK} ON CONFLICT DO NOTHING", [(self.number, *row) for row in rows])
 
     def definitions(self, rows: Sequence[tuple[str, bytes | None, bytes]]) -> None:
         """Definitions of the script's classes: (names as JSON, keyed check, pickle); those known stay."""

@@ -86,7 +86,7 @@ class Member:
                 body = call.function, self._work.function_bytes(call.function)
                 self.writer.send(wire.frame(wire.FUNCTION, body))
             for source in call.sources:
-                if source in values or source in self._large or source == call.behind:
+                if source in values or source in self._large or 0 <= source == call.behind:
                     continue
                 codec, data = self._work.payload_of(source)
                 if isinstance(data, Large):

@@ -1,0 +1,197 @@
+"""The tasks of a flow's steps: names looked up in what the caller gives, settings, parameters bound.
+
+"score" --lookup--> function or task --> Task, arguments (what comes in first, then the parameters)
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args, get_origin
+
+from attrs import evolve, frozen
+
+from liteflow.arrows.errors import ArrowError, StepError
+from liteflow.arrows.graph import CompiledFlow, Kind, Node, check_names
+from liteflow.arrows.resources import load, save
+from liteflow.arrows.step import step_function
+from liteflow.arrows.waiting import TASK_TYPES
+from liteflow.errors import DefinitionError
+from liteflow.parameters import Signature
+from liteflow.policy import Policy
+from liteflow.task import Task
+
+SETTINGS = "liteflow"
+"""The parameter of a step that is none: settings of its task, as of `@task`."""
+
+
+@frozen
+class StepTask:
+    """What a step calls.
+
+    Attributes:
+        task: Its task.
+        takes_input: Whether what comes in goes to it, as its first argument.
+        args, kwargs: The arguments behind that.
+    """
+
+    task: Task[..., Any]
+    takes_input: bool
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+def functions_in(given: Any) -> dict[str, Any]:
+    """What can be called in what a caller gives: a mapping, a module, or some functions.
+
+    >>> sorted(functions_in({"A": print, "n": 1}))
+    ['A']
+    """
+    if isinstance(given, types.ModuleType):
+        given = vars(given)
+    if not isinstance(given, Mapping):
+        given = {getattr(one, "name", getattr(one, "__name__", "")): one for one in given}
+    return {name: one for name, one in given.items() if isinstance(name, str) and _is_function(one)}
+
+
+def _is_function(value: Any) -> bool:
+    return isinstance(value, Task) or (callable(value) and not isinstance(value, type))
+
+
+def step_tasks(flow: CompiledFlow, given: Any, folder: str) -> list[StepTask | None]:
+    """What each step calls, by its number; None: a literal calls nothing.
+
+    Args:
+        flow: The flow.
+        given: What its tasks are looked up in.
+        folder: What paths in it are relative to.
+
+    Raises:
+        UnknownTaskError: A step names a task that nobody has given.
+        StepError: Its parameters, or its settings, can't be its task's.
+    """
+    functions = {**TASK_TYPES, **functions_in(given)}
+    # A name may have what no name in Python can.
+    known = {**{name.replace("_", "-"): one for name, one in functions.items()}, **functions}
+    check_names(flow, known)
+    maker = _Maker(flow, known, folder)
+    placed = [node for region in flow.regions() for node in region.nodes if node.number >= 0]
+    placed.sort(key=lambda node: node.number)
+    return [None if node.kind is Kind.LITERAL else maker.step(node) for node in placed]
+
+
+class _Maker:
+    """Makes the tasks of one flow; steps that call the same function in the same way share one."""
+
+    def __init__(self, flow: CompiledFlow, known: Mapping[str, Any], folder: str) -> None:
+        self._flow = flow
+        self._known = known
+        self._folder = folder
+        self._made: dict[tuple[Any, ...], tuple[Task[..., Any], bool]] = {}
+
+    def step(self, node: Node) -> StepTask:
+        if node.kind is not Kind.TASK:
+            own = {} if node.parameters is None else {"parameters": node.parameters}
+            function = load if node.kind is Kind.LOAD else save
+            made = self._task(node, function, node.kind.value, {}, len(node.sources))
+            return StepTask(*made, (), {"uri": node.name, "folder": self._folder, **own})
+        parameters = node.parameters
+        settings: Mapping[str, Any] = {}
+        if isinstance(parameters, dict) and SETTINGS in parameters:
+            parameters = dict(parameters)
+            settings = parameters.pop(SETTINGS)
+        found = self._known[node.base]
+        task, takes_input = self._task(node, found, node.name, settings, len(node.sources))
+        args = tuple(parameters) if isinstance(parameters, list) else ()
+        kwargs = parameters if isinstance(parameters, dict) else {}
+        self._bind(node, task, takes_input, args, kwargs)
+        return StepTask(task, takes_input, args, kwargs)
+
+    def _task(
+        self, node: Node, found: Any, name: str, settings: Mapping[str, Any], sources: int
+    ) -> tuple[Task[..., Any], bool]:
+        # What several edges bring together has no type that could be known.
+        joined = sources != 1 or node.merge
+        place = (id(found), name, repr(settings), joined)
+        if place not in self._made:
+            try:
+                self._made[place] = _step_task(found, name, settings, joined)
+            except DefinitionError as error:
+                raise self._refused(node, error) from error
+        return self._made[place]
+
+    def _bind(
+        self, node: Node, task: Task[..., Any], takes_input: bool, args: tuple[Any, ...], kwargs: Any
+    ) -> None:
+        signature = task.signature
+        try:
+            bound, named = signature.bind((None, *args) if takes_input else args, dict(kwargs))
+        except DefinitionError as error:
+            raise self._refused(node, error) from error
+        given = {*signature.positional[: len(bound)], *(named or {})}
+        missing = [name for name in signature.required if name not in given]
+        if missing:
+            what = f"{node.name} lacks its parameter {missing[0]}"
+            remedy = f"give it here: {node.name}(- {missing[0]}: ... -)"
+            raise StepError.of(self._flow.origin, node.at, what, remedy)
+
+    def _refused(self, node: Node, error: DefinitionError) -> ArrowError:
+        what = f"{node.name} can't be called like this: {error}"
+        remedy = "an object gives parameters by name, a list by position, behind what comes in"
+        return StepError.of(self._flow.origin, node.at, what, remedy)
+
+
+def _step_task(
+    found: Any, name: str, settings: Mapping[str, Any], joined: bool
+) -> tuple[Task[..., Any], bool]:
+    """The task of a step, and whether what comes in goes to it."""
+    own = found if isinstance(found, Task) else None
+    function = own.fn if own is not None else found
+    signature = Signature.of(function, f"{name}()")
+    takes_input = bool(signature.positional) or signature.rest is not None
+    policy = own.policy if own is not None else Policy()
+    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
+        raise DefinitionError(f"`{SETTINGS}` is an object of settings of the task, not {settings!r}")
+    tags = own.tags if own is not None else ()
+    task = Task(step_function(function, takes_input), name, policy, tags)
+    if settings:
+        task = task.options(**settings)
+    vars(task)["signature"] = _as_it_flows(signature, joined)
+    return task, takes_input
+
+
+def _as_it_flows(signature: Signature, joined: bool) -> Signature:
+    """A signature with what flows in for what is given: {} for None, a list for a tuple."""
+    annotations = dict(signature.annotations)
+    if joined and signature.positional:
+        annotations.pop(signature.positional[0], None)
+    if "return" in annotations:
+        annotations["return"] = _flowing(annotations["return"])
+    own = evolve(signature)
+    # As they are when somebody asks for them; a frozen class is written to like this.
+    vars(own)["annotations"] = annotations
+    return own
+
+
+def _flowing(returns: Any) -> Any:
+    if returns is None or returns is type(None):
+        return dict
+    forms = {returns, get_origin(returns), *get_args(returns)}
+    changes = any(form is tuple or form is type(None) or get_origin(form) is tuple for form in forms)
+    return Any if changes else returns
+
+
+def known_names(given: Any) -> Iterable[str]:
+    """The names of all tasks that a flow may mention."""
+    return {**TASK_TYPES, **functions_in(given)}
+
+
+def caller_names(depth: int) -> dict[str, Callable[..., Any]]:
+    """What can be called where this is called from, so many frames up: its locals over its globals."""
+    frame = inspect.currentframe()
+    for _ in range(depth + 1):
+        assert frame is not None
+        frame = frame.f_back
+    assert frame is not None
+    return functions_in({**frame.f_globals, **frame.f_locals})
