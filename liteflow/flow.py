@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from liteflow.context import Context, StreamChunk
     from liteflow.engine.contexts import Entry
-    from liteflow.engine.driver import Observer
+    from liteflow.engine.observing import Observer
     from liteflow.following import Following
     from liteflow.given import Given
     from liteflow.handle import Handle

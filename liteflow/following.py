@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from liteflow.context import StreamChunk
-from liteflow.engine.driver import Heard
+from liteflow.engine.observing import Heard
 from liteflow.executor.payload import Payload
 from liteflow.handle import Handle
 from liteflow.session import echo

@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 from liteflow.dag import Dag
 from liteflow.engine.contexts import Entry
 from liteflow.engine.control import Control
-from liteflow.engine.driver import Observer
+from liteflow.engine.observing import Observer
 from liteflow.errors import NotAStoreError, NotResumableError, OtherArgumentsError, RunExistsError
 from liteflow.given import Given
 from liteflow.names import checked_name

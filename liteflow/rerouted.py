@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from liteflow.engine.driver import Standing
+from liteflow.engine.opening import Standing
 from liteflow.engine.plan import Plan
 from liteflow.engine.resumption import Resumption
 from liteflow.engine.routes import End, Known, Replayed, instances_of, replay

@@ -24,9 +24,11 @@ from liteflow.dag import Dag
 from liteflow.engine.answers import row_of
 from liteflow.engine.contexts import Entry
 from liteflow.engine.control import Control, Stop
-from liteflow.engine.driver import Driver, Ending, Follower, Observer, Opened, Standing
+from liteflow.engine.driver import Driver
 from liteflow.engine.growing import instances
 from liteflow.engine.growths import PARTS
+from liteflow.engine.observing import Follower, Observer
+from liteflow.engine.opening import Ending, Opened, Standing
 from liteflow.engine.plan import Plan
 from liteflow.engine.regrowth import plan_regrowth, regrow
 from liteflow.engine.rejoining import recorded_controls, rejoined, what_stays
@@ -257,7 +259,9 @@ class Session:
     def _tasks(self) -> list[tuple[int, str, str | None, str | None, str | None]]:
         return [self._plan.task_row(number) for number in range(len(self._plan.tasks))]
 
-    def _go_on(self, journal: Journal, seal: Seal, row: RunRow) -> tuple[Resumption, Standing]:
+    def _go_on(  # noqa: PLR0915  one change of the store, from beginning to end
+        self, journal: Journal, seal: Seal, row: RunRow
+    ) -> tuple[Resumption, Standing]:
         """Compare the run with the graph of today, and let the store hold what is to stay."""
         # Start-up: most runs are no resumes.
         from liteflow.store.history import History  # noqa: PLC0415

@@ -43,6 +43,8 @@ FLOORS: list[set[str]] = [
     {"engine.regrowth", "engine.rejoining"},
     {"engine.controls"},
     {"engine.growths", "engine.routes"},
+    {"engine.opening", "engine.observing"},
+    {"engine.driving"},
     {"engine.driver"},
     {"run", "rerouted"},
     {"session", "stored", "handle"},

@@ -18,7 +18,7 @@ from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
 from liteflow.cli.progress import Lines, Silence
 from liteflow.cli.records import output_record, previewed, run_record
 from liteflow.cli.script import load_flow, print_users_traceback
-from liteflow.engine.driver import Observer
+from liteflow.engine.observing import Observer
 from liteflow.errors import CommandLineError, LiteflowError, RunFailed, RunTimeoutError
 from liteflow.flow import Flow
 from liteflow.run import Run

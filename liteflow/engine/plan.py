@@ -212,7 +212,9 @@ class Plan:
         args = tuple(map(self._wiring.argument, node.args))
         kwargs = {name: self._wiring.argument(a) for name, a in node.kwargs.items()}
         facts = (node.map.max_active, node.map.on_error, spread_names(node))
-        self._wait_for(self._plan_map(node.index, facts, args, kwargs, spread(node), feeds))
+        self._wait_for(
+            self._plan_map(node.index, facts, args=args, kwargs=kwargs, spread=spread(node), feeds=feeds)
+        )
         self.hold(node.index)
 
     def _wait_for(self, sources: Sequence[int]) -> None:
@@ -225,6 +227,7 @@ class Plan:
         self,
         node: int,
         facts: tuple[int | None, str, tuple[str, ...]],
+        *,
         args: tuple[WireArgument, ...],
         kwargs: Mapping[str, WireArgument],
         spread: tuple[int | str, ...],
@@ -263,7 +266,9 @@ class Plan:
         args = tuple([shifted(a, first) for a in wire.args])
         kwargs = {name: shifted(a, first) for name, a in (wire.kwargs or {}).items()}
         feeds = {name: [s + first for s in fed] for name, fed in wire.feeds.items()}
-        return self._plan_map(first + offset, wire.map, args, kwargs, wire.spread, feeds)
+        return self._plan_map(
+            first + offset, wire.map, args=args, kwargs=kwargs, spread=wire.spread, feeds=feeds
+        )
 
     def _add(self, task: Task[..., Any], star: bool, mapped: bool) -> tuple[int, int, Sequence[str]]:
         """The number and the lane of a task, and its parameters by position if its calls are plain."""
@@ -408,7 +413,7 @@ class Plan:
         timeout = self.tasks[function].policy.timeout
         return Call(number, attempt, function, args, kwargs, behind, sources, timeout)
 
-    def settled(self, wire: WireArgument) -> WireArgument:
+    def settled(self, wire: WireArgument) -> WireArgument:  # noqa: PLR0911  a case each
         """A wire argument in which values that are made of others are taken apart."""
         if type(wire) is list:
             return [self.settled(one) for one in wire]

@@ -1,0 +1,175 @@
+"""The state of a run while it is driven, and how its calls are given out."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+
+from liteflow.engine.answers import Answers
+from liteflow.engine.control import Stop
+from liteflow.engine.controls import Controls
+from liteflow.engine.growths import Growths
+from liteflow.engine.lanes import ReadyLane
+from liteflow.engine.observing import Follower, Heard, Observer
+from liteflow.engine.opening import Opened, Standing
+from liteflow.engine.plan import Plan
+from liteflow.engine.recorder import Recorder
+from liteflow.engine.routes import Routes
+from liteflow.engine.schedule import Schedule
+from liteflow.engine.values import Values
+from liteflow.executor.base import Call, Executor, Failed, News, Work
+from liteflow.executor.payload import Payload
+from liteflow.signing import Seal
+from liteflow.store.journal import Journal
+from liteflow.where import Where
+
+# Attempts that run longer than this are shown as running to whoever looks at the file.
+LONG_S = 1.0
+
+
+class Core(ABC):
+    """The state of a run while it is driven, and how calls are given out; arguments as Driver."""
+
+    _journal: Journal
+    _seal: Seal
+    _recorder: Recorder
+    _growths: Growths
+    _routes: Routes | None
+    _answers: Answers
+    _controls: Controls
+    _stored: Callable[[int], Payload]
+
+    def __init__(
+        self,
+        plan: Plan,
+        begin: Callable[[], Opened],
+        make_executor: Callable[[Where, Work], Executor],
+        *,
+        fail_fast: bool,
+        full: bool,
+        timeout: float | None,
+        grace: float,
+        keep: frozenset[int],
+        observer: Observer | None,
+        follower: Follower | None = None,
+        echo: Callable[[list[tuple[str, str, str]]], None],
+        epoch_ns: int,
+    ) -> None:
+        self._plan = plan
+        self._begin_run = begin
+        self._fail_fast = fail_fast
+        self._full = full
+        self._timeout = timeout
+        self._ends_at: float | None = None
+        self._grace = grace
+        self._observer = observer
+        self._follower = follower
+        self._tell_lines = echo if observer is None else observer.lines
+        self._epoch_ns = epoch_ns
+        self._values = Values(plan, keep, self._load, self._release)
+        self._standing = Standing()
+        # Attempts at nodes that have had some, and how many of them an earlier driver has made.
+        self._attempts: dict[int, int] = {}
+        self._retries: list[tuple[float, int]] = []
+        self._failures: dict[int, Failed] = {}
+        self._changes: dict[str, tuple[str, int]] = {}
+        self._next_long = time.monotonic() + LONG_S
+        # Mapped calls that have become ready, the first of them being looked at.
+        self._mapping: deque[int] = deque()
+        self._stops: deque[Stop] = deque()
+        self._stop: Stop | None = None
+        self._gave_up = False
+        self._wake, self._waker = os.pipe()
+        self._selector: selectors.BaseSelector | None = None
+        self._schedule = Schedule(plan.predecessors(), plan.rules)
+        self._heights = self._schedule.heights()
+        self._lanes: list[ReadyLane] = []
+        self._executors: list[Executor] = []
+        self._make_executor = make_executor
+        self._work = Work(
+            plan.functions,
+            plan.function_bytes,
+            plan.dag.definitions,
+            self._values.payload_of,
+            epoch_ns,
+            lambda: (self._journal.base, self._seal.key),
+            plan.keep,
+            self._turn,
+        )
+        self._add_lanes()
+
+    def _add_lanes(self) -> None:
+        """See that each lane of the plan has an executor."""
+        for where in self._plan.executors[len(self._lanes) :]:
+            self._lanes.append(ReadyLane(self._heights, self._begin, self._behind))
+            executor = self._make_executor(where, self._work)
+            self._executors.append(executor)
+            if self._selector is not None:
+                executor.watch(self._selector)
+
+    def _begin(self, node: int) -> Call:
+        self._schedule.run(node)
+        attempt = self._attempts.get(node, 1)
+        if self._observer is not None:
+            self._changes[self._plan.key(node)] = ("running", attempt)
+        return self._fetched(self._plan.call(node, attempt))
+
+    def _behind(self, call: Call) -> Call | None:
+        if self._full:
+            # Its input has to be on disk first.
+            return None
+        node = self._schedule.next_in_line(call.node)
+        if node is None or self._plan.lane_of[node] != self._plan.lane_of[call.node]:
+            return None
+        self._schedule.run_behind(node)
+        return self._fetched(self._plan.call(node, self._attempts.get(node, 1), call.node))
+
+    def _fetched(self, call: Call) -> Call:
+        """Read what an earlier driver has left now: the store's connection is this thread's alone."""
+        if self._standing.load is not None:
+            for source in call.sources:
+                if source >= 0 and source != call.behind:
+                    self._values.payload_of(source)
+        return call
+
+    def _load(self, node: int) -> Payload:
+        assert self._standing.load is not None
+        return self._standing.load(node)
+
+    def _release(self, source: int) -> None:
+        for executor in self._executors:
+            executor.release(source)
+
+    def _ready(self, node: int) -> None:
+        self._lanes[self._plan.lane_of[node]].push(node)
+
+    def _free_room(self, node: int) -> None:
+        following = self._growths.ended(node)
+        if following is not None:
+            self._ready(following)
+
+    def _is_current(self, node: int, attempt: int) -> bool:
+        """Whether an outcome is the one we wait for, not a late word of an attempt written off."""
+        return self._schedule.is_running(node) and self._attempts.get(node, 1) == attempt
+
+    def _tell_success(self, node: int, attempt: int, payload: Payload) -> None:
+        key = self._plan.key(node)
+        self._changes[key] = ("succeeded", attempt)
+        if self._follower is not None:
+            self._follower.outputs([Heard(key, attempt, -1, key, payload)])
+
+    @abstractmethod
+    def _turn(self, news: News | None) -> None:
+        """A call that runs in this thread has said something, or waits for what others do."""
+
+    @abstractmethod
+    def _learn(self, news: News) -> None:
+        """Take in what a worker said."""
+
+    @abstractmethod
+    def _push(self, node: int) -> None:
+        """A node has become ready."""
