@@ -230,7 +230,6 @@ class Schedule:
         states.extend(bytes(count))
         waiting.extend(array("i", bytes(4 * count)))
         self._unended += count
-        self._later = self._later or LaterEdges()
         self._rules.pop(parent, None)
         if rules:
             self._rules.update({node: int(when) for node, when in rules.items() if when})
@@ -360,7 +359,8 @@ class Schedule:
 
     def _join(self, node: int, before: Sequence[int], effects: Effects) -> None:
         """Let a node wait for others, some of which may have ended."""
-        assert self._later is not None, "a graph that grows has such edges"
+        if self._later is None:
+            self._later = LaterEdges()
         states, later = self._states, self._later
         ended = []
         for source in before:
