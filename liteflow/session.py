@@ -28,7 +28,7 @@ from liteflow.engine.driver import Driver, Ending, Follower, Observer, Opened, S
 from liteflow.engine.growing import instances
 from liteflow.engine.growths import PARTS
 from liteflow.engine.plan import Plan
-from liteflow.engine.regrowth import plan_regrowth, regrow
+from liteflow.engine.regrowth import is_stuck, plan_regrowth, regrow
 from liteflow.engine.resumption import Before, Now, Resumption, compare
 from liteflow.engine.routes import result_of
 from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError, UnknownNameError
@@ -279,15 +279,19 @@ class Session:
         blobs = values.growths()
         told = {x.key: x for x in history.xcoms(row.id)} if parents or blobs or self._plan.maps else {}
         made = {r.index for r in recorded if r.key in told and told[r.key].codec == PARTS}
-        regrowth = plan_regrowth(parents, found.same, len(calls) + len(found.gone), made | blobs.keys())
+        # Those that are complete run nothing any more.
+        stuck = {n for n, blob in blobs.items() if n not in made and is_stuck(blob)}
+        first = len(calls) + len(found.gone)
+        regrowth = plan_regrowth(parents, found.same, first, made | blobs.keys(), stuck)
         self._plan.skip(len(found.gone))
         regrown = regrow(self._plan, regrowth, blobs.get)
         moved = {**found.moved, **regrowth.moved}
         moved = {old: new for old, new in moved.items() if old != new}
         # What has grown again may have met its tasks in another order, and they have other numbers now.
-        if found.changed or moved or regrowth.dropped or regrown:
+        if found.changed or moved or regrowth.dropped or regrowth.undone or regrown:
             journal.renumber(moved, values.remac(seal))
-            journal.redo([*found.again, *regrowth.dropped])
+            undone = [moved.get(then, then) for then in regrowth.undone]
+            journal.redo([*found.again, *regrowth.dropped, *undone])
             journal.replace_tasks(self._tasks())
             rows = [*calls, *(r for g in regrown for r in instances(self._plan, g.grown))]
             journal.update_instances(rows)

@@ -29,12 +29,14 @@ class Regrowth:
         moved: Place then -> place now, of all that had grown; what is dropped stands behind.
         dropped: Places now of what is dropped.
         empty: As `parents`, of those that have grown to nothing: maps over no items.
+        undone: Places then of calls that are to grow anew: their code is another, or it can't be told.
     """
 
     parents: list[tuple[int, int]] = field(factory=list)
     moved: dict[int, int] = field(factory=dict)
     dropped: list[int] = field(factory=list)
     empty: list[tuple[int, int]] = field(factory=list)
+    undone: list[int] = field(factory=list)
 
 
 @frozen
@@ -47,7 +49,11 @@ class Regrown:
 
 
 def plan_regrowth(
-    parents: Mapping[int, int], staying: Mapping[int, int], first: int, had_grown: Collection[int] = ()
+    parents: Mapping[int, int],
+    staying: Mapping[int, int],
+    first: int,
+    had_grown: Collection[int] = (),
+    stuck: Collection[int] = (),
 ) -> Regrowth:
     """Decide which growths stay.
 
@@ -56,9 +62,10 @@ def plan_regrowth(
         staying: Place then -> place now, of the calls of the flow that are what they were.
         first: The place of the first node that grows again.
         had_grown: Places of calls that had, those too that no other has grown from.
+        stuck: Those of which what has grown can't go on here.
 
     >>> plan_regrowth({2: 0, 3: 2, 4: 1}, {0: 0}, 2)
-    Regrowth(parents=[(0, 0), (2, 2)], moved={2: 2, 3: 3, 4: 4}, dropped=[4], empty=[])
+    Regrowth(parents=[(0, 0), (2, 2)], moved={2: 2, 3: 3, 4: 4}, dropped=[4], empty=[], undone=[1])
     """
     made = Regrowth()
     alive = dict(staying)
@@ -68,7 +75,7 @@ def plan_regrowth(
     lost = []
     place = first
     for parent, grown in sorted(children.items(), key=lambda pair: pair[1][0]):
-        if parent not in alive:
+        if parent not in alive or parent in stuck:
             lost += grown
             continue
         made.parents.append((alive[parent], parent))
@@ -79,10 +86,18 @@ def plan_regrowth(
         made.moved[child] = place
         made.dropped.append(place)
         place += 1
-    made.empty.extend(
-        (alive[then], then) for then in sorted(had_grown) if then in alive and then not in children
-    )
+    again = {then for then in (*had_grown, *children) if then in alive and then not in stuck}
+    made.empty.extend((alive[then], then) for then in sorted(again) if then not in children)
+    # Children that are dropped go with all that is known of them.
+    gone = {child for child in lost if child not in alive}
+    made.undone.extend(sorted({*had_grown, *children} - again - gone))
     return made
+
+
+def is_stuck(blob: bytes) -> bool:
+    """Whether some of the calls that a call went on as were of functions that only that process had."""
+    body = decoded(marshal.loads(blob)[1])
+    return isinstance(body, Expansion) and any(task.function is None for task in body.tasks)
 
 
 def regrow(plan: Plan, regrowth: Regrowth, blob_of: Callable[[int], bytes | None]) -> list[Regrown]:
