@@ -40,7 +40,7 @@ from liteflow.engine.schedule import Schedule
 from liteflow.engine.spans import Grown
 from liteflow.engine.states import Effects, State
 from liteflow.engine.values import Values
-from liteflow.errors import MapLengthError, UnknownNameError
+from liteflow.errors import GrownTooDeepError, MapLengthError, UnknownExecutorError, UnknownNameError
 from liteflow.executor.base import NODE, Call, Executor, Failed, Finished, News, Work
 from liteflow.executor.link import OVER, Ask, Chunk, Parts
 from liteflow.executor.payload import Payload
@@ -726,7 +726,7 @@ class Driver:
         """Grow a mapped call whose items are known here."""
         try:
             grown = self._growths.expand(node)
-        except MapLengthError as error:
+        except (MapLengthError, GrownTooDeepError) as error:
             self._schedule.run(node)
             line = f"{type(error).__name__}: {error}"
             now = micros_since(self._epoch_ns)
@@ -741,7 +741,7 @@ class Driver:
         node = done[0] & NODE
         try:
             grown = self._growths.learn(done, payload)
-        except MapLengthError as error:
+        except (MapLengthError, UnknownExecutorError, GrownTooDeepError) as error:
             line = f"{type(error).__name__}: {error}"
             self._learn_failed(
                 Failed(node, done[1], done[2], done[3], "failed", line, "", None, False), done[4]

@@ -13,9 +13,9 @@ from typing import Any
 from attrs import field, frozen
 
 from liteflow.engine.growing import grow_calls, grow_items
-from liteflow.engine.plan import Plan
+from liteflow.engine.plan import Plan, has_executor
 from liteflow.engine.spans import Grown
-from liteflow.growth import Expansion, decoded
+from liteflow.growth import Expansion, WireTask, decoded
 from liteflow.pickling import Bundle
 from liteflow.wiring import shifted
 
@@ -95,9 +95,11 @@ def plan_regrowth(
 
 
 def is_stuck(blob: bytes) -> bool:
-    """Whether some of the calls that a call went on as were of functions that only that process had."""
+    """Whether some of the calls that a call went on as are of what only that process had."""
     body = decoded(marshal.loads(blob)[1])
-    return isinstance(body, Expansion) and any(task.function is None for task in body.tasks)
+    return isinstance(body, Expansion) and not all(
+        task.function is not None and has_executor(task) for task in body.tasks
+    )
 
 
 def regrow(plan: Plan, regrowth: Regrowth, blob_of: Callable[[int], bytes | None]) -> list[Regrown]:
@@ -130,11 +132,13 @@ def grown_of(plan: Plan, node: int, payload: bytes, *, ours: bool = True) -> Gro
 
     Raises:
         MapLengthError: The lists that a call is mapped over are not of one length.
+        UnknownExecutorError: A task names an executor that is not in this process.
+        GrownTooDeepError: The value would be nested too deep.
     """
     body = decoded(payload)
     if isinstance(body, Expansion):
         if not ours:
-            body = body._replace(tasks=tuple([task._replace(here=-1) for task in body.tasks]))
+            body = body._replace(tasks=tuple(map(_from_elsewhere, body.tasks)))
         return grow_calls(plan, node, body)
     lists, bundles = body
     for names, data in bundles:
@@ -150,6 +154,8 @@ def wire_of(blob: bytes | None, first: int) -> Any:
     return shifted(body.result, first) if isinstance(body, Expansion) else None
 
 
-def is_alias(result: Any) -> bool:
-    """Whether a value that is made of others' is just one of theirs."""
-    return type(result) is tuple and type(result[0]) is int and result[1:] == ((),)
+def _from_elsewhere(task: WireTask) -> WireTask:
+    """A task of an earlier driver: its number there means nothing, nor an executor that is not here."""
+    # What goes on here has its executor (`is_stuck`): one that has none is of calls that are complete.
+    policy = task.policy if has_executor(task) else {**task.policy, "executor": None}
+    return task._replace(here=-1, policy=policy)
