@@ -30,7 +30,7 @@ from liteflow.engine.growths import PARTS
 from liteflow.engine.observing import Follower, Observer
 from liteflow.engine.opening import Ending, Opened, Standing
 from liteflow.engine.plan import Plan
-from liteflow.engine.regrowth import plan_regrowth, regrow
+from liteflow.engine.regrowth import is_stuck, plan_regrowth, regrow
 from liteflow.engine.rejoining import recorded_controls, rejoined, what_stays
 from liteflow.engine.resumption import Before, Now, Resumption, compare
 from liteflow.engine.routes import result_of
@@ -292,8 +292,10 @@ class Session:
             same = {**{then: same[then] for then in controlled}, **found.same}
         parents = {r.index: r.parent for r in recorded if r.parent is not None}
         made = {r.index for r in recorded if r.key in told and told[r.key].codec == PARTS}
+        # Those that are complete run nothing any more.
+        stuck = {n for n, blob in blobs.items() if n not in made and n not in controlled and is_stuck(blob)}
         behind = len(calls) + len(found.gone)
-        regrowth = plan_regrowth(parents, same, behind, made | blobs.keys(), controlled=stays)
+        regrowth = plan_regrowth(parents, same, behind, made | blobs.keys(), stuck, controlled=stays)
         self._plan.skip(len(found.gone))
         replays = {
             same[then]: rejoined(self._plan, same[then], those, stays[then], regrowth.moved)
@@ -305,9 +307,10 @@ class Session:
         moved = {**found.moved, **regrowth.moved}
         moved = {old: new for old, new in moved.items() if old != new}
         # What has grown again may have met its tasks in another order, and they have other numbers now.
-        if found.changed or moved or regrowth.dropped or regrown:
+        if found.changed or moved or regrowth.dropped or regrowth.undone or regrown:
             journal.renumber(moved, values.remac(seal))
-            journal.redo([*found.again, *regrowth.dropped])
+            anew = [moved.get(then, then) for then in regrowth.undone]
+            journal.redo([*found.again, *regrowth.dropped, *anew])
             journal.replace_tasks(self._tasks())
             rows = [*calls, *(r for g in regrown for r in instances(self._plan, g.grown))]
             journal.update_instances(rows)

@@ -9,7 +9,7 @@ from typing import Any
 
 from liteflow import pickling
 from liteflow.engine.growths import PARTS
-from liteflow.engine.regrowth import is_alias, wire_of
+from liteflow.engine.regrowth import wire_of
 from liteflow.engine.routes import finals_of, result_of
 from liteflow.errors import OlderStoreError, RunCancelled, RunFailed, StoreDamagedError
 from liteflow.executor.attempt import resolve
@@ -20,6 +20,7 @@ from liteflow.store.db import open_store
 from liteflow.store.history import History, RunRow
 from liteflow.store.rows import RecordedCall
 from liteflow.trust import TrustedValues
+from liteflow.wiring import is_alias
 
 
 def updated_history(db: Path) -> History:

@@ -131,6 +131,15 @@ def feeds_of(node: Node) -> dict[str, list[int]]:
     return feeds
 
 
+def is_alias(wire: WireArgument) -> bool:
+    """Whether a wire argument is just the value of another call.
+
+    >>> is_alias((3, ())), is_alias((3, (0,))), is_alias([(3, ())])
+    (True, False, False)
+    """
+    return type(wire) is tuple and type(wire[0]) is int and wire[1:] == ((),)
+
+
 def sources_in(wire: WireArgument) -> set[int]:
     """The nodes whose values a wire argument needs.
 

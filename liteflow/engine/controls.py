@@ -14,10 +14,9 @@ from typing import Any
 from liteflow.control import NO_JSON, Controller, NextCall, Step, Value
 from liteflow.engine.controlled import Replay, arguments_of, grow_controlled, wire_of, wired
 from liteflow.engine.plan import Plan
-from liteflow.engine.regrowth import is_alias
 from liteflow.engine.spans import Grown
 from liteflow.executor.base import Finished
-from liteflow.wiring import WireArgument, shifted, sources_in
+from liteflow.wiring import WireArgument, is_alias, shifted, sources_in
 from liteflow.xcom import preview_of
 
 _NOTHING = sha256(b"").digest()

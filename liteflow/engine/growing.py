@@ -14,14 +14,16 @@ from liteflow.engine.states import When
 from liteflow.errors import MapLengthError
 from liteflow.growth import Expansion
 from liteflow.pickling import Bundle
-from liteflow.wiring import WireArgument, feeds_text, shifted, sources_in
+from liteflow.wiring import WireArgument, feeds_text, is_alias, shifted, sources_in
 
 _SERIAL = re.compile(r"-\d+$")
 _RULES = {"all": When.ALL, "any": When.ANY, "always": When.ALWAYS}
 
 
 def grow_calls(plan: Plan, parent: int, expansion: Expansion) -> Grown:
-    """Let a node go on as the calls that it has returned."""
+    """Let a node go on as the calls that it has returned; raises as `grown_of`."""
+    if not is_alias(expansion.result):
+        plan.check_nesting(parent)
     first = len(plan)
     for names, data in expansion.bundles:
         plan.dag.definitions.add(Bundle(names, data))
@@ -61,7 +63,9 @@ def grow_items(plan: Plan, node: int, split: Sequence[Sequence[WireArgument]]) -
 
     Raises:
         MapLengthError: The lists are not of one length.
+        GrownTooDeepError: Their values would be nested too deep.
     """
+    plan.check_nesting(node)
     facts = plan.maps[node]
     apart = iter(split)
     lists: list[Sequence[WireArgument]] = []

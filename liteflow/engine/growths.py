@@ -18,12 +18,13 @@ from typing import Any
 from liteflow.engine.growing import grow_items, instances
 from liteflow.engine.plan import Plan
 from liteflow.engine.recorder import Recorder
-from liteflow.engine.regrowth import Regrown, grown_of, is_alias
+from liteflow.engine.regrowth import Regrown, grown_of
 from liteflow.engine.schedule import Schedule
 from liteflow.engine.spans import Grown, Nodes
 from liteflow.executor.base import NODE, Finished
 from liteflow.signing import Seal
 from liteflow.store.journal import Row
+from liteflow.wiring import is_alias
 
 # Rows of new nodes are written so many at a time, so that a million of them are never all in memory.
 _ROWS = 20_000
@@ -75,7 +76,7 @@ class Growths:
         """An attempt has returned calls, or the items of a map.
 
         Raises:
-            MapLengthError: The lists that a call is mapped over are not of one length.
+            LiteflowError: They can't be gone on with, as of `grown_of`.
         """
         node = done[0] & NODE
         grown = self._note_alias(grown_of(self._plan, node, payload))
@@ -125,7 +126,7 @@ class Growths:
         """A mapped call is ready, and all it is mapped over is known: grow it.
 
         Raises:
-            MapLengthError: As `learn`.
+            MapLengthError, GrownTooDeepError: As `grown_of`.
         """
         return grow_items(self._plan, node, ())
 

@@ -21,7 +21,15 @@ from liteflow.control import Control, control_of
 from liteflow.dag import ATOMS, Dag, Hole, Node
 from liteflow.engine.spans import ControlledCalls, Gone, InstanceRow, ItemCalls, Nodes, Span
 from liteflow.engine.states import When
-from liteflow.errors import NotPicklableError, RunTooLargeError, SettingError, TaskNotPicklableError
+from liteflow.errors import (
+    ExecutorMissingError,
+    GrownTooDeepError,
+    NotPicklableError,
+    RunTooLargeError,
+    SettingError,
+    TaskNotPicklableError,
+    UnknownExecutorError,
+)
 from liteflow.executor.base import Call
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
@@ -38,10 +46,14 @@ from liteflow.wiring import (
     constants_text,
     feeds_of,
     feeds_text,
+    is_alias,
     shifted,
     sources_in,
 )
 
+MOST_NESTED = 100
+"""So many lists, or the like, of returned calls are within each other at most: pickle, and whatever else goes
+through a value by recursion, ends not far beyond it."""
 # Node numbers and heights share one integer in a ready queue, and node and run one row id.
 MOST_NODES = 2**31
 _RULES = {"all": When.ALL, "any": When.ANY, "always": When.ALWAYS}
@@ -145,6 +157,7 @@ class Plan:
         self._counts: dict[tuple[str, str], int] = {}
         self._split: int | None = None
         self._held_by: dict[int, Sequence[int]] = {}
+        self._nested: dict[int, int] = {}
         self._static = dag.nodes
         numbers: dict[tuple[int, bool], tuple[int, int, Sequence[str]]] = {}
         numbers_of_calls: dict[int, tuple[int, int, Sequence[str]]] = {}
@@ -478,12 +491,34 @@ class Plan:
         facts = self.maps.get(wire[0])
         return facts is not None and facts.on_error == "raise"
 
+    def nesting(self, node: int) -> int:
+        """Within how many lists or the like, which calls have returned, the value of a node is."""
+        if node < len(self.dag.nodes):
+            return 0
+        span = self.span(node)
+        return (
+            self._nested.get(span.parent, 0) + 1 if isinstance(span, ItemCalls) else self._nested.get(node, 0)
+        )
+
+    def check_nesting(self, node: int) -> None:
+        """Look whether a node can go on as calls whose values will be parts of its own.
+
+        Raises:
+            GrownTooDeepError: It is within too many lists already.
+        """
+        if self.nesting(node) >= MOST_NESTED:
+            raise GrownTooDeepError(self.key(node), MOST_NESTED)
+
     # --- what it gains ---------------------------------------------------------------------
 
     def made_of(self, node: int, result: WireArgument, parts: Sequence[int]) -> None:
         """A node that has grown has its value by others."""
         self.parts[node] = result
         self._held_by[node] = parts
+        # The items of a map need no numbers: there may be a million.
+        depth = 0 if isinstance(result, Nodes) else self.nesting(node) + (not is_alias(result))
+        if depth:
+            self._nested.update(dict.fromkeys(parts, depth))
         for part in parts:
             self.uses[part] += 1
 
@@ -541,11 +576,15 @@ class Plan:
             self.gone.update(range(len(self) - count, len(self)))
 
     def learn(self, wire: WireTask) -> tuple[int, int]:
-        """The number and the lane of a task that calls have grown with."""
+        """The number and the lane of a task that calls have grown with.
+
+        Raises:
+            UnknownExecutorError: It names one that only the process knows which it comes from.
+        """
         place = (wire.function, wire.here, wire.name)
         known = self._grown_tasks.get(place)
         if known is None:
-            policy = Policy(**wire.policy)
+            policy = policy_of(wire)
             retry_on = (Exception,) if wire.on_lost else (TimeoutError,) if wire.on_timeout else ()
             lane = self._lane(policy.executor, wire.is_async)
             if wire.here >= 0:
@@ -580,6 +619,30 @@ class Plan:
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts as JSON holds them; what it doesn't know as text."""
     return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
+
+
+def policy_of(wire: WireTask) -> Policy:
+    """How a task is to be run that calls have grown with.
+
+    Raises:
+        UnknownExecutorError: As `Plan.learn`.
+    """
+    try:
+        policy = Policy(**wire.policy)
+        if policy.executor is not None:
+            factory_of(policy.executor)
+    except (SettingError, ExecutorMissingError) as error:
+        raise UnknownExecutorError(wire.name, str(wire.policy["executor"]), str(error)) from error
+    return policy
+
+
+def has_executor(wire: WireTask) -> bool:
+    """Whether the executor that a task names, if it does, is in this process."""
+    try:
+        policy_of(wire)
+    except UnknownExecutorError:
+        return False
+    return True
 
 
 def unknown_here(*_args: object) -> None:

@@ -14,9 +14,9 @@ from attrs import field, frozen
 
 from liteflow.engine.controlled import WiredCall, grow_controlled
 from liteflow.engine.growing import grow_calls, grow_items
-from liteflow.engine.plan import Plan
+from liteflow.engine.plan import Plan, has_executor
 from liteflow.engine.spans import Grown
-from liteflow.growth import Expansion, decoded
+from liteflow.growth import Expansion, WireTask, decoded
 from liteflow.pickling import Bundle
 from liteflow.wiring import shifted, sources_in
 
@@ -32,6 +32,7 @@ class Regrowth:
         moved: Place then -> place now, of all that had grown; what is dropped stands behind.
         dropped: Places now of what is dropped.
         empty: As `parents`, of those that have grown to nothing: maps over no items.
+        undone: Places then of calls that are to grow anew: their code is another, or it can't be told.
     """
 
     parents: list[tuple[int, int]] = field(factory=list)
@@ -39,6 +40,7 @@ class Regrowth:
     moved: dict[int, int] = field(factory=dict)
     dropped: list[int] = field(factory=list)
     empty: list[tuple[int, int]] = field(factory=list)
+    undone: list[int] = field(factory=list)
 
 
 @frozen
@@ -59,6 +61,7 @@ def plan_regrowth(
     staying: Mapping[int, int],
     first: int,
     had_grown: Collection[int] = (),
+    stuck: Collection[int] = (),
     *,
     controlled: Mapping[int, Container[int]] | None = None,
 ) -> Regrowth:
@@ -69,6 +72,7 @@ def plan_regrowth(
         staying: Place then -> place now, of the calls of the flow that are what they were.
         first: The place of the first node that grows again.
         had_grown: Places of calls that had, those too that no other has grown from.
+        stuck: Those of which what has grown can't go on here.
         controlled: Place then of each controlled call -> places then of its calls that stay.
 
     >>> plan_regrowth({2: 0, 3: 2, 4: 1}, {0: 0}, 2).parents
@@ -90,7 +94,8 @@ def plan_regrowth(
     lost = []
     place = first
     for parent, grown in growths:
-        if parent not in alive or (parent in controlled and grown[0] not in controlled[parent]):
+        stays = parent in alive and parent not in stuck
+        if not stays or (parent in controlled and grown[0] not in controlled[parent]):
             lost += grown
             continue
         made.parents.append((alive[parent], parent))
@@ -102,12 +107,20 @@ def plan_regrowth(
         made.moved[child] = place
         made.dropped.append(place)
         place += 1
-    made.empty.extend(
-        (alive[then], then)
-        for then in sorted(had_grown)
-        if then in alive and then not in {*children, *controlled}
-    )
+    again = {then for then in (*had_grown, *children) if then in alive and then not in stuck}
+    made.empty.extend((alive[then], then) for then in sorted(again) if then not in {*children, *controlled})
+    # Children that are dropped go with all that is known of them.
+    gone = {child for child in lost if child not in alive}
+    made.undone.extend(sorted({*had_grown, *children} - again - gone - controlled.keys()))
     return made
+
+
+def is_stuck(blob: bytes) -> bool:
+    """Whether some of the calls that a call went on as are of what only that process had."""
+    body = decoded(marshal.loads(blob)[1])
+    return isinstance(body, Expansion) and not all(
+        task.function is not None and has_executor(task) for task in body.tasks
+    )
 
 
 def regrow(
@@ -151,11 +164,13 @@ def grown_of(plan: Plan, node: int, payload: bytes, *, ours: bool = True) -> Gro
 
     Raises:
         MapLengthError: The lists that a call is mapped over are not of one length.
+        UnknownExecutorError: A task names an executor that is not in this process.
+        GrownTooDeepError: The value would be nested too deep.
     """
     body = decoded(payload)
     if isinstance(body, Expansion):
         if not ours:
-            body = body._replace(tasks=tuple([task._replace(here=-1) for task in body.tasks]))
+            body = body._replace(tasks=tuple(map(_from_elsewhere, body.tasks)))
         return grow_calls(plan, node, body)
     lists, bundles = body
     for names, data in bundles:
@@ -175,6 +190,8 @@ def wire_of(blob: bytes | None, first: int) -> Any:
     return shifted(body.result, first) if isinstance(body, Expansion) else None
 
 
-def is_alias(result: Any) -> bool:
-    """Whether a value that is made of others' is just one of theirs."""
-    return type(result) is tuple and type(result[0]) is int and result[1:] == ((),)
+def _from_elsewhere(task: WireTask) -> WireTask:
+    """A task of an earlier driver: its number there means nothing, nor an executor that is not here."""
+    # What goes on here has its executor (`is_stuck`): one that has none is of calls that are complete.
+    policy = task.policy if has_executor(task) else {**task.policy, "executor": None}
+    return task._replace(here=-1, policy=policy)

@@ -45,6 +45,7 @@ from liteflow.errors.program import (
 )
 from liteflow.errors.runs import (
     ContextError,
+    GrownTooDeepError,
     MapLengthError,
     NoOutputError,
     NotResumableError,
@@ -56,6 +57,7 @@ from liteflow.errors.runs import (
     RunTooLargeError,
     TaskFailedError,
     TaskTraceback,
+    UnknownExecutorError,
     WorkerStartError,
 )
 from liteflow.errors.stores import (
@@ -98,6 +100,7 @@ __all__ = [
     "ExecutorMissingError",
     "FlowError",
     "ForeignValueError",
+    "GrownTooDeepError",
     "KeyRefusedError",
     "LazyAttributeError",
     "LeaseLostError",
@@ -138,6 +141,7 @@ __all__ = [
     "TaskFailedError",
     "TaskNotPicklableError",
     "TaskTraceback",
+    "UnknownExecutorError",
     "UnknownNameError",
     "ValueTooLargeError",
     "WorkerStartError",

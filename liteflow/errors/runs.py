@@ -51,6 +51,36 @@ class MapLengthError(RunError, ValueError):
 
 
 @define(eq=False, slots=False)
+class UnknownExecutorError(RunError):
+    """A task has returned calls of one that names an executor which the run's driver has not."""
+
+    task: str
+    executor: str
+    why: str
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.task!r} is to run on {self.executor!r}, which the process that drives the run does "
+            f"not know ({self.why}); make the executor where the flow is defined, with a name: "
+            "PoolExecutor(..., name=...)"
+        )
+
+
+@define(eq=False, slots=False)
+class GrownTooDeepError(RunError):
+    """Calls have returned lists of calls that have returned lists of calls, beyond what a value can be."""
+
+    key: str
+    most: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.key}() returned a call within a list or the like, within {self.most} others that were "
+            "returned so, which is as deep as they may be nested; return the call itself, and hand on what there is"
+        )
+
+
+@define(eq=False, slots=False)
 class RunTooLargeError(RunError):
     """A run has grown beyond what can be numbered."""
 

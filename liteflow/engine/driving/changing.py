@@ -17,7 +17,7 @@ from liteflow.engine.observing import Heard
 from liteflow.engine.routes import End, instances_of
 from liteflow.engine.spans import Grown
 from liteflow.engine.states import Effects, State
-from liteflow.errors import MapLengthError
+from liteflow.errors import GrownTooDeepError, MapLengthError, UnknownExecutorError
 from liteflow.executor.base import NODE, Failed, Finished
 from liteflow.outcomes import Failure
 from liteflow.store.journal import Row
@@ -73,7 +73,7 @@ class Changing(Answering):
         """Grow a mapped call whose items are known here."""
         try:
             grown = self._growths.expand(node)
-        except MapLengthError as error:
+        except (MapLengthError, GrownTooDeepError) as error:
             self._schedule.run(node)
             line = f"{type(error).__name__}: {error}"
             now = micros_since(self._epoch_ns)
@@ -125,7 +125,7 @@ class Changing(Answering):
         node = done[0] & NODE
         try:
             grown = self._growths.learn(done, payload)
-        except MapLengthError as error:
+        except (MapLengthError, UnknownExecutorError, GrownTooDeepError) as error:
             line = f"{type(error).__name__}: {error}"
             self._learn_failed(
                 Failed(node, done[1], done[2], done[3], "failed", line, "", None, False), done[4]
