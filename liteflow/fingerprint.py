@@ -122,6 +122,9 @@ def _reachable(fn: Any) -> Iterator[tuple[str, FunctionType | None, str]]:
         elif isinstance(found, BuiltinFunctionType):
             yield name, None, f"builtin {found.__qualname__}"
         else:
+            # What it holds is a part of what it does, as with a partial.
+            identity = getattr(type(found), "_identity", None)
+            yield name, None, _plainly(found if identity is None else identity(found))
             waiting.append((f"{name}()", type(found)))
             if callable(wrapped := getattr(found, "__dict__", {}).get("__wrapped__")):
                 waiting.append((f"{name}.__wrapped__", wrapped))

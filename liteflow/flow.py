@@ -212,6 +212,7 @@ class Flow(Written, Generic[P, R]):
         grace: float = DEFAULT,
         trust: bool = DEFAULT,
         context: Context | Mapping[str, Any] = DEFAULT,
+        log_dir: StorePath | None = DEFAULT,
         observer: Observer | None = None,
         **parameters: Any,
     ) -> Run[R]:
@@ -240,6 +241,8 @@ class Flow(Written, Generic[P, R]):
             trust: Whether values of the store are read whoever wrote them; they are pickles,
                 which can run code.
             context: Values that the run's tasks share from its start, by key (see `Context`).
+            log_dir: A folder in which the log of each attempt is a file too, `KEY_ATTEMPT_TIME.log`,
+                written while it runs.
             observer: Is told what happens while it happens; without one, what tasks print is
                 printed here.
             start: The task that runs first, of a flow whose tasks say what runs next; of any
@@ -272,6 +275,7 @@ class Flow(Written, Generic[P, R]):
             "grace": grace,
             "trust": trust,
             "context": context,
+            "log_dir": log_dir,
         }
         # Lazy: a program that defines flows, and does not run them now, starts in half the time.
         from liteflow.signals import raised  # noqa: PLC0415

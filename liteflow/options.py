@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         grace: float
         trust: bool
         context: Values | Mapping[str, Any]
+        log_dir: StorePath | None
 
 
 class _Default:
@@ -60,6 +61,7 @@ RUN_OPTIONS = (
     "grace",
     "trust",
     "context",
+    "log_dir",
     "observer",
 )
 """Names that `flow.run()` keeps for itself: a flow's parameter of such a name goes by `inputs`."""

@@ -54,6 +54,7 @@ from liteflow.store.lease import this_process
 from liteflow.where import EXECUTORS, Where, factory_of
 
 if TYPE_CHECKING:
+    from liteflow.logfiles import LogFiles
     from liteflow.store.history import History, RunRow
     from liteflow.store.rows import XComRow
     from liteflow.trust import TrustedValues
@@ -135,6 +136,7 @@ class Session:
     def run(self, observer: Observer | None, control: Control) -> Run[Any]:
         """Run it, and give what came of it, whether it succeeded or not; errors as `launch`."""
         wanted = frozenset([*self._leaves.values(), *(hole[0] for hole in self._dag.result.holes)])
+        files = self._log_files(observer)
         driver = Driver(
             self._plan,
             lambda: self._begin(observer),
@@ -144,9 +146,10 @@ class Session:
             timeout=self._settings.timeout,
             grace=self._settings.grace,
             keep=wanted,
-            observer=observer,
+            observer=files or observer,
             follower=cast("Follower | None", observer) if getattr(observer, "follows", False) else None,
             echo=echo,
+            log=files.written if files is not None else None,
             epoch_ns=self._epoch_ns,
         )
         control.attach(driver.stop)
@@ -161,6 +164,11 @@ class Session:
             if observer is not None and self._begun:
                 observer.ended("cancelled" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
+        finally:
+            if files is not None:
+                files.close()
+                if files.problem is not None:
+                    _say(files.problem)
         if observer is not None:
             observer.ended(ending.state)
         if ending.stop is not None and ending.stop.signal is not None:
@@ -168,6 +176,15 @@ class Session:
                 _say(str(RunCancelled(self._id, self._dag.name, str(self._settings.db))))
             raise interrupted(ending.stop.signal)
         return self._made(ending)
+
+    def _log_files(self, observer: Observer | None) -> LogFiles | None:
+        folder = self._settings.log_dir
+        if folder is None:
+            return None
+        # Start-up: few runs write files.
+        from liteflow.logfiles import LogFiles  # noqa: PLC0415
+
+        return LogFiles(folder, observer, echo)
 
     @property
     def _begun(self) -> bool:

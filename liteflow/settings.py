@@ -90,19 +90,27 @@ def _timeout(value: Any) -> float | None:
     return float(seconds)
 
 
+def _log_dir(value: Any) -> Path | None:
+    return None if value is None else _path("log_dir", value, "a path, or None for no files")
+
+
 def _db(value: Any) -> Path | None:
     if value is DEFAULT:
         value = default_db()
     if value is None or value == ":memory:":
         return None
+    return _path("db", value, "a path, or None to keep nothing")
+
+
+def _path(setting: str, value: Any, wants: str) -> Path:
     if isinstance(value, bytes):
         value = os.fsdecode(value)
     if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in os.fspath(value):
-        raise SettingError("a run", "db", value, "a path, or None to keep nothing")
+        raise SettingError("a run", setting, value, wants)
     try:
         os.fsencode(value)
     except UnicodeEncodeError:
-        raise SettingError("a run", "db", value, "a path that a file can have") from None
+        raise SettingError("a run", setting, value, "a path that a file can have") from None
     return Path(value)
 
 
@@ -124,6 +132,7 @@ class RunSettings:
         timeout: Seconds that the whole run may take; None: as long as it takes.
         grace: Seconds between SIGTERM and SIGKILL for an attempt that is ended.
         trust: Whether values of the store are read whoever wrote them.
+        log_dir: A folder in which each attempt's log is a file too; None: the store has them.
 
     Raises:
         SettingError: A value is out of its range.
@@ -138,6 +147,7 @@ class RunSettings:
     timeout: float | None = field(default=None, converter=_timeout)
     grace: float = field(default=2.0, converter=_grace)
     trust: bool = field(default=False, validator=_yes_or_no)
+    log_dir: Path | None = field(default=None, converter=_log_dir)
 
     def limit(self, executor: str) -> int | None:
         """How many calls an executor is to run at a time; None: nothing was said."""

@@ -21,7 +21,21 @@ from typing import Annotated, Any
 import typer
 
 from liteflow import __version__
-from liteflow.cli import arrows, check, look, resume, run, scaffold, visualize
+from liteflow.cli import (
+    arrows,
+    check,
+    clear,
+    completion,
+    dag,
+    look,
+    resume,
+    run,
+    scaffold,
+    template,
+    types,
+    validate,
+    visualize,
+)
 from liteflow.cli.common import examples
 from liteflow.cli.output import complain
 from liteflow.errors import LeaseLostError, LiteflowError, RunError, RunOwnedError
@@ -56,7 +70,21 @@ def make_app() -> typer.Typer:
             typer.echo(context.get_help(), err=True)
             raise typer.Exit(WRONG)
 
-    for group in (scaffold, run, resume, look, visualize, arrows, check):
+    for group in (
+        scaffold,
+        template,
+        run,
+        resume,
+        validate,
+        dag,
+        look,
+        visualize,
+        arrows,
+        clear,
+        types,
+        check,
+        completion,
+    ):
         group.register(app)
     return app
 

@@ -1,13 +1,13 @@
 """What does a terminal show while a run goes on?  A table of tasks and states, and a bar.
 
-    etl · run 3f2a · 12 s
-      ✓ generate   20/20
-      ▶ process    37/100   2 running, 61 pending
-      · combine     0/50    50 pending
-    ━━━━━━━━━━╸━━━━━━━━━━━━━━━━━  57/171
+    etl · run 3f2a · 12 s                                       nightly · run 77ab · 9 s
+      ✓ generate   20/20                                          ✓ fetch   succeeded   2.1 s
+      ▶ process    37/100   2 running, 61 pending                 ▶ train   running     7.0 s   epoch 3
+      · combine     0/50    50 pending                            · report  pending
+    ━━━━━━━━━━╸━━━━━━━━━━━━━━━━━  57/171                        ━━━━━━━━━╸━━━━━━━━━━━━━━━━  1/3
 
-In a small run each task instance has a line, in a large one each task, and no more lines than
-the terminal has.  What tasks print, and what fails, goes by above.
+In a small run each task instance has a line, with the last that it printed, in a large one each task,
+and no more lines than the terminal has.  What tasks print, and what fails, goes by above.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Live(Silence):
     def changed(self, changes: Changes) -> None:
         """Count the changes; say above the table what failed."""
         with self._lock:
-            self._picture.tally.apply(changes)
+            self._picture.change(changes)
         self._above(
             Text(told(key, state, attempt), look(state).style)
             for key, (state, attempt) in changes.items()
@@ -104,6 +104,8 @@ class Live(Silence):
 
     def lines(self, lines: Written) -> None:
         """Show above the table what tasks have printed."""
+        with self._lock:
+            self._picture.write(lines)
         self._above(
             Text(printed(key, text), "" if stream == "stdout" else "dim") for key, stream, text in lines
         )
@@ -139,12 +141,36 @@ class Picture:
         self._since = now()
         self._title = ""
         self.tally = Tally([])
+        # Of each task instance of a small run: when it began, how long it took, attempt, last line.
+        self._began: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        self._attempts: dict[str, int] = {}
+        self._last: dict[str, str] = {}
 
     def begin(self, flow: str, run_id: str, keys: Sequence[str]) -> None:
         """The run begins now."""
         self._title = (" - " if self._ascii else " · ").join([flow, f"run {run_id}"])
         self._since = self._now()
         self.tally = Tally(keys)
+
+    def change(self, changes: Changes) -> None:
+        """Task instances are in new states."""
+        self.tally.apply(changes)
+        if len(self.tally) > FEW:
+            return
+        for key, (state, attempt) in changes.items():
+            self._attempts[key] = attempt
+            if state == "running":
+                self._began[key] = self._now()
+                self._took.pop(key, None)
+            elif state in FINISHED or state == "retrying":
+                # One that was over between two looks has no beginning: it took no time worth a word.
+                self._took[key] = self._now() - self._began.get(key, self._now())
+
+    def write(self, lines: Written) -> None:
+        """Tasks have printed something."""
+        if len(self.tally) <= FEW:
+            self._last.update((key, text) for key, _stream, text in lines if text.strip())
 
     def render(self, height: int) -> RenderableType:
         """Return the table and the bar, in no more lines than the terminal has."""
@@ -168,7 +194,16 @@ class Picture:
 
     def _instances(self) -> Iterable[Sequence[Text]]:
         for key, state in self.tally.states.items():
-            yield [self._named(state, key), Text(state, look(state).style, no_wrap=True)]
+            began = self._began.get(key)
+            took = self._took.get(key, None if began is None else self._now() - began)
+            attempt = self._attempts.get(key, 1)
+            yield [
+                self._named(state, key),
+                Text(state, look(state).style, no_wrap=True),
+                Text(duration(took) if took else "", justify="right", no_wrap=True),
+                Text(f"attempt {attempt}" if attempt > 1 else "", "dim", no_wrap=True),
+                Text(label(self._last.get(key, "").strip(), 200), "dim", no_wrap=True, overflow="ellipsis"),
+            ]
 
     def _tasks(self, room: int) -> Iterable[Sequence[Text]]:
         tasks = list(self.tally.tasks.items())

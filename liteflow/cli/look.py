@@ -14,7 +14,7 @@ from liteflow.cli.follow import follow
 from liteflow.cli.output import coloured, print_json_list, print_table, say, to_json
 from liteflow.cli.records import arguments_of, log_record, run_record, whole_record
 from liteflow.cli.times import clock, duration, moment
-from liteflow.errors import UnknownNameError
+from liteflow.errors import CommandLineError, UnknownNameError
 from liteflow.store.history import History, LogRow, RunRow, TaskRow, XComRow
 from liteflow.views.shown import cut, label, visible
 from liteflow.views.states import tally
@@ -74,20 +74,30 @@ def register(app: typer.Typer) -> None:
 
     @app.command(
         epilog=examples(
-            "liteflow logs latest", "liteflow logs etl transform-2", "liteflow logs latest load --follow"
+            "liteflow logs latest",
+            "liteflow logs --task train",
+            "liteflow logs etl transform-2",
+            "liteflow logs latest load --follow",
         )
     )
     def logs(
-        run: Ref,
+        run: Annotated[
+            str,
+            typer.Argument(
+                metavar="[RUN]",
+                help="A run's id, the beginning of one, a flow's name (its latest run) or 'latest'.",
+            ),
+        ] = "latest",
         key: Annotated[
-            str | None, typer.Argument(metavar="TASK", help="The key of one task instance.")
+            str | None, typer.Argument(metavar="[TASK]", help="The key of one task instance.")
         ] = None,
+        *,
         db: Db = None,
+        task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="The same as TASK.")] = None,
         raw: Annotated[
             bool, typer.Option("--raw", help="The lines as they were written: nothing escaped.")
         ] = False,
         as_json: Json = False,
-        *,
         following: Annotated[
             bool,
             typer.Option(
@@ -96,6 +106,9 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Show what the tasks of a run printed and logged."""
+        if key is not None and task is not None and key != task:
+            raise CommandLineError(f"{label(key)} and --task {label(task)} are two tasks; name one")
+        key = key or task
         with open_history(db) as history:
             found = history.find_run(run)
             if key is not None:

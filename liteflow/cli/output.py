@@ -13,9 +13,11 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
-from liteflow.views.shown import ELLIPSIS, cut, visible
+from liteflow.errors import CommandLineError
+from liteflow.views.shown import ELLIPSIS, cut, label, visible
 from liteflow.views.states import LOOKS, look
 
 # A column is not made narrower than this; where that is too wide, each row gets lines of its own.
@@ -68,6 +70,24 @@ def complain(text: str) -> None:
     except (OSError, ValueError):
         # Nobody reads it; the exit status says it too.
         return
+
+
+def write_file(path: Path, content: str | bytes, *, overwrite: bool = True) -> None:
+    """Write a file that the user has named.
+
+    Raises:
+        CommandLineError: It can't be written, or is there and is not to be overwritten.
+    """
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    shown = label(str(path), 200)
+    try:
+        with path.open("wb" if overwrite else "xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise CommandLineError(f"{shown} is there already; give another name, or --force") from None
+    except (OSError, ValueError) as error:
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise CommandLineError(f"can't write {shown}: {said}") from None
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -1,4 +1,4 @@
-"""`liteflow resume [RUN]`: go on with a run, by the script that it was begun from."""
+"""`liteflow resume [RUN]`: go on with a run, by the file that it was begun from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,19 @@ import typer
 
 from liteflow import signals
 from liteflow.cli.common import Db, Tasks, chosen_db, examples
-from liteflow.cli.run import Debug, Executor, MaxWorkers, Quiet, Timeout, Trust, drive, options_of, report
-from liteflow.cli.script import load_flow, load_script, pick_flow, split_target
+from liteflow.cli.run import (
+    Debug,
+    Executor,
+    LogDir,
+    MaxWorkers,
+    Quiet,
+    Timeout,
+    Trust,
+    drive,
+    options_of,
+    report,
+)
+from liteflow.cli.source import db_for, is_file, load_flow, load_flow_from, split_target, store_of
 from liteflow.errors import CommandLineError, NotResumableError
 from liteflow.flow import Flow
 from liteflow.store.history import History, RunRow
@@ -23,22 +34,26 @@ def register(app: typer.Typer) -> None:
 
     @app.command(
         epilog=examples(
-            "liteflow resume", "liteflow resume 3f2a", "liteflow resume etl --file flows/etl.py --db etl.db"
+            "liteflow resume",
+            "liteflow resume 3f2a",
+            "liteflow resume daily.yaml",
+            "liteflow resume etl --file flows/etl.py --db etl.db",
         )
     )
     def resume(
         run: Annotated[
             str | None,
             typer.Argument(
-                metavar="[RUN]",
-                help="A run's id, the beginning of one, or a flow's name; else the latest unfinished run.",
+                metavar="[RUN|FILE]",
+                help="A run's id, the beginning of one, or a flow's name; or a file, for the latest "
+                "unfinished run of its flow; else the latest unfinished run.",
             ),
         ] = None,
         *,
         file: Annotated[
             str | None,
             typer.Option(
-                "--file", metavar="FILE[:FLOW]", help="The script of the flow, if it is not where it was."
+                "--file", metavar="FILE[:FLOW]", help="The file of the flow, if it is not where it was."
             ),
         ] = None,
         tasks: Tasks = None,
@@ -46,6 +61,7 @@ def register(app: typer.Typer) -> None:
         executor: Executor = None,
         max_workers: MaxWorkers = None,
         timeout: Timeout = None,
+        log_dir: LogDir = None,
         trust: Trust = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
         quiet: Quiet = False,
@@ -55,14 +71,18 @@ def register(app: typer.Typer) -> None:
 
         What had finished is kept, unless its code has changed since. The exit status is that of run.
         """
-        path = chosen_db(db)
-        with updated_history(path) as history:
-            row = _meant(history, run)
-        options = options_of(
-            str(path), executor or ("inline" if debug else None), max_workers, timeout, trust
-        )
         with signals.raised():
-            flow = _flow_of(row, file, tasks)
+            flow = None
+            if run is not None and file is None and is_file(run):
+                flow = load_flow(run, tasks)
+                path = store_of(flow, db_for(run, db))
+            else:
+                path = chosen_db(db)
+            with updated_history(path) as history:
+                row = _meant(history, run) if flow is None else _latest(history, flow)
+            where = executor or ("inline" if debug else None)
+            options = options_of(str(path), where, max_workers, timeout, trust, log_dir=log_dir)
+            flow = flow or _flow_of(row, file, tasks)
             ended = drive(flow, lambda seen: flow.resume(row.id, observer=seen, **options), quiet, debug)
         report(ended, as_json, quiet)
         raise typer.Exit(0 if ended.state == "succeeded" else 1)
@@ -76,16 +96,21 @@ def _meant(history: History, ref: str | None) -> RunRow:
     raise CommandLineError(f"no run in {history.path} is unfinished; liteflow runs lists them")
 
 
+def _latest(history: History, flow: Flow[Any, Any]) -> RunRow:
+    for row in history.unfinished(flow.name):
+        return row
+    raise CommandLineError(
+        f"no run of {label(flow.name)} in {history.path} is unfinished; liteflow runs lists them"
+    )
+
+
 def _flow_of(row: RunRow, file: str | None, tasks: str | None) -> Flow[Any, Any]:
     """The flow of a run: in the file that is named, else in the one that it was begun from."""
     if row.state == "succeeded":
         raise NotResumableError(row.id, row.flow, "it has succeeded, so nothing is left to do")
-    written = file or row.script or ""
-    if written.lower().endswith(".flow") and Path(written).exists():
-        return load_flow(written, tasks)
     if file is not None:
         name, wanted = split_target(file)
-        return pick_flow(load_script(Path(name)), wanted or row.flow, name)
+        return load_flow_from(name, wanted or row.flow, tasks)
     if row.script is None:
         raise CommandLineError(
             f"run {row.id} was begun at a prompt or from standard input, so no file holds its flow; name one "
@@ -95,4 +120,4 @@ def _flow_of(row: RunRow, file: str | None, tasks: str | None) -> Flow[Any, Any]
         raise CommandLineError(
             f"{label(row.script, 300)}, which run {row.id} was begun from, is gone; name its file with --file"
         )
-    return pick_flow(load_script(Path(row.script)), row.flow, row.script)
+    return load_flow_from(row.script, row.flow, tasks)

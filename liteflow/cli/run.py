@@ -1,4 +1,4 @@
-"""`liteflow run FILE`: run a flow of a script, show how it goes on and what came out."""
+"""`liteflow run FILE`: run the flow of a file, show how it goes on and what came out."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from liteflow.cli.look import took_of, tracebacks
 from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
 from liteflow.cli.progress import Lines, Silence
 from liteflow.cli.records import output_record, previewed, run_record
-from liteflow.cli.script import load_flow, print_users_traceback
+from liteflow.cli.script import print_users_traceback
+from liteflow.cli.source import db_for, load_flow
 from liteflow.engine.observing import Observer
 from liteflow.errors import CommandLineError, LiteflowError, RunFailed, RunTimeoutError
 from liteflow.flow import Flow
 from liteflow.run import Run
+from liteflow.settings import RunSettings
 from liteflow.store.history import History, RunRow, TaskRow
 from liteflow.views.shown import label, visible
 from liteflow.views.states import tally
@@ -33,14 +35,37 @@ MANY_OUTPUTS = 20
 
 Executor = Annotated[
     str | None,
-    typer.Option("--executor", metavar="NAME", help="Where tasks run: process, thread, async or inline."),
+    typer.Option(
+        "--mode",
+        "--executor",
+        metavar="NAME",
+        envvar="LITEFLOW_MODE",
+        help="Where tasks run: process, thread, async or inline.",
+    ),
 ]
 MaxWorkers = Annotated[
-    int | None, typer.Option("--max-workers", min=1, metavar="N", help="So many tasks at a time.")
+    int | None,
+    typer.Option(
+        "--max-workers", min=1, metavar="N", envvar="LITEFLOW_MAX_WORKERS", help="So many tasks at a time."
+    ),
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", help="End the run when it takes longer than this."),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        envvar="LITEFLOW_TIMEOUT",
+        help="End the run when it takes longer than this.",
+    ),
+]
+LogDir = Annotated[
+    str | None,
+    typer.Option(
+        "--log-dir",
+        metavar="FOLDER",
+        envvar="LITEFLOW_LOG_DIR",
+        help="Write the log of each attempt to a file there too.",
+    ),
 ]
 Trust = Annotated[
     bool,
@@ -64,6 +89,9 @@ def register(app: typer.Typer) -> None:
     @app.command(
         epilog=examples(
             "liteflow run etl.py",
+            "liteflow run daily.yaml --set day=2026-11-21 --mode thread --max-workers 8",
+            "liteflow run daily.yaml --dry-run",
+            "liteflow run daily.yaml --from train",
             "liteflow run etl.py path=other.csv transform.scale=2.5",
             "liteflow run flows.py:daily --db daily.db --max-workers 4 --json",
             "liteflow run nightly.flow --tasks my_tasks --input '{\"batch\": 7}'",
@@ -87,9 +115,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         *,
         db: Db = None,
+        settings: Annotated[
+            list[str] | None,
+            typer.Option("--set", metavar="NAME=VALUE", help="An argument, as above; may be given often."),
+        ] = None,
         executor: Executor = None,
         max_workers: MaxWorkers = None,
         timeout: Timeout = None,
+        log_dir: LogDir = None,
         run_id: Annotated[
             str | None,
             typer.Option(
@@ -109,28 +142,50 @@ def register(app: typer.Typer) -> None:
         resume: Annotated[
             bool, typer.Option("--resume", help="Go on with the latest unfinished run of the flow.")
         ] = False,
+        only: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="TASK", help="Run this task alone, with what the others gave in an earlier run."
+            ),
+        ] = None,
+        onwards: Annotated[
+            list[str] | None,
+            typer.Option("--from", metavar="TASK", help="Run this task again, and all that depends on it."),
+        ] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Print what would be run, and run nothing.")
+        ] = False,
         trust: Trust = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
         quiet: Quiet = False,
         debug: Debug = False,
     ) -> None:
-        """Run a flow of a Python file, of a .flow file, or of a workflow file.
+        """Run the flow of a file.
 
         The exit status is 0 if the run succeeded, 1 if it failed, 2 if it could not begin, 3 if
         another process drives it.
         """
-        if resume and arguments:
+        words = [*(arguments or []), *(settings or [])]
+        if resume and words:
             raise CommandLineError(
                 "--resume goes on with the arguments that the run was begun with; leave out "
-                f"{label(arguments[0])}, or begin a new run without --resume"
+                f"{label(words[0])}, or begin a new run without --resume"
             )
-        options = options_of(db, executor or ("inline" if debug else None), max_workers, timeout, trust)
+        if (only or onwards) and (resume or run_id is not None):
+            raise CommandLineError("--only and --from begin a new run; leave out --resume and --run-id")
+        where = executor or ("inline" if debug else None)
+        options = options_of(db_for(target, db), where, max_workers, timeout, trust, log_dir=log_dir)
         with signals.raised():
             flow = load_flow(target, tasks)
+            if only or onwards:
+                flow = _part(flow, words, only or [], onwards or [], options)
+            if dry_run:
+                _preview(flow, words, options, (run_id,) if resume else None, as_json)
+                return
             if resume:
                 ended = drive(flow, lambda seen: flow.resume(run_id, observer=seen, **options), quiet, debug)
             else:
-                inputs = read_inputs(flow, arguments or [])
+                inputs = read_inputs(flow, words)
                 if given is not None:
                     inputs["input"] = read_json(given)
                 ended = drive(
@@ -149,6 +204,8 @@ def options_of(
     max_workers: int | None,
     timeout: float | None,
     trust: bool,
+    *,
+    log_dir: str | None = None,
 ) -> dict[str, Any]:
     """Return the options of a run that were given; the others are as the flow says."""
     options: dict[str, Any] = {
@@ -157,8 +214,46 @@ def options_of(
         "max_workers": max_workers,
         "timeout": timeout,
         "trust": trust or None,
+        "log_dir": log_dir,
     }
     return {name: value for name, value in options.items() if value is not None} | {"check": False}
+
+
+def _settings(flow: Flow[Any, Any], options: Mapping[str, Any]) -> RunSettings:
+    return RunSettings(**{**flow.options, **options})
+
+
+def _part(
+    flow: Flow[Any, Any], words: list[str], only: list[str], onwards: list[str], options: Mapping[str, Any]
+) -> Flow[..., Any]:
+    # Start-up: most runs are of whole flows.
+    from liteflow.cli.part import part_to_run  # noqa: PLC0415
+
+    settings = _settings(flow, options)
+    dag = flow.compile(inputs=read_inputs(flow, words))
+    return part_to_run(flow, dag, only, onwards, db=settings.db, trust=settings.trust)
+
+
+def _preview(
+    flow: Flow[Any, Any],
+    words: list[str],
+    options: Mapping[str, Any],
+    resume: tuple[str | None] | None,
+    as_json: bool,
+) -> None:
+    """Print what would be run; `resume` holds which run would be gone on with, None for the latest."""
+    from liteflow.cli.dry_run import dry_run  # noqa: PLC0415  as above
+
+    settings = _settings(flow, options)
+    if resume is None:
+        dry_run(flow.compile(inputs=read_inputs(flow, words)), settings, None, as_json)
+        return
+    from liteflow.outlook import outlook  # noqa: PLC0415
+
+    if settings.db is None:
+        raise CommandLineError("with db=None nothing is kept that could be gone on with")
+    found = outlook(flow, settings.db, resume[0], settings.executor, settings.trust)
+    dry_run(found.dag, settings, found, as_json)
 
 
 def drive(flow: Flow[Any, Any], begin: Callable[[Observer], Run[Any]], quiet: bool, debug: bool) -> Run[Any]:

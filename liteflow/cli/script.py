@@ -14,7 +14,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import decode_source
 from pathlib import Path
@@ -30,79 +29,8 @@ from liteflow.views.shown import cut, label, visible
 # More than any script; a device or a database given by mistake is not read to its end.
 LARGEST = 16 * 1024 * 1024
 LONGEST_LINE = 500
-_FILES = (".flow", ".yaml", ".yml", ".json")
 
 _LIBRARY = str(Path(__file__).parent.parent) + os.sep
-
-
-def load_flow(target: str, tasks: str | None = None) -> Flow[Any, Any]:
-    """Load a script or a file with a flow, and return that flow.
-
-    Args:
-        target: `FILE`, or `FILE:flow` with the name of the flow or of the variable it is in.
-        tasks: For a .flow file: the module, or the Python file, with its tasks; None: the Python
-            file of the same name beside it, if there is one.
-
-    Raises:
-        CommandLineError: There is no such file or flow, or the script failed while it was
-            loaded; then its own traceback has been printed.
-    """
-    file, wanted = split_target(target)
-    if not file:
-        raise CommandLineError("no file is named; give a Python file, or FILE:FLOW")
-    if file.lower().endswith(_FILES):
-        if wanted is not None:
-            raise CommandLineError(f"{file} holds one flow; leave out :{label(wanted)}")
-        return Flow.from_file(file, load_tasks(file, tasks))
-    if tasks is not None:
-        raise CommandLineError("--tasks goes with a .flow file; a script has its tasks itself")
-    return pick_flow(load_script(Path(file)), wanted, file)
-
-
-def load_tasks(file: str, tasks: str | None) -> ModuleType:
-    """Load the module with the tasks of a .flow file; arguments as in `load_flow`.
-
-    Raises:
-        CommandLineError: There is no such module, or it failed while it was loaded.
-    """
-    if tasks is None:
-        beside = Path(file).with_suffix(".py")
-        return load_script(beside) if beside.exists() else ModuleType("no tasks")
-    if tasks.endswith(".py"):
-        return load_script(Path(tasks))
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109  as Python itself does with -m
-    try:
-        return import_module(tasks)
-    except ModuleNotFoundError as error:
-        raise CommandLineError(
-            f"there is no module {label(str(error.name))}; --tasks names a module"
-        ) from None
-    except LiteflowError:
-        raise
-    except Exception as error:  # noqa: BLE001  it is the module's own, whatever it is
-        print_users_traceback(error)
-        raise CommandLineError(f"{tasks} failed while it was loaded: {type(error).__name__}") from None
-
-
-def split_target(target: str) -> tuple[str, str | None]:
-    """Return the file and the flow's name that `FILE[:flow]` means.
-
-    >>> split_target("etl.py:daily"), split_target("etl.py")
-    (('etl.py', 'daily'), ('etl.py', None))
-    """
-    file, colon, name = target.rpartition(":")
-    if not colon or "/" in name or os.path.exists(target):  # noqa: PTH110  may be no valid path at all
-        return target, None
-    return file, name
-
-
-def looks_like_script(target: str) -> bool:
-    """Whether `FILE[:flow]` is meant, and not a run or a flow's name.
-
-    >>> looks_like_script("etl.py:daily"), looks_like_script("latest")
-    (True, False)
-    """
-    return split_target(target)[0].lower().endswith((".py", *_FILES))
 
 
 def load_script(path: Path) -> ModuleType:
@@ -128,6 +56,14 @@ def load_script(path: Path) -> ModuleType:
         print_users_traceback(error, str(full))
         raise CommandLineError(f"{path} failed while it was loaded: {type(error).__name__}") from None
     return module
+
+
+def flows_of(module: ModuleType, wanted: str | None, file: str) -> list[Flow[Any, Any]]:
+    """Return all flows of a script, or the one of that name; errors as `pick_flow`."""
+    if wanted is not None:
+        return [pick_flow(module, wanted, file)]
+    flows = {id(value): value for value in vars(module).values() if isinstance(value, Flow)}
+    return list(flows.values()) or [pick_flow(module, None, file)]
 
 
 def pick_flow(module: ModuleType, wanted: str | None, file: str) -> Flow[Any, Any]:

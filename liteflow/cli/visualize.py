@@ -10,7 +10,7 @@ import typer
 
 from liteflow.cli.common import Db, examples, open_history
 from liteflow.cli.output import complain, knows_unicode, say
-from liteflow.cli.script import load_flow, looks_like_script
+from liteflow.cli.source import is_file, load_flow
 from liteflow.errors import CommandLineError
 from liteflow.views import mermaid as mermaid_view
 from liteflow.views.dot import dot
@@ -50,7 +50,9 @@ def register(app: typer.Typer) -> None:
             typer.Argument(metavar="NAME=VALUE", help="With FILE: arguments of the flow."),
         ] = None,
         *,
-        to: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.mermaid,
+        to: Annotated[
+            Format, typer.Option("--format", metavar="|".join(Format), help="What to write.")
+        ] = Format.mermaid,
         folded: Annotated[
             bool | None,
             typer.Option(
@@ -61,11 +63,7 @@ def register(app: typer.Typer) -> None:
         db: Db = None,
     ) -> None:
         """Draw a run with its states, or the flow of a script."""
-        graph = (
-            _of_script(target, arguments or [])
-            if looks_like_script(target)
-            else _of_run(target, arguments, db)
-        )
+        graph = _of_script(target, arguments or []) if is_file(target) else _of_run(target, arguments, db)
         if folded:
             graph = fold(graph)
         elif folded is None and to is Format.mermaid:

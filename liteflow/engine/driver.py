@@ -53,6 +53,7 @@ class Driver(Hearing):
         observer: Is told what happens; None: nobody.
         follower: The same one, if it is a Follower.
         echo: Gets what attempts write, where no observer does: (key, stream, text) each.
+        log: Gets what attempts write in any case: (key, attempt, microseconds since 1970, stream, text).
         epoch_ns: Gives the monotonic time that times in the store count from, once the run
             has begun.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Literal
 
 from attrs import frozen
 
@@ -10,9 +11,12 @@ from liteflow.files.mistakes import Mistake, Path, meant
 from liteflow.files.model import TaskSpec
 from liteflow.files.tree import Tree
 from liteflow.task_types.base import options_of, texts_in
+from liteflow.task_types.conditions import Condition, parse_condition
 from liteflow.task_types.faults import TemplateError
 from liteflow.task_types.shell import Shell
-from liteflow.task_types.templates import OPENING, Reference, Template, templates_in
+from liteflow.task_types.templates import OPENING, Reference, only_template, templates_in
+
+Dependence = Literal["all", "any", "always"]
 
 
 @frozen
@@ -38,20 +42,58 @@ def check_references(known: Known, tree: Tree) -> list[Mistake]:
 
 def texts_of(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
     """Iterate over the texts of a task in which templates may stand, each with its path in the task."""
-    for option in options_of(type(spec.work)):
-        yield from texts_in(getattr(spec.work, option.name), (option.alias or option.name,))
+    yield from work_texts(spec)
     for key in ("when", "foreach"):
         yield from texts_in(getattr(spec, key), (key,))
 
 
-def references_of(spec: TaskSpec) -> list[Reference]:
-    """Return what the templates of a task name, each once, in the order of the file.
+def work_texts(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
+    """Iterate over those that say what it does."""
+    for option in options_of(type(spec.work)):
+        yield from texts_in(getattr(spec.work, option.name), (option.alias or option.name,))
+
+
+def references_in(texts: Iterable[str]) -> list[Reference]:
+    """Return what the templates of some texts name, each once, in their order.
 
     Raises:
         TemplateError: One is malformed.
     """
-    found = (t.reference for _, text in texts_of(spec) for t in templates_in(text))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(t.reference for text in texts for t in templates_in(text)))
+
+
+def references_of(spec: TaskSpec) -> list[Reference]:
+    """Return what the templates of a task name; as `references_in`."""
+    return references_in(text for _, text in texts_of(spec))
+
+
+def work_references(spec: TaskSpec) -> list[Reference]:
+    """Return what those templates name that say what a task does."""
+    return references_in(text for _, text in work_texts(spec))
+
+
+def when_references(spec: TaskSpec) -> list[Reference]:
+    """Return what the templates of a task's condition name."""
+    return references_in(text for _, text in texts_in(spec.when, ()))
+
+
+def foreach_references(spec: TaskSpec) -> list[Reference]:
+    """Return what the templates of the list that a task is run for name."""
+    return references_in(text for _, text in texts_in(spec.foreach, ()))
+
+
+def dependence_of(spec: TaskSpec) -> Dependence | None:
+    """Return what must have become of the tasks that a task waits for, if `when` says that."""
+    return spec.when if spec.when in ("all", "any", "always") else None  # type: ignore[return-value]  # one of these
+
+
+def condition_of(spec: TaskSpec) -> Condition | None:
+    """Return the condition under which a task is run, if `when` is one.
+
+    Raises:
+        TemplateError: It is malformed.
+    """
+    return None if spec.when is None or dependence_of(spec) else parse_condition(spec.when)
 
 
 def upstream_of(spec: TaskSpec) -> list[str]:
@@ -76,6 +118,8 @@ def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterato
     full: Path = ("tasks", name, *path)
     try:
         found = templates_in(text)
+        if path == ("when",) and not dependence_of(known.tasks[name]):
+            parse_condition(text)
         language = known.tasks[name].work.language_at(path)
         if found and language is not None:
             language(text, found, [f"LITEFLOW_{number}" for number in range(len(found))])
@@ -86,18 +130,22 @@ def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterato
         wrong = _wrong(known, name, path, template.reference)
         if wrong is not None:
             yield Mistake(*_place(tree, full, text, template.start), full, *wrong)
-    if path in (("when",), ("foreach",)) and not _is_one(text, found):
-        problem = f"is {text[:40]!r}, which is no template alone"
-        yield Mistake(*tree.place(full), full, problem, f"write one, like {OPENING} params.name }}}}")
-
-
-def _is_one(text: str, found: tuple[Template, ...]) -> bool:
-    return len(found) == 1 and text.strip() == text[found[0].start : found[0].end]
+    if path == ("foreach",) and only_template(text) is None:
+        problem = f"is {text[:40]!r}, which is no list"
+        yield Mistake(
+            *tree.place(full),
+            full,
+            problem,
+            f"write a list, or one template that stands for one, like {OPENING} params.name }}}}",
+        )
 
 
 def _place(tree: Tree, path: Path, text: str, offset: int) -> tuple[int, int]:
     """The place of a character: of the template that it is in, and so far on from there."""
     start = text.rfind(OPENING, 0, offset + len(OPENING))
+    if start < 0:
+        line, column = tree.place(path)
+        return line, column + offset
     line, column = tree.place_in(path, OPENING, text.count(OPENING, 0, start))
     return line, column + max(0, offset - start)
 
@@ -117,15 +165,25 @@ def _wrong(known: Known, name: str, path: Path, reference: Reference) -> tuple[s
     elif reference.name not in known.names:
         others = [other for other in known.names if other != name]
         return f"names {reference.name!r}, which is no task", meant(reference.name, others)
-    elif reference.part == "exit_code" and not _has_exit_code(known, reference.name):
-        kind = known.tasks[reference.name].type
-        return f"asks a task of type {kind} for an exit code", f"use tasks.{reference.name}.output"
+    elif reference.part == "exit_code":
+        return _no_exit_code(known, spec, reference.name)
     return None
 
 
-def _has_exit_code(known: Known, name: str) -> bool:
+def _no_exit_code(known: Known, spec: TaskSpec, name: str) -> tuple[str, str] | None:
+    """Why a task can't be asked for its exit code, and what to ask for."""
     # What could not be read gets the benefit of the doubt.
-    return name not in known.tasks or isinstance(known.tasks[name].work, Shell)
+    asked = known.tasks.get(name)
+    if asked is None:
+        return None
+    if not isinstance(asked.work, Shell):
+        return f"asks a task of type {asked.type} for an exit code", f"use tasks.{name}.output"
+    if asked.foreach is not None:
+        remedy = f"give it exit_codes: and use tasks.{name}.output[0].exit_code"
+        return "asks for the exit code of a task that is run for each item", remedy
+    if dependence_of(spec) in ("any", "always"):
+        return f"may have none: with when: {spec.when} the task may have failed", f"use tasks.{name}.state"
+    return None
 
 
 def _cycle(known: Known, tree: Tree) -> list[Mistake]:

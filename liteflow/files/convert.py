@@ -12,16 +12,32 @@ import pprint
 import re
 from collections.abc import Iterable, Mapping
 
-from liteflow.files.check import references_of, upstream_of
-from liteflow.files.compile import not_yet, options_of_runs, order_of, timeout_of
-from liteflow.files.mistakes import Mistake, WorkflowFileError
-from liteflow.files.model import REQUIRED, TaskSpec, Workflow
+from liteflow.files.build import order_of, timeout_of, told_of
+from liteflow.files.check import (
+    condition_of,
+    dependence_of,
+    foreach_references,
+    upstream_of,
+    when_references,
+    work_references,
+)
+from liteflow.files.compile import options_of_runs
+from liteflow.files.model import PYTHON_TYPES, REQUIRED, TaskSpec, Workflow
 from liteflow.files.structure import key_of, resolved
 from liteflow.files.write import is_default
 from liteflow.task_types.base import TaskType
 from liteflow.task_types.call import TaskCall
+from liteflow.task_types.conditions import (
+    Compared,
+    Condition,
+    Constant,
+    Joined,
+    Listed,
+    Looked,
+    Negated,
+)
 from liteflow.task_types.shell import FileOutput, Shell
-from liteflow.task_types.templates import Reference, templates_in
+from liteflow.task_types.templates import Reference, only_template, templates_in
 
 _WIDTH = 100
 
@@ -31,10 +47,7 @@ def to_python(workflow: Workflow, file: str) -> str:
 
     Args:
         workflow: The workflow.
-        file: What it was read from, for the script's first line and for errors.
-
-    Raises:
-        WorkflowFileError: It uses what no version can run yet.
+        file: What it was read from, for the script's first line.
 
     >>> from liteflow.files.load import parse_workflow
     >>> text = "{workflow_name: hello, tasks: {say: {run: echo hello}}}"
@@ -42,13 +55,6 @@ def to_python(workflow: Workflow, file: str) -> str:
     >>> 'Shell(run="echo hello")' in script
     True
     """
-    mistakes = [
-        Mistake(1, 1, ("tasks", name, key), problem, "take it out first")
-        for name, spec in workflow.tasks.items()
-        for key, problem in not_yet(spec)
-    ]
-    if mistakes:
-        raise WorkflowFileError(file, tuple(mistakes))
     return _Script(workflow, file).text()
 
 
@@ -56,18 +62,21 @@ class _Script:
     def __init__(self, workflow: Workflow, file: str) -> None:
         self._workflow = workflow
         self._file = file
-        taken = {"flow", "task", "work", "values", *workflow.params}
-        self._functions = _names(workflow.tasks, taken)
+        ours = {"flow", "task", "skip", "unmapped", "plain_value", "work", "values", "item", "items"}
+        taken = {*ours, *PYTHON_TYPES, *workflow.params}
+        gated = [f"{name} (when)" for name, spec in workflow.tasks.items() if _has_gate(spec)]
+        self._functions = _names([*workflow.tasks, *gated], taken)
         self._flow = _names([workflow.workflow_name], {*taken, *self._functions.values()})[
             workflow.workflow_name
         ]
         self._calls = _names(
-            [f"{name}_" for name in workflow.tasks], {*taken, *self._functions.values(), self._flow}
+            [f"{name}_" for name in self._functions], {*taken, *self._functions.values(), self._flow}
         )
 
     def text(self) -> str:
         order = order_of(self._workflow)
-        tasks = "\n\n\n".join(self._task(name, self._workflow.tasks[name]) for name in order)
+        texts = [text for name in order for text in self._tasks_of(name, self._workflow.tasks[name])]
+        tasks = "\n\n\n".join(texts)
         about = " ".join(self._workflow.description.split())
         head = f"{about or self._workflow.workflow_name} (made from {self._file})"
         parts = [
@@ -79,7 +88,14 @@ class _Script:
         return "\n\n\n".join(parts) + "\n"
 
     def _imports(self) -> str:
+        specs = self._workflow.tasks.values()
         modules: dict[str, set[str]] = {"liteflow": {"flow", "task"}}
+        modules["liteflow"] |= {"skip"} if any(_skips(spec) for spec in specs) else set()
+        modules["liteflow"] |= {"unmapped"} if any(self._unmaps(spec) for spec in specs) else set()
+        if any(
+            _made_plain(spec, r) for spec in specs for r in (*work_references(spec), *when_references(spec))
+        ):
+            modules["liteflow.task_types.work"] = {"plain_value"}
         calls = []
         for name, spec in self._workflow.tasks.items():
             if isinstance(spec.work, TaskCall):
@@ -107,39 +123,71 @@ class _Script:
             "backoff": spec.backoff if spec.backoff != 1 else None,
             "timeout": timeout_of(self._workflow, spec),
             "executor": spec.work.executor,
+            "when": dependence_of(spec),
         }
         texts = [f"{key}={_literal(value)}" for key, value in given.items() if value is not None]
         if spec.work.retry_on != (Exception,):
             texts.append(f"retry_on=({', '.join(kind.__name__ for kind in spec.work.retry_on)})")
         return f"({', '.join(texts)})" if texts else ""
 
+    def _tasks_of(self, name: str, spec: TaskSpec) -> list[str]:
+        """The functions of a task: itself, after the gate before it if it has one."""
+        return [*([self._gate(name, spec)] if _has_gate(spec) else []), self._task(name, spec)]
+
+    def _gate(self, name: str, spec: TaskSpec) -> str:
+        key, references = f"{name} (when)", when_references(spec)
+        parameters = self._parameters(references)
+        condition = condition_of(spec)
+        assert condition is not None
+        holds = _condition(condition, {**parameters, **{r: _item(r) for r in references if r.root == "item"}})
+        arguments = ", ".join([*(["items"] if spec.foreach is not None else []), *parameters.values()])
+        if any(r.root == "item" for r in references):
+            body = f"    return [item for item in items if {holds}]"
+        else:
+            body = f'    if not ({holds}):\n        skip("its condition does not hold")'
+            body += "\n    return items" if spec.foreach is not None else ""
+        return f"@task(name={_literal(key)})\ndef {self._functions[key]}({arguments}):\n{body}"
+
     def _task(self, name: str, spec: TaskSpec) -> str:
         if isinstance(spec.work, TaskCall):
-            told = {k: getattr(spec, k) for k in ("retries", "timeout") if getattr(spec, k) is not None}
-            if spec.retry_delay or spec.backoff != 1:
-                told |= {"retry_delay": spec.retry_delay, "backoff": spec.backoff}
-            options = ", ".join(f"{key}={_literal(value)}" for key, value in {"name": name, **told}.items())
+            options = ", ".join(f"{k}={_literal(v)}" for k, v in {"name": name, **told_of(spec)}.items())
             return f"{self._functions[name]} = {self._functions[name]}.options({options})"
-        parameters = self._parameters(spec)
+        given = _inline_references(spec)
+        parameters = self._parameters(given)
         about = f"    {_text(' '.join(spec.description.split()))}\n" if spec.description else ""
-        work = _constructed(spec.work, timeout_of(self._workflow, spec))
+        condition = condition_of(spec) if spec.foreach is None else None
+        if condition is not None:
+            texts = {r: _plain_text(spec, r, p) for r, p in parameters.items()}
+            about += f"    if not ({_condition(condition, texts)}):\n        "
+            about += 'skip("its condition does not hold")\n'
         values = "".join(
-            f"        {_literal(str(reference))}: {parameter},\n"
-            for reference, parameter in parameters.items()
+            f"        {_literal(str(r))}: "
+            f"{_item(r) if r.root == 'item' else _plain_text(spec, r, parameters[r])},\n"
+            for r in work_references(spec)
         )
+        work = _constructed(spec.work, timeout_of(self._workflow, spec))
         body = (
             f"    work = {work}\n    values = {{\n{values}    }}\n    return work.filled(values).run()"
             if values
             else f"    return {work}.run()"
         )
-        arguments = ", ".join(parameters.values())
+        arguments = ", ".join([*(["item"] if spec.foreach is not None else []), *parameters.values()])
         head = f"@task{self._settings(name, spec)}\ndef {self._functions[name]}({arguments}):"
         return f"{head}\n{about}{body}"
 
-    def _parameters(self, spec: TaskSpec) -> dict[Reference, str]:
-        references = references_of(spec)
-        names = _names([str(reference) for reference in references], {"work", "task", "flow"})
-        return {reference: names[str(reference)] for reference in references}
+    def _parameters(self, references: Iterable[Reference]) -> dict[Reference, str]:
+        """The parameter of a function for each value that it needs but the item."""
+        given = [reference for reference in references if reference.root != "item"]
+        names = _names([str(r) for r in given], {"work", "task", "flow", "skip", "item", "items", "values"})
+        return {reference: names[str(reference)] for reference in given}
+
+    def _unmaps(self, spec: TaskSpec) -> bool:
+        if spec.foreach is None:
+            return False
+        if isinstance(spec.work, TaskCall):
+            args = spec.work.args
+            return not all(map(_is_item, args.values() if isinstance(args, dict) else args))
+        return bool(self._parameters(work_references(spec)))
 
     def _flow_text(self, order: Iterable[str]) -> str:
         options = options_of_runs(self._workflow)
@@ -168,18 +216,46 @@ class _Script:
 
     def _call(self, name: str) -> list[str]:
         spec, call = self._workflow.tasks[name], self._calls[f"{name}_"]
-        references = references_of(spec)
-        if isinstance(spec.work, TaskCall):
-            given = spec.work.args
-            items = [f"{k}={self._argument(v)}" for k, v in given.items()] if isinstance(given, dict) else []
-            items = items or [self._argument(v) for v in given]
-        else:
-            items = [f"{p}={self._value(r)}" for r, p in self._parameters(spec).items()]
+        lines = []
+        items = "" if spec.foreach is None else self._argument(spec.foreach)
+        first: list[str] = []
+        if _has_gate(spec):
+            key = f"{name} (when)"
+            gate = self._calls[f"{key}_"]
+            given = [f"{p}={self._value(r)}" for r, p in self._parameters(when_references(spec)).items()]
+            lines.append(
+                f"{gate} = {self._functions[key]}({', '.join([*([items] if items else []), *given])})"
+            )
+            first, items = ([], gate) if items else ([gate], "")
+        made = f"{self._functions[name]}{'.map' if items else ''}({', '.join(self._given(spec, items))})"
+        lines.append(f"{call} = {made}")
+        references = [*work_references(spec), *when_references(spec), *foreach_references(spec)]
         fed = {r.name for r in references if r.root == "tasks" and self._value(r) != "0"}
         order = [self._calls[f"{n}_"] for n in upstream_of(spec) if n not in fed]
-        made = f"{self._functions[name]}({', '.join(items)})"
-        lines = [f"{call} = {made}"]
-        return [*lines, *(f"{source} >> {call}" for source in order)]
+        return [*lines, *(f"{source} >> {call}" for source in [*order, *first])]
+
+    def _given(self, spec: TaskSpec, items: str) -> list[str]:
+        """What a task is called with, or mapped over `items`."""
+        if not isinstance(spec.work, TaskCall):
+            named = [(p, self._value(r)) for r, p in self._parameters(_inline_references(spec)).items()]
+            first = [items] if items else []
+            return [*first, *(f"{p}={f'unmapped({v})' if items else v}" for p, v in named)]
+        args = spec.work.args
+        if not items:
+            return (
+                [f"{k}={self._argument(v)}" for k, v in args.items()]
+                if isinstance(args, dict)
+                else [self._argument(v) for v in args]
+            )
+        if isinstance(args, dict):
+            return [f"{k}={self._spread(v, items)}" for k, v in args.items()]
+        return [self._spread(v, items) for v in args]
+
+    def _spread(self, value: object, items: str) -> str:
+        only = only_template(value)
+        if only is None or only.root != "item":
+            return f"unmapped({self._argument(value)})"
+        return f"[{_item(only)} for item in {items}]" if only.path else items
 
     def _argument(self, value: object) -> str:
         """An argument of a task that a module defines, with the values of its templates in it."""
@@ -190,7 +266,7 @@ class _Script:
         found = templates_in(value) if isinstance(value, str) else ()
         if not found or not isinstance(value, str):
             return repr(value)
-        if _only_template(value) is not None:
+        if only_template(value) is not None:
             return self._value(found[0].reference)
         pieces, at = [], 0
         for template in found:
@@ -202,6 +278,8 @@ class _Script:
         items = "".join(f"[{_literal(key)}]" for key in reference.path)
         if reference.root == "params":
             return reference.name + items
+        if reference.part == "state":
+            return self._calls[f"{reference.name}_"]
         if reference.part == "exit_code":
             return f'{self._calls[f"{reference.name}_"]}["exit_code"]' if self._tells(reference.name) else "0"
         return self._output(reference.name) + items
@@ -210,8 +288,8 @@ class _Script:
         return self._calls[f"{name}_"] + ('["output"]' if self._tells(name) else "")
 
     def _tells(self, name: str) -> bool:
-        work = self._workflow.tasks[name].work
-        return isinstance(work, Shell) and work.tells_exit_code
+        spec = self._workflow.tasks[name]
+        return spec.foreach is None and isinstance(spec.work, Shell) and spec.work.tells_exit_code
 
 
 def _names(texts: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
@@ -230,12 +308,66 @@ def _names(texts: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     return made
 
 
-def _only_template(value: object) -> Reference | None:
-    if isinstance(value, str):
-        found = templates_in(value)
-        if len(found) == 1 and value.strip() == value[found[0].start : found[0].end]:
-            return found[0].reference
-    return None
+def _has_gate(spec: TaskSpec) -> bool:
+    """Whether a task instance of its own decides: for a list of items, and for a task of a module."""
+    return condition_of(spec) is not None and (spec.foreach is not None or isinstance(spec.work, TaskCall))
+
+
+def _skips(spec: TaskSpec) -> bool:
+    about_items = spec.foreach is not None and any(r.root == "item" for r in when_references(spec))
+    return condition_of(spec) is not None and not about_items
+
+
+def _is_item(value: object) -> bool:
+    only = only_template(value)
+    return only is not None and only.root == "item"
+
+
+def _inline_references(spec: TaskSpec) -> list[Reference]:
+    """What the function of a task takes: the values of its work, and of a condition that it has itself."""
+    own = when_references(spec) if spec.foreach is None else []
+    return list(dict.fromkeys([*work_references(spec), *own]))
+
+
+def _made_plain(spec: TaskSpec, reference: Reference) -> bool:
+    """Whether a value may be a Failure, or is to be a state."""
+    may_fail = dependence_of(spec) in ("any", "always")
+    return reference.root == "tasks" and (may_fail or reference.part == "state")
+
+
+def _plain_text(spec: TaskSpec, reference: Reference, parameter: str) -> str:
+    if not _made_plain(spec, reference):
+        return parameter
+    return f"plain_value({_literal(str(reference))}, {parameter})"
+
+
+def _item(reference: Reference) -> str:
+    return "item" + "".join(f"[{_literal(key)}]" for key in reference.path)
+
+
+def _condition(condition: Condition, names: Mapping[Reference, str]) -> str:
+    """A condition in Python; `names` say where the values of its templates are."""
+
+    def part(inner: Condition) -> str:
+        text = _condition(inner, names)
+        simple = isinstance(inner, Constant | Looked | Listed)
+        # Of a comparison in another one Python makes a chain; the rest reads better without brackets.
+        bare = isinstance(condition, Joined | Negated) and isinstance(inner, Compared)
+        return text if simple or bare else f"({text})"
+
+    match condition:
+        case Constant(value):
+            return _literal(value)
+        case Looked(reference):
+            return names[reference]
+        case Listed(items):
+            return f"[{', '.join(map(part, items))}]"
+        case Negated(inner):
+            return f"not {part(inner)}"
+        case Joined(word, parts):
+            return f" {word} ".join(map(part, parts))
+        case Compared(left, sign, right):
+            return f"{part(left)} {sign} {part(right)}"
 
 
 def _text(text: str) -> str:

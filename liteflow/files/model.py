@@ -187,7 +187,11 @@ class TaskSpec:
         **_said("The factor from each delay to the next.", _between(1, 1000, text="a factor from 1 to 1000")),
     )
     when: bool | str | None = field(
-        default=None, **_said("A template: the task is skipped if its value is false, 0 or empty.")
+        default=None,
+        **_said(
+            'A condition, like ${{ params.env }} == "prod": if it does not hold, the task is skipped. '
+            "Or what must have become of what it waits for: all (have succeeded), any (one has), always."
+        ),
     )
     foreach: list[Any] | str | None = field(
         default=None, **_said("A list, or a template of one: the task is run for each ${{ item }}.")

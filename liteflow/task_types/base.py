@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 
 from attrs import NOTHING, Attribute, evolve, field, fields, frozen
 
-from liteflow.task_types.templates import Reference, Template, as_text, templates_in
+from liteflow.task_types.templates import Reference, Template, as_text, only_template, templates_in
 
 Work = TypeVar("Work", bound="TaskType")
 
@@ -124,6 +124,22 @@ class TaskType:
             if after is not before:
                 changes[attribute.alias or name] = after
         return evolve(self, **changes, variables=variables)
+
+
+def filled_data(data: Any, values: Mapping[str, object]) -> Any:
+    """Return plain data with values in the places of its templates.
+
+    >>> filled_data(["${{ params.n }}", "n is ${{ params.n }}"], {"params.n": 3})
+    [3, 'n is 3']
+    """
+
+    def fill(text: str) -> object:
+        only, found = only_template(text), templates_in(text)
+        if only is not None:
+            return values[str(only)]
+        return spliced(text, found, [as_text(values[str(t.reference)], str(t.reference)) for t in found])
+
+    return _mapped(data, fill)
 
 
 def options_of(kind: type[TaskType]) -> tuple[Attribute[Any], ...]:

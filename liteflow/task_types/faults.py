@@ -62,6 +62,19 @@ class ValueRefusedError(RunError, ValueError):
 
 
 @define(eq=False, slots=False)
+class ConditionError(RunError, TypeError):
+    """A `when` can't be told; `problem` says why these two values can't be compared by `sign`."""
+
+    left: object
+    sign: str
+    right: object
+    problem: str
+
+    def __str__(self) -> str:
+        return f"when: {shown(self.left, 60)} {self.sign} {shown(self.right, 60)}: {self.problem}"
+
+
+@define(eq=False, slots=False)
 class OutputError(RunError, ValueError):
     """What a task gave is not what its `outputs` says."""
 

@@ -1,6 +1,7 @@
 """`${{ tasks.fetch.output }}`: what a text refers to, and where in it.
 
-    reference := "tasks" NAME ("output" | "exit_code") item*  |  "params" NAME item*  |  "item" item*
+    reference := "tasks" NAME ("output" item* | "exit_code" | "state")
+               | "params" NAME item*  |  "item" item*
     item      := .name  |  [0]  |  ["any text"]
 
 It is a language of look-up and nothing else: no attributes, no calls, no operators, no
@@ -25,7 +26,7 @@ _SPACE = re.compile(r"\s*")
 _WORD = re.compile(r"[^\W\d][\w-]*")
 _STEP = re.compile(r"""\s*(?:\.\s*([^\W\d][\w-]*)|\[\s*(?:(-?\d{1,9})|"([^"]*)"|'([^']*)')\s*\])""")
 _ROOTS = ("tasks", "params", "item")
-_PARTS = ("output", "exit_code")
+_PARTS = ("output", "exit_code", "state")
 _EXAMPLES = "write tasks.NAME.output, tasks.NAME.exit_code, params.NAME or item"
 
 
@@ -36,7 +37,7 @@ class Reference:
     Attributes:
         root: "tasks", "params" or "item".
         name: Of the task or the parameter; empty for "item".
-        part: "output" or "exit_code" of a task, else empty.
+        part: "output", "exit_code" or "state" of a task, else empty.
         path: Keys that lead on into the value, one after the other.
 
     >>> str(Reference("tasks", "fetch", "output", ("rows", 0)))
@@ -80,6 +81,22 @@ def templates_in(text: str) -> tuple[Template, ...]:
     return tuple(_scan(text)) if OPENING in text else ()
 
 
+def only_template(text: object) -> Reference | None:
+    """Return what a text refers to that is one template and nothing else; None if it is anything else.
+
+    Raises:
+        TemplateError: As `templates_in`.
+
+    >>> str(only_template(" ${{ params.day }} ")), only_template("on ${{ params.day }}")
+    ('params.day', None)
+    """
+    if not isinstance(text, str):
+        return None
+    found = templates_in(text)
+    alone = len(found) == 1 and text.strip() == text[found[0].start : found[0].end]
+    return found[0].reference if alone else None
+
+
 def _scan(text: str) -> Iterator[Template]:
     start = text.find(OPENING)
     while start >= 0:
@@ -116,7 +133,7 @@ def _reference(text: str, start: int, inside: str) -> Reference:
         return Reference("params", name, path=tuple(rest))
     if not rest or rest[0] not in _PARTS:
         given = f"{rest[0]!r} is nothing that a task has" if rest else f"what of task {name!r}?"
-        raise TemplateError(text, at, given, f"write tasks.{name}.output or tasks.{name}.exit_code")
+        raise TemplateError(text, at, given, f"write tasks.{name}.output, .exit_code or .state")
     return Reference("tasks", name, str(rest[0]), tuple(rest[1:]))
 
 

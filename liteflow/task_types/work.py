@@ -1,14 +1,23 @@
-"""The function of a file's task, as it travels to workers; they load nothing of `files` for it."""
+"""The functions of a file's tasks, as they travel to workers; they load nothing of `files` for it.
+
+FileTask   does the work of a task, if its condition holds
+Gate       decides for others: whether a task is to run, or which items it is to be run for
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
 
-from liteflow.task_types.base import TaskType
+from liteflow.errors import shown
+from liteflow.outcomes import Failure, skip
+from liteflow.task_types.base import TaskType, options_of, texts_in
+from liteflow.task_types.conditions import Condition, holds
+from liteflow.task_types.faults import ValueRefusedError
+from liteflow.task_types.templates import OPENING, Reference, templates_in
 
 
 @frozen(slots=False, unsafe_hash=False)
@@ -18,17 +27,96 @@ class FileTask:
     Attributes:
         work: The work, as the file describes it.
         folder: Where the file lies, if the work imports modules: they may lie there too.
+        when: Must hold, else the task is skipped.
 
     >>> from liteflow.task_types import Python
     >>> FileTask(Python(run="result = ${{ params.n }} + 1"))({"params.n": 1})
     2
+    >>> FileTask(Python(run="result = ${{ item }} + ${{ params.n }}"))({"params.n": 1}, 20)
+    21
     """
 
     work: TaskType
     folder: str | None = None
+    when: Condition | None = None
 
-    def __call__(self, values: Mapping[str, object] | None = None) -> Any:
-        """Do the work; `values` are by what the templates say."""
+    def _identity(self) -> object:
+        """What a resume takes for its code: not how long it may take, nor where the file lies."""
+        options = {f.name: getattr(self.work, f.name) for f in options_of(type(self.work))}
+        return self.work.kind, options, self.when
+
+    def __call__(self, values: Mapping[str, object] | None = None, item: object = None) -> Any:
+        """Do the work; `values` are by what the templates say, `item` is that of a `foreach`."""
         if self.folder is not None and self.folder not in sys.path:
             sys.path.insert(0, self.folder)
-        return self.work.filled(values or {}).run()
+        known = {name: plain_value(name, value) for name, value in (values or {}).items()}
+        if self.when is not None and not holds(self.when, known):
+            skip("its condition does not hold")
+        for reference in item_references(self.work):
+            known[str(reference)] = item_at(item, reference)
+        return self.work.filled(known).run()
+
+
+@frozen(slots=False, unsafe_hash=False)
+class Gate:
+    """Decides whether another task is to run, or for which items.
+
+    Attributes:
+        when: The condition.
+        items: References to the item that the condition has; without any it is about the whole task.
+
+    >>> from liteflow.task_types.conditions import parse_condition
+    >>> when = parse_condition("${{ item }} > ${{ params.least }}")
+    >>> Gate(when, (Reference("item"),))({"params.least": 2}, [1, 2, 3, 4])
+    [3, 4]
+    """
+
+    when: Condition
+    items: tuple[Reference, ...] = ()
+
+    def __call__(self, values: Mapping[str, object] | None = None, items: Iterable[Any] = ()) -> list[Any]:
+        """Return the items that are to be worked on; skipped if the condition is about all, and false."""
+        known = dict(values or {})
+        if not self.items:
+            if not holds(self.when, known):
+                skip("its condition does not hold")
+            return list(items)
+        return [item for item in items if holds(self.when, {**known, **self._of(item)})]
+
+    def _of(self, item: object) -> dict[str, object]:
+        return {str(reference): item_at(item, reference) for reference in self.items}
+
+
+def plain_value(name: str, value: object) -> object:
+    """Return what a template stands for, where an input may have no value: then it is None.
+
+    >>> failure = Failure("a", "failed")
+    >>> plain_value("tasks.a.state", failure), plain_value("tasks.a.output", failure)
+    ('failed', None)
+    """
+    if name.endswith(".state") and templates_in(f"{OPENING}{name}}}}}")[0].reference.part == "state":
+        return value.state if isinstance(value, Failure) else "succeeded"
+    return None if isinstance(value, Failure) else value
+
+
+def item_references(work: TaskType) -> tuple[Reference, ...]:
+    """Return the references to the item in the texts of a task type, each once."""
+    texts = (text for f in options_of(type(work)) for _, text in texts_in(getattr(work, f.name), ()))
+    found = (template.reference for text in texts for template in templates_in(text))
+    return tuple(dict.fromkeys(reference for reference in found if reference.root == "item"))
+
+
+def item_at(item: Any, reference: Reference) -> object:
+    """Return what a reference to an item leads to.
+
+    Raises:
+        ValueRefusedError: The item has no such part.
+    """
+    value = item
+    for key in reference.path:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            problem = f"is not there: the item is {shown(item, 80)}"
+            raise ValueRefusedError(str(reference), problem, "correct the reference, or the list") from None
+    return value

@@ -198,12 +198,6 @@ def test_a_task_that_can_not_be_called_is_told_of_before_anything_runs(call, arg
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["foreach: [1, 2]", "when: true"])
-def test_what_this_version_can_not_run_is_told_of_with_its_place(key, tmp_path):
-    with pytest.raises(WorkflowFileError, match=r"x\.yaml:5:5: tasks\.a\.\w+ is there: this version"):
-        flow(tmp_path, f"  a:\n    run: ls\n    {key}\n")
-
-
 def test_an_item_that_a_parameter_does_not_have_is_told_of(tmp_path):
     made = flow(
         tmp_path, "  a: {run: 'echo ${{ params.d.x[0] }}'}\n", HEAD + "params: {d: {default: {x: [1]}}}\n"
@@ -223,3 +217,16 @@ def test_a_run_is_recorded_with_its_file(tmp_path):
 
     with History(str(tmp_path / "x.db")) as history:
         assert history.find_run(run.id).script == str(tmp_path / "x.yaml")
+
+
+def test_a_resume_runs_again_what_the_file_says_differently_now(tmp_path):
+    db = tmp_path / "x.db"
+    tasks = "  a: {run: echo 1}\n  b: {run: echo 2, timeout: 50}\n  c: {run: exit 1, depends_on: [a, b]}\n"
+    first = flow(tmp_path, tasks).run(db=db, executor="inline", check=False)
+
+    changed = tasks.replace("echo 1", "echo 3").replace("50", "60").replace("exit 1", "echo done")
+    again = flow(tmp_path, changed).resume(first.id, db=db, executor="inline")
+
+    assert again.output("a") == "3"
+    attempts = {key: row.started_at for key, row in again.tasks.items()}
+    assert attempts["b"] < attempts["a"]

@@ -5,13 +5,11 @@ import os
 import subprocess
 import sys
 
-import pytest
 from programs import ROOT, run_file, write
 
 from liteflow.files.compile import flow_of
 from liteflow.files.convert import to_python
 from liteflow.files.load import load_workflow
-from liteflow.files.mistakes import WorkflowFileError
 
 FILE = """
 workflow_name: daily run
@@ -86,10 +84,3 @@ def test_the_script_is_formatted_as_a_linter_likes_it(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout
-
-
-def test_what_can_not_be_run_can_not_be_converted(tmp_path):
-    path = write(tmp_path, "workflow_name: w\ntasks: {a: {run: ls, when: true}}\n")
-
-    with pytest.raises(WorkflowFileError, match="not run it yet"):
-        to_python(load_workflow(path), "x.yaml")

@@ -85,7 +85,7 @@ def workflows(draw):
             retries=draw(st.none() | st.integers(0, 100)),
             retry_delay=draw(st.floats(0, 100)),
             backoff=draw(st.floats(1, 100)),
-            when=draw(st.none() | st.booleans()),
+            when=draw(st.none() | st.booleans() | st.sampled_from(["all", "any", "always", "1 < 2"])),
             foreach=draw(st.none() | st.lists(DATA, max_size=3)),
         )
     params = draw(

@@ -7,7 +7,7 @@ import selectors
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from liteflow.engine.answers import Answers
 from liteflow.engine.control import Stop
@@ -57,6 +57,7 @@ class Core(ABC):
         observer: Observer | None,
         follower: Follower | None = None,
         echo: Callable[[list[tuple[str, str, str]]], None],
+        log: Callable[[Iterable[tuple[str, int, int, str, str]]], None] | None = None,
         epoch_ns: int,
     ) -> None:
         self._plan = plan
@@ -69,6 +70,7 @@ class Core(ABC):
         self._observer = observer
         self._follower = follower
         self._tell_lines = echo if observer is None else observer.lines
+        self._log = log
         self._epoch_ns = epoch_ns
         self._values = Values(plan, keep, self._load, self._release)
         self._standing = Standing()

@@ -139,6 +139,8 @@ class Hearing(Changing):
         base = self._journal.base
         self._journal.logs([(base + n, a, at, s, t.removesuffix("\n")) for n, a, at, s, t in news.lines])
         self._recorder.touch()
+        key = self._plan.key
+        if self._log is not None:
+            self._log((key(n), attempt, at, stream, text) for n, attempt, at, stream, text in news.lines)
         if not news.shown:
-            key = self._plan.key
             self._tell_lines([(key(n), stream, text) for n, _attempt, _at, stream, text in news.lines])

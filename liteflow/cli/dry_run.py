@@ -1,0 +1,212 @@
+"""`liteflow run FILE --dry-run`: what would run, with which values, and for how long; nothing is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from liteflow.cli.output import say, to_json
+from liteflow.cli.times import duration
+from liteflow.dag import ATOMS, Dag, Node
+from liteflow.errors import StoreMissingError
+from liteflow.files.plan import Forecast, Plan, Planned, forecast, plan_of
+from liteflow.outlook import Outlook
+from liteflow.settings import RunSettings
+from liteflow.store.history import History
+from liteflow.task_types.base import TaskType, options_of, spliced
+from liteflow.task_types.templates import as_text, templates_in
+from liteflow.task_types.work import FileTask
+from liteflow.views.shown import label
+from liteflow.xcom import preview_of
+
+HIDDEN = "***"
+SECRET = re.compile(
+    r"pass(word|wd|phrase)?(?![a-z])|secret|token|api[-_]?key|credential|authorization|private[-_]?key",
+    re.IGNORECASE,
+)
+# So many earlier runs are asked how long tasks take.
+ASKED = 5
+_TOO_LONG = 160
+_MOST_LINES = 12
+
+
+def dry_run(dag: Dag, settings: RunSettings, resume: Outlook | None, as_json: bool) -> None:
+    """Print what would be done.
+
+    Args:
+        dag: What would be run, compiled.
+        settings: How.
+        resume: What a resume would keep; None: it is a new run.
+        as_json: As JSON.
+    """
+    plan = plan_of(dag)
+    kept = set(resume.kept) if resume is not None else set[str]()
+    left = Plan(plan.flow, tuple(tuple(one for one in step if one.key not in kept) for step in plan.steps))
+    workers = settings.workers(settings.executor) if isinstance(settings.executor, str) else 1
+    known = earlier_durations(settings.db, dag.name)
+    expected = forecast(left, known, workers) if known else None
+    if as_json:
+        say(to_json(_record(dag, plan, resume, expected), indent=2))
+        return
+    for line in _lines(dag, plan, resume, expected, workers):
+        say(line)
+
+
+def earlier_durations(db: Path | None, flow: str) -> dict[str, float]:
+    """Return how many seconds the flow's task instances have taken: the median of the latest runs, by key."""
+    taken: dict[str, list[float]] = {}
+    try:
+        if db is None:
+            return {}
+        with History(db) as history:
+            latest = [run for run in history.runs() if run.flow == flow and run.state == "succeeded"][:ASKED]
+            for run in latest:
+                for row in history.tasks(run.id):
+                    if row.state == "succeeded" and row.started_at is not None and row.ended_at is not None:
+                        taken.setdefault(row.key, []).append(max(0.0, row.ended_at - row.started_at))
+    except StoreMissingError:
+        # Nothing has ever run here.
+        return {}
+    return {key: median(seconds) for key, seconds in taken.items()}
+
+
+def _lines(
+    dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | None, workers: int
+) -> Iterator[str]:
+    count, steps = len(dag.nodes), len(plan.steps)
+    yield f"plan of {label(dag.name)}: {_number(count, 'task')} in {_number(steps, 'step')}; nothing is run"
+    for name, value in shown_parameters(dag).items():
+        yield f"  {label(name)} = {label(value, 200)}"
+    for number, step in enumerate(plan.steps, 1):
+        yield f"step {number}" + (f": {len(step)} side by side" if len(step) > 1 else "")
+        for planned in step:
+            yield from _planned(dag, planned, resume)
+    if resume is not None:
+        left = count - len(resume.kept)
+        kept = _number(len(resume.kept), "result")
+        yield f"run {label(resume.run.id)} would go on: {kept} kept, {left} to do"
+    if expected is not None:
+        path = " > ".join(label(key, 30) for key in _ends(expected.path))
+        yield f"expected: {duration(expected.seconds)} with {_number(workers, 'worker')}, by earlier runs"
+        yield f"  the longest path takes {duration(expected.path_seconds)}: {path}"
+        if expected.unknown:
+            yield f"  of {_number(len(expected.unknown), 'task')} nothing is known yet"
+
+
+def _planned(dag: Dag, planned: Planned, resume: Outlook | None) -> Iterator[str]:
+    after = f"   after {', '.join(map(label, _ends(planned.waits_for)))}" if planned.waits_for else ""
+    yield f"  {label(planned.key)}{after}{_fate(planned.key, resume)}"
+    for name, value in shown_work(dag, dag.node(planned.key)).items():
+        first, *more = value.rstrip("\n").split("\n")
+        yield f"      {label(name)}: {label(first, _TOO_LONG)}" if not more else f"      {label(name)}:"
+        for line in [first, *more][:_MOST_LINES] if more else ():
+            yield f"        {label(line, _TOO_LONG)}"
+        if len(more) >= _MOST_LINES:
+            yield f"        and {len(more) + 1 - _MOST_LINES} more lines"
+
+
+def _fate(key: str, resume: Outlook | None) -> str:
+    if resume is None:
+        return ""
+    if key in resume.kept:
+        return "   [is skipped: its result is kept]"
+    if key in resume.again:
+        return f"   [runs again: {label(resume.again[key], 200)}]"
+    return "   [has not succeeded yet]"
+
+
+def shown_parameters(dag: Dag) -> dict[str, str]:
+    """Return the flow's parameters as they may be shown: what is a secret by its name is hidden."""
+    return {name: _shown(name, value) for name, value in dag.parameters.items()}
+
+
+def shown_work(dag: Dag, node: Node) -> dict[str, str]:
+    """Return what a call is made of as it may be shown, as far as it is known before it runs."""
+    function = node.task.fn
+    if isinstance(function, FileTask):
+        return dict(_fields(function.work, dag.parameters))
+    return {
+        name: HIDDEN if SECRET.search(name) else preview_of(value)[0]
+        for name, value in node.arguments()
+        if type(value) in ATOMS
+    }
+
+
+def _fields(work: TaskType, parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for attribute in options_of(type(work)):
+        value = getattr(work, attribute.name)
+        name = attribute.alias or attribute.name
+        default: Any = attribute.default
+        usual = default.factory() if hasattr(default, "factory") else default
+        if value is not None and value != usual:
+            filled = _filled(name, value, parameters)
+            yield name, filled if isinstance(filled, str) else to_json(filled)
+
+
+def _filled(name: str, value: Any, parameters: Mapping[str, Any]) -> Any:
+    """Plain data with the values of parameters in it; those of tasks stay as they are written."""
+    if SECRET.search(name) and not isinstance(value, dict | list):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {key: _filled(str(key), item, parameters) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled("", item, parameters) for item in value]
+    if not isinstance(value, str):
+        return getattr(value, "file", value) if hasattr(value, "file") else value
+    found = [t for t in templates_in(value) if t.reference.root == "params"]
+    parts = []
+    for template in found:
+        reference = template.reference
+        inside = parameters.get(reference.name)
+        for key in reference.path:
+            inside = inside[key]  # type: ignore[index]  # compiling has looked
+        named = any(SECRET.search(str(part)) for part in (reference.name, *reference.path))
+        parts.append(HIDDEN if named else as_text(inside, str(reference)))
+    return spliced(value, found, parts)
+
+
+def _shown(name: str, value: object) -> str:
+    if SECRET.search(name):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        # A secret may lie deeper in it.
+        inside = {key: HIDDEN if SECRET.search(str(key)) else item for key, item in value.items()}
+        return preview_of(inside)[0]
+    return preview_of(value)[0]
+
+
+def _record(dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | None) -> dict[str, object]:
+    return {
+        "flow": dag.name,
+        "parameters": shown_parameters(dag),
+        "steps": [
+            [
+                {
+                    "key": one.key,
+                    "task": one.task,
+                    "waits_for": list(one.waits_for),
+                    "work": shown_work(dag, dag.node(one.key)),
+                    "kept": resume is not None and one.key in resume.kept,
+                    "why_again": resume.again.get(one.key) if resume is not None else None,
+                }
+                for one in step
+            ]
+            for step in plan.steps
+        ],
+        "resumes": resume.run.id if resume is not None else None,
+        "expected_s": expected.seconds if expected is not None else None,
+        "critical_path": list(expected.path) if expected is not None else None,
+        "critical_path_s": expected.path_seconds if expected is not None else None,
+    }
+
+
+def _ends(keys: tuple[str, ...]) -> list[str]:
+    """A few of many."""
+    return list(keys) if len(keys) <= 8 else [*keys[:4], "...", *keys[-2:]]
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,66 @@
+"""`--only TASK` and `--from TASK`: which calls run again, and where the values of the others come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from liteflow.dag import Dag
+from liteflow.errors import CommandLineError
+from liteflow.flow import Flow
+from liteflow.outcomes import Failure
+from liteflow.part import Part, choose, flow_of_part
+from liteflow.store.history import History, RunRow
+from liteflow.stored import stored_run
+from liteflow.views.shown import label
+
+_WITH_VALUE = ("succeeded", "cached")
+# So many earlier runs are looked at.
+_LOOKED_AT = 100
+
+
+def part_to_run(
+    flow: Flow[Any, Any], dag: Dag, only: list[str], onwards: list[str], *, db: Path | None, trust: bool
+) -> Flow[..., Any]:
+    """Return the flow that runs some calls, with what the others gave in an earlier run.
+
+    Args:
+        flow: The whole flow.
+        dag: The same, compiled.
+        only: Keys of calls that run.
+        onwards: Keys of calls that run with all that depends on them.
+        db: The store of its runs.
+        trust: Whether values are read whoever wrote them.
+
+    Raises:
+        UnknownNameError: There is no such call.
+        CommandLineError: No earlier run has the values that are needed.
+    """
+    part = choose(dag, only, onwards)
+    if not part.needed and not part.wanted:
+        return flow_of_part(flow, part, {})
+    row = _run_with(flow.name, part, db)
+    assert db is not None
+    earlier = stored_run(db, row, trust)
+    states = {key: task.state for key, task in earlier.tasks.items()}
+
+    def value(key: str) -> object:
+        state = states.get(key, "skipped")
+        return earlier.output(key) if state in _WITH_VALUE else Failure(key, state)
+
+    return flow_of_part(flow, part, {key: value(key) for key in (*part.needed, *part.wanted)})
+
+
+def _run_with(flow: str, part: Part, db: Path | None) -> RunRow:
+    needed = set(part.needed)
+    if db is not None and db.exists():
+        with History(db) as history:
+            for row in [row for row in history.runs() if row.flow == flow][:_LOOKED_AT]:
+                there = {task.key for task in history.tasks(row.id) if task.state in _WITH_VALUE}
+                if needed <= there and row.state != "running":
+                    return row
+    names = ", ".join(label(key) for key in (*part.needed, *part.wanted)[:5])
+    raise CommandLineError(
+        f"no earlier run of {label(flow)} has what is needed: the results of {names}; "
+        "run the whole flow first, or more of it with --from"
+    )

@@ -1,0 +1,111 @@
+"""`liteflow validate FILE ...`: is what the files say a flow?  Every mistake at once; nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from liteflow.cli.common import Json, Tasks, examples
+from liteflow.cli.dag import compiled_for_a_look
+from liteflow.cli.output import complain, print_json_list, say
+from liteflow.cli.script import flows_of, load_script
+from liteflow.cli.source import SCRIPT, is_workflow, load_flow, split_target, suffix_of
+from liteflow.errors import LiteflowError
+from liteflow.files.mistakes import WorkflowFileError, path_text
+from liteflow.flow import Flow
+from liteflow.views.shown import label, visible
+
+WRONG = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        epilog=examples(
+            "liteflow validate daily.yaml",
+            "liteflow validate *.yaml etl.py --json",
+            "liteflow validate nightly.flow --tasks my_tasks",
+        )
+    )
+    def validate(
+        files: Annotated[
+            list[str],
+            typer.Argument(metavar="FILE...", help="Workflow files, .flow files, and Python files."),
+        ],
+        tasks: Tasks = None,
+        as_json: Json = False,
+    ) -> None:
+        """Check files, and tell all that is wrong with them; nothing is run but a Python file's top level.
+
+        The exit status is 2 if anything is wrong.
+        """
+        checked = [_checked(file, tasks) for file in files]
+        if as_json:
+            print_json_list({"file": file, "has": has, "mistakes": found} for file, has, found in checked)
+        else:
+            for file, has, found in checked:
+                if not found:
+                    say(f"{label(file, 200)}: well, {has}")
+                for mistake in found:
+                    complain(_line(file, mistake))
+        if any(found for _, _, found in checked):
+            raise typer.Exit(WRONG)
+
+
+Found = list[dict[str, object]]
+
+
+def _checked(target: str, tasks: str | None) -> tuple[str, str, Found]:
+    """What a file has, and what is wrong with it."""
+    try:
+        if suffix_of(split_target(target)[0]) == SCRIPT:
+            return target, *_script(target)
+        flow = load_flow(target, tasks)
+        if not is_workflow(target) and any(one.required for one in flow.parameters.values()):
+            return target, "1 flow", []
+        dag = compiled_for_a_look(flow, [], target)
+    except WorkflowFileError as error:
+        return (
+            target,
+            "",
+            [_mistake(m.line, m.column, path_text(m.path), m.problem, m.remedy) for m in error.mistakes],
+        )
+    except LiteflowError as error:
+        return target, "", [_mistake(None, None, "", str(error), "")]
+    return target, _count(len(dag.nodes)), []
+
+
+def _script(target: str) -> tuple[str, Found]:
+    file, wanted = split_target(target)
+    flows = flows_of(load_script(Path(file)), wanted, file)
+    found = [mistake for flow in flows for mistake in _flow(flow)]
+    return f"{len(flows)} flow{'' if len(flows) == 1 else 's'}", found
+
+
+def _flow(flow: Flow[Any, Any]) -> Iterator[dict[str, object]]:
+    if any(parameter.required for parameter in flow.parameters.values()):
+        # Its calls may depend on what it is given: there is nothing to compile yet.
+        return
+    try:
+        flow.compile()
+    except LiteflowError as error:
+        yield _mistake(None, None, flow.name, str(error), "")
+
+
+def _mistake(line: int | None, column: int | None, path: str, problem: str, remedy: str) -> dict[str, object]:
+    return {"line": line, "column": column, "path": path, "problem": problem, "remedy": remedy}
+
+
+def _line(file: str, mistake: dict[str, object]) -> str:
+    place = ":".join(str(mistake[k]) for k in ("line", "column") if mistake[k] is not None)
+    where = f"{label(file, 200)}{f':{place}' if place else ''}:"
+    told = "; ".join(str(mistake[key]) for key in ("problem", "remedy") if mistake[key])
+    return visible(" ".join(part for part in (where, str(mistake["path"]), told) if part), keep="\n\t")
+
+
+def _count(number: int) -> str:
+    return f"{number} task{'' if number == 1 else 's'}"

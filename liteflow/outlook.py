@@ -1,0 +1,82 @@
+"""What would a resume do?  The same comparison as the resume itself makes, and nothing is run or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from liteflow.dag import Dag
+from liteflow.engine.plan import Plan
+from liteflow.engine.resumption import Before, Now, compare
+from liteflow.errors import NotResumableError
+from liteflow.flow import Flow
+from liteflow.given import Given
+from liteflow.pickling import learn
+from liteflow.store.rows import RunRow
+from liteflow.stored import open_values, updated_history
+from liteflow.where import Where
+
+_WITH_VALUE = ("succeeded", "cached")
+
+
+@frozen
+class Outlook:
+    """What a resume would do.
+
+    Attributes:
+        run: The run that it would go on with.
+        dag: The flow of today, with that run's arguments.
+        kept: Keys of calls whose results stay.
+        again: Calls that have a result and would run again: key -> why.
+    """
+
+    run: RunRow
+    dag: Dag
+    kept: tuple[str, ...]
+    again: Mapping[str, str]
+
+
+def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, trust: bool) -> Outlook:
+    """Return what a resume would do.
+
+    Args:
+        flow: The flow.
+        db: The store.
+        ref: Which run; None: the latest of the flow that has not succeeded.
+        executor: Where its tasks run that name no executor.
+        trust: Whether the run's arguments are read whoever wrote them.
+
+    Raises:
+        NotResumableError: There is no such run, or it needs none.
+        LiteflowError: The store can't be read, or the flow not be compiled.
+    """
+    with updated_history(db) as history:
+        found = [history.find_run(ref)] if ref is not None else history.unfinished(flow.name)[:1]
+        if not found:
+            raise NotResumableError(None, flow.name, f"none of its runs in {history.path} is unfinished")
+        (row,) = found
+        if row.state == "succeeded" or row.flow != flow.name:
+            why = "it has succeeded" if row.state == "succeeded" else f"it is a run of flow {row.flow}"
+            raise NotResumableError(row.id, flow.name, why)
+        recorded = [call for call in history.recorded(row.id) if call.parent is None]
+    with open_values(db, row, trust) as values:
+        arguments = values.recipe().arguments
+        learn(values.definitions())
+        if arguments is None:
+            raise NotResumableError(row.id, flow.name, "its arguments could not be kept")
+        given = Given.unpack(arguments).again()
+    dag = flow.compile(inputs={**given.values, **given.overrides})
+    plan = Plan(dag, executor)
+    codes = [str(plan.task_row(number)[4]) for number in range(len(plan.tasks))]
+    before = [Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in _WITH_VALUE) for r in recorded]
+    now = [Now(key, codes[task], fixed, fed) for _, key, task, _, fed, fixed in plan.instances()]
+    compared = compare(before, now)
+    return Outlook(
+        row,
+        dag,
+        tuple(dag.nodes[node].key for node in sorted(compared.kept)),
+        {dag.nodes[node].key: why for node, why in compared.again.items()},
+    )

@@ -1,0 +1,180 @@
+"""A part of a flow: some of its calls, with what the others gave in an earlier run.
+
+    extract --> transform --> load          the flow
+    (rows)  --> transform --> load          its part from `transform` on: (rows) is a stored value
+
+A call that is left out but has a value that the part needs stands in the part's graph as itself,
+with a task that gives that value: so keys, edges and what is looked up later stay what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Set
+from hashlib import blake2b
+from typing import Any
+
+from attrs import evolve, frozen
+
+from liteflow import pickling
+from liteflow.dag import ATOMS, Argument, Dag, Hole, Node, Spread
+from liteflow.errors import FlowError
+from liteflow.flow import Flow
+from liteflow.parameters import Parameter
+from liteflow.pickling import Packed
+from liteflow.policy import Policy
+from liteflow.task import Task
+
+
+@frozen
+class Part:
+    """What of a flow is to run.
+
+    Attributes:
+        keys: Keys of the calls.
+        needed: Keys of calls whose earlier values they need.
+        wanted: Keys of calls whose values they take if there are any, and a Failure if not.
+    """
+
+    keys: tuple[str, ...]
+    needed: tuple[str, ...]
+    wanted: tuple[str, ...]
+
+
+def choose(dag: Dag, only: Collection[str], onwards: Collection[str]) -> Part:
+    """Return which calls are to run.
+
+    Args:
+        dag: The flow, compiled.
+        only: Keys of calls that run.
+        onwards: Keys of calls that run with all that depends on them.
+
+    Raises:
+        UnknownNameError: There is no such call.
+
+    >>> from liteflow import Flow, task
+    >>> @task
+    ... def one() -> int: ...
+    >>> @task
+    ... def two(x: int) -> int: ...
+    >>> @task
+    ... def three(x: int) -> int: ...
+    >>> part = choose(Flow("f", one() >> two() >> three()).compile(), [], ["two"])
+    >>> sorted(part.keys), part.needed
+    (['three', 'two'], ('one',))
+    """
+    chosen = {dag.node(key).index for key in (*only, *onwards)}
+    growing = {dag.node(key).index for key in onwards}
+    for node in dag.nodes:
+        if not growing.isdisjoint((*node.inputs, *node.after)):
+            growing.add(node.index)
+    chosen |= growing
+    sources = {True: set[int](), False: set[int]()}
+    for node in (dag.nodes[index] for index in chosen):
+        sources[node.task.policy.when == "all"].update(node.inputs)
+    needed, wanted = sources[True] - chosen, sources[False] - chosen - sources[True]
+    return Part(*(tuple(dag.nodes[i].key for i in sorted(of)) for of in (chosen, needed, wanted)))
+
+
+def part_of(dag: Dag, part: Part, values: Mapping[str, object]) -> Dag:
+    """Return the graph of a part; its result is a dict of what its final calls give.
+
+    Args:
+        dag: The flow, compiled.
+        part: What of it.
+        values: What the calls gave that the part needs or wants, by key.
+    """
+    kept = frozenset(part.keys)
+    there = [node for node in dag.nodes if node.key in kept or node.key in values]
+    places = {node.index: place for place, node in enumerate(there)}
+    nodes = tuple(
+        _moved(node, places, kept, dag)
+        if node.key in kept
+        else _given(node, places[node.index], values[node.key], dag)
+        for node in there
+    )
+    waited_for = {s for node in nodes for s in (*node.inputs, *node.after)}
+    final = {node.key: Hole(node.index) for node in nodes if node.index not in waited_for}
+    result = pickling.pack(final, lambda value: isinstance(value, Hole), dag.definitions)
+    return Dag(dag.name, nodes, result, dag.parameters, dag.definitions)
+
+
+def flow_of_part(flow: Flow[Any, Any], part: Part, values: Mapping[str, object]) -> Flow[..., Any]:
+    """Return a flow that runs a part of another one; arguments as for `part_of`."""
+    made: Flow[..., Any] = Flow.__new__(Flow)
+    recipe: Any = PartRecipe(flow._recipe, part, values)
+    made.__attrs_init__(name=flow.name, options=flow.options, recipe=recipe)
+    vars(made).update({k: v for k, v in vars(flow).items() if k not in vars(made)})
+    return made
+
+
+@frozen
+class PartRecipe:
+    """As the recipe of the whole flow, but for what its graph has."""
+
+    whole: Any
+    part: Part
+    values: Mapping[str, object]
+
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Return the flow's parameters, by name."""
+        found: Mapping[str, Parameter] = self.whole.parameters()
+        return found
+
+    def compile(self, values: Mapping[str, object], overrides: Mapping[str, object]) -> Dag:
+        """Compile the flow, and take the part of it."""
+        return part_of(self.whole.compile(values, overrides), self.part, self.values)
+
+    def complete(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return all parameters: those given, and defaults."""
+        complete: Mapping[str, Any] = self.whole.complete(given)
+        return complete
+
+    def expression(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Refuse: a part is run by itself.
+
+        Raises:
+            FlowError: Always.
+        """
+        raise FlowError(self.whole.flow, "is a part of a flow here, which can't be called in another one")
+
+
+@frozen
+class Earlier:
+    """The function of a call that is left out: it gives what the call gave."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value."""
+        return value
+
+
+def _given(node: Node, place: int, value: object, dag: Dag) -> Node:
+    task: Task[..., Any] = Task(Earlier(), node.task.name, Policy())
+    if type(value) not in ATOMS:
+        packed = pickling.pack(value, lambda _: False, dag.definitions)
+        value = packed._replace(digest=blake2b(packed.data, digest_size=16).digest())
+    return Node(place, node.key, task, (value,), {}, ())
+
+
+def _moved(node: Node, places: Mapping[int, int], kept: Set[str], dag: Dag) -> Node:
+    def moved(argument: Argument) -> Argument:
+        if isinstance(argument, Hole):
+            return argument._replace(source=places[argument.source])
+        if isinstance(argument, Packed):
+            return argument._replace(holes=tuple(_holes(map(moved, argument.holes))))
+        if isinstance(argument, Spread):
+            if isinstance(argument.items, Hole):
+                return Spread(argument.items._replace(source=places[argument.items.source]))
+            return Spread(tuple(map(moved, argument.items)))
+        return argument
+
+    return evolve(
+        node,
+        index=places[node.index],
+        args=tuple(map(moved, node.args)),
+        kwargs={name: moved(value) for name, value in node.kwargs.items()},
+        after=tuple(places[source] for source in node.after if dag.nodes[source].key in kept),
+    )
+
+
+def _holes(moved: Iterable[Argument]) -> Iterable[Hole]:
+    return (hole for hole in moved if isinstance(hole, Hole))
