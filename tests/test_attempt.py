@@ -140,9 +140,6 @@ def test_a_failure_is_a_line_and_the_tasks_own_traceback():
     assert told.traceback.endswith("ValueError: no such file\nat all\n")
 
 
-
-
-
 class NotFound(Exception):
     def __init__(self, name):
         super().__init__(f"{name} not found")

@@ -76,7 +76,8 @@ class GrownTooDeepError(RunError):
     def __str__(self) -> str:
         return (
             f"{self.key}() returned a call within a list or the like, within {self.most} others that were "
-            "returned so, which is as deep as they may be nested; return the call itself, and hand on what there is"
+            "returned so, which is as deep as they may be nested; return the call itself, and hand on what "
+            "there is"
         )
 
 
