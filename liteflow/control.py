@@ -108,6 +108,10 @@ class Control(ABC):
     def controller(self) -> Controller:
         """A fresh controller, for a run that begins or goes on."""
 
+    def _identity(self) -> object:
+        """What of it a resume compares: nothing, for each of its calls is compared by itself."""
+        return ()
+
     @abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Do it all here and now, as a task's plain function does."""

@@ -57,7 +57,7 @@ def bash(words: Mapping[str, Sequence[str]], *, zsh: bool = False) -> str:
         words: The options of each command.
         zsh: For zsh.
 
-    >>> "run) options='--json'" in bash({"run": ["--json"]})
+    >>> "run) options=--json" in bash({"run": ["--json"]})
     True
     """
     cases = "\n".join(f"        {name}) options={shlex.quote(' '.join(of))} ;;" for name, of in words.items())
