@@ -98,7 +98,6 @@ def with_extra(**paths):
     [
         (None, "a function is needed"),
         (5, "a function is needed"),
-        ("etl", "@flow(name='etl')"),
         (dict, "it is a class"),
         (number, "write a function that calls the task"),
         (number(), "the result of calling a task"),

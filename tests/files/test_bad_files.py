@@ -20,10 +20,10 @@ MERGE = "a: &a {x: 1}\nb: {<<: *a}\n"
 
 def said(text, *, json=False):
     """All mistakes of a file, as they are told; reading a bad file is quick."""
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(WorkflowFileError) as caught:
         parse_workflow(text, "x.json" if json else "x.yaml", json=json)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert all(m.problem and m.remedy for m in caught.value.mistakes)
     return str(caught.value)
 
