@@ -6,6 +6,7 @@ recorded instances, how they ended --replay (pure)--> nodes --> store, Standing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from liteflow.engine.opening import Standing
 from liteflow.engine.plan import Plan
@@ -14,10 +15,13 @@ from liteflow.engine.routes import End, Known, Replayed, instances_of, replay
 from liteflow.executor.payload import Payload
 from liteflow.fingerprint import is_same_code
 from liteflow.signing import Seal
-from liteflow.store.history import History, RunRow
 from liteflow.store.journal import Journal
-from liteflow.store.rows import RecordedCall
-from liteflow.trust import TrustedValues
+
+if TYPE_CHECKING:
+    # Start-up: most runs are no resumes.
+    from liteflow.store.history import History, RunRow
+    from liteflow.store.rows import RecordedCall
+    from liteflow.trust import TrustedValues
 
 _ENDED = ("succeeded", "cached", "skipped")
 _WITHOUT_VALUE = ("failed", "upstream_failed", "cancelled")
