@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.drivers import until
 
 from liteflow import Context, Flow, StreamChunk, task
 from liteflow.errors import ContextError, NotPicklableError, RunFailed, UnknownNameError
@@ -235,10 +236,35 @@ def test_to_stop_reading_cancels_the_run(ending, db):
         while True:
             yield 1
 
+    threads = threading.active_count()
+
     with Flow("f", endless()).stream(db=db, executor=ending, grace=0.1) as stream:
         next(stream)
 
     assert stream.handle.state == "cancelled"
+    # What can't be killed ends at its next chunk, instead of filling the memory for ever.
+    until(lambda: threading.active_count() <= threads)
+
+
+def test_an_attempt_that_was_left_to_itself_ends_at_its_next_chunk():
+    ended: list[int] = []
+
+    @task(timeout=0.05)
+    def endless() -> Any:
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.append(1)
+
+    @task(when="always")
+    def waits_for_its_end(before: Any) -> bool:
+        return bool(until(lambda: ended))
+
+    with pytest.raises(RunFailed) as failed:
+        Flow("f", waits_for_its_end(endless())).run(db=None, executor="thread")
+
+    assert list(failed.value.failures) == ["endless"]
 
 
 def test_a_flow_that_is_wrong_says_so_at_once():

@@ -262,6 +262,7 @@ class AsyncExecutor:
     def _abandon(self, given: _Given, now: float) -> News:
         """Leave a call to itself; what it still says is not heard."""
         del self._given[given.call.node]
+        self._talk.leave(given.call.node, given.call.attempt)
         if given.cancelling:
             more = "; it does not end when it is cancelled, and goes on in the background"
         elif given.home.is_at(given):

@@ -328,6 +328,8 @@ class FuturesExecutor:
         """Hear no more of a parcel; its place is held until the pool is through with it."""
         assert parcel.future is not None
         parcel.left = True
+        for call in parcel.calls:
+            self._talk.leave(call.node, call.attempt)
         # Some pools can do that: then the place is free at once.
         parcel.future.cancel()
         if all(p.left for p in self._parcels) and len(self._parcels) >= self._max_workers:

@@ -69,8 +69,9 @@ class InlineExecutor:
             self._turn(None)
         return self._replies.pop(number)
 
-    def _send(self, chunk: Chunk) -> None:
+    def _send(self, chunk: Chunk) -> bool:
         self._turn(News("inline", chunks=[chunk]))
+        return True
 
     def _turn(self, news: News | None) -> None:
         with self._turning:

@@ -117,7 +117,7 @@ class AttemptLink:
         node: The number of the task instance.
         attempt: Which attempt, from 1.
         ask: Sends a question and gives its reply.
-        send: Sends a chunk on its way.
+        send: Sends a chunk on its way; gives whether anybody hears it.
         loop: The thread in which nothing may wait, for others run there too; None: there is none.
     """
 
@@ -128,7 +128,7 @@ class AttemptLink:
         node: int,
         attempt: int,
         ask: Callable[[Request], Reply],
-        send: Callable[[Chunk], None],
+        send: Callable[[Chunk], bool],
         loop: int | None = None,
     ) -> None:
         self._loop = loop
@@ -157,9 +157,11 @@ class AttemptLink:
         return [(key, _made(codec, data)) for key, codec, data in self._answer("(all)", (ALL,))]
 
     def chunk(self, name: str | None, encoded: xcom.Encoded) -> None:
-        """Send a chunk."""
+        """Send a chunk; an attempt that was left to itself is told so, or it would go on for ever."""
         at = time.time_ns() // 1000
-        self._send(Chunk(self._node, self._attempt, next(self._numbers), at, name, *_facts(encoded)))
+        chunk = Chunk(self._node, self._attempt, next(self._numbers), at, name, *_facts(encoded))
+        if not self._send(chunk):
+            self._refuse(name or "(stream)", OVER)
 
     def _answer(self, key: str, request: Request) -> Reply:
         reply = self._ask(request)

@@ -30,6 +30,7 @@ class Talk:
         self._chunks: deque[Chunk] = deque()
         self._waiting: dict[int, SimpleQueue[Reply]] = {}
         self._room = threading.Condition()
+        self._left: set[tuple[int, int]] = set()
         self._open = True
 
     def link(self, node: int, attempt: int, *, at_once: bool = False) -> AttemptLink:
@@ -63,6 +64,12 @@ class Talk:
         if queue is not None:
             queue.put(reply)
 
+    def leave(self, node: int, attempt: int) -> None:
+        """Hear no more of an attempt, which can't be ended: the next chunk that it puts ends it."""
+        with self._room:
+            self._left.add((node, attempt))
+            self._room.notify_all()
+
     def close(self) -> None:
         """The run has ended: whoever waits need not, and nothing more comes."""
         with self._room:
@@ -83,9 +90,15 @@ class Talk:
         self._wake()
         return queue.get()
 
-    def _send(self, chunk: Chunk) -> None:
+    def _send(self, chunk: Chunk) -> bool:
         with self._room:
-            while self._open and len(self._chunks) >= _MOST_CHUNKS:
+            while self._hears(chunk) and len(self._chunks) >= _MOST_CHUNKS:
                 self._room.wait()
-        self._chunks.append(chunk)
+            if not self._hears(chunk):
+                return False
+            self._chunks.append(chunk)
         self._wake()
+        return True
+
+    def _hears(self, chunk: Chunk) -> bool:
+        return self._open and (chunk.node, chunk.attempt) not in self._left

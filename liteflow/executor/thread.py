@@ -128,6 +128,7 @@ class ThreadExecutor:
     def _abandon(self, thread: _Thread, call: Call, now: float, error: str) -> News:
         """Leave a thread to itself; what it still says is not heard."""
         thread.abandoned = True
+        self._talk.leave(call.node, call.attempt)
         thread.queue.put(None)
         self._threads.remove(thread)
         started = round(thread.started * 1e6) - self._work.epoch_ns // 1000

@@ -250,14 +250,15 @@ class _Worker:
             self._hear(lambda: question in self._replies)
         return self._replies.pop(question)
 
-    def _give(self, chunk: Chunk) -> None:
-        """Send a chunk: soon, with those that come right behind it."""
+    def _give(self, chunk: Chunk) -> bool:
+        """Send a chunk: soon, with those that come right behind it.  (What nobody hears is killed.)"""
         self._refuse_forks()
         if self._chunks.add(chunk):
             self._flush()
         elif len(self._chunks) == 1:
             # The other thread sends it, if this one does nothing more for a while.
             os.write(self._nudge, b"!")
+        return True
 
     def _refuse_forks(self) -> None:
         if os.getpid() != self._pid:
