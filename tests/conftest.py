@@ -1,11 +1,14 @@
 """What holds for all tests."""
 
+import os
 import signal
 
 import pytest
 
 # Started in the background by a shell, we and all we start would ignore Ctrl-C; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The hundreds of programs that we start would each compile the library anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
