@@ -334,7 +334,7 @@ class Flow(Written, Generic[P, R]):
         def drive() -> Run[R]:
             return self._ended(launch(order, idempotent=run_id is not None))
 
-        return Handle(order.run_id, order.control, drive)
+        return Handle(order.run_id, order.stopper, drive)
 
     def stream(
         self,

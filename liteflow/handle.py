@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
-from liteflow.engine.control import Control, Stop
+from liteflow.engine.stopping import Stop, Stopper
 from liteflow.run import Run
 
 R = TypeVar("R")
@@ -31,9 +31,9 @@ class Handle(Generic[R]):
         id: The run's id.
     """
 
-    def __init__(self, run_id: str, control: Control, drive: Callable[[], Run[R]]) -> None:
+    def __init__(self, run_id: str, stopper: Stopper, drive: Callable[[], Run[R]]) -> None:
         self.id = run_id
-        self._control = control
+        self._stopper = stopper
         self._run: Run[R] | None = None
         self._error: BaseException | None = None
         self._ended = threading.Event()
@@ -78,7 +78,7 @@ class Handle(Generic[R]):
         It does not wait (see `wait`).  A second call forces what is left at once.  Of a run that
         has ended nothing changes.
         """
-        self._control.stop(Stop("cancelled", "cancelled"))
+        self._stopper.stop(Stop("cancelled", "cancelled"))
 
     def on_end(self, tell: Callable[[], None]) -> None:
         """Have this called when the run has ended, from its thread; at once if it has ended already."""

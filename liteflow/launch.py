@@ -15,8 +15,8 @@ from attrs import evolve, field, frozen
 
 from liteflow.dag import Dag
 from liteflow.engine.contexts import Entry
-from liteflow.engine.control import Control
 from liteflow.engine.observing import Observer
+from liteflow.engine.stopping import Stopper
 from liteflow.errors import NotAStoreError, NotResumableError, OtherArgumentsError, RunExistsError
 from liteflow.given import Given
 from liteflow.names import checked_name
@@ -47,7 +47,7 @@ class Order:
         observer: Is told what happens; None: what tasks print is printed here.
         script: The file that defines the flow, for the record.
         context: What a new run's tasks share from its start.
-        control: How the run is stopped from outside.
+        stopper: How the run is stopped from outside.
     """
 
     flow: str
@@ -59,7 +59,7 @@ class Order:
     observer: Observer | None = None
     script: str | None = None
     context: Mapping[str, Entry] = field(factory=dict)
-    control: Control = field(factory=Control)
+    stopper: Stopper = field(factory=Stopper)
 
 
 def new_run_id() -> str:
@@ -223,7 +223,7 @@ def _driven(dag: Dag, order: Order, earlier: RunRow | None) -> Run[Any]:
         earlier=earlier,
         context=order.context,
     )
-    return session.run(order.observer, order.control)
+    return session.run(order.observer, order.stopper)
 
 
 def _instead(row: RunRow) -> str:

@@ -19,21 +19,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import asdict
 
-from liteflow import pickling, xcom
+from liteflow import xcom
 from liteflow.dag import Dag
-from liteflow.engine.answers import row_of
-from liteflow.engine.contexts import Entry
-from liteflow.engine.control import Control, Stop
 from liteflow.engine.driver import Driver
-from liteflow.engine.growing import instances
-from liteflow.engine.growths import PARTS
 from liteflow.engine.observing import Follower, Observer
-from liteflow.engine.opening import Ending, Opened, Standing
+from liteflow.engine.opening import Ending, Opened
 from liteflow.engine.plan import Plan
-from liteflow.engine.regrowth import is_stuck, plan_regrowth, regrow
-from liteflow.engine.rejoining import recorded_controls, rejoined, what_stays
-from liteflow.engine.resumption import Before, Now, Resumption, compare
-from liteflow.engine.routes import result_of
+from liteflow.engine.stopping import Stop, Stopper
 from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError, UnknownNameError
 from liteflow.executor.attempt import resolve
 from liteflow.executor.base import Executor, Work
@@ -43,26 +35,24 @@ from liteflow.executor.process.pool import ProcessExecutor
 from liteflow.executor.thread import ThreadExecutor
 from liteflow.given import Given
 from liteflow.keys import Keyring
-from liteflow.rerouted import resume_routed
+from liteflow.recorded import definitions_of, holes_of, packed_result, tasks_of
 from liteflow.run import NoValueError, Run, cause_of
 from liteflow.settings import RunSettings
 from liteflow.signals import interrupted, passed_to, raised
 from liteflow.signing import Seal, seal_for
 from liteflow.store.db import open_store
-from liteflow.store.journal import Journal, NewRun
+from liteflow.store.journal import Journal, NewRun, Row
 from liteflow.store.lease import this_process
 from liteflow.where import EXECUTORS, Where, factory_of
 
 if TYPE_CHECKING:
+    from liteflow.engine.contexts import Entry
     from liteflow.logfiles import LogFiles
     from liteflow.store.history import History, RunRow
-    from liteflow.store.rows import XComRow
     from liteflow.trust import TrustedValues
 
 # So many calls that run again are named where no observer is told.
 _MOST_NAMED = 20
-_WITH_VALUE = ("succeeded", "cached")
-_WITHOUT_VALUE = ("failed", "upstream_failed", "cancelled", "skipped")
 
 
 def echo(lines: list[tuple[str, str, str]]) -> None:
@@ -129,11 +119,10 @@ class Session:
         # As dag.leaves, from what the plan knows already.
         self._leaves = {dag.nodes[index].key: index for index in self._plan.final}
         self._journal: Journal | None = None
-        self._history: History | None = None
         self._sealed = False
         self._read: TrustedValues | None = None
 
-    def run(self, observer: Observer | None, control: Control) -> Run[Any]:
+    def run(self, observer: Observer | None, stopper: Stopper) -> Run[Any]:
         """Run it, and give what came of it, whether it succeeded or not; errors as `launch`."""
         wanted = frozenset([*self._leaves.values(), *(hole[0] for hole in self._dag.result.holes)])
         files = self._log_files(observer)
@@ -152,7 +141,7 @@ class Session:
             log=files.written if files is not None else None,
             epoch_ns=self._epoch_ns,
         )
-        control.attach(driver.stop)
+        stopper.attach(driver.stop)
         # A task that runs in this very thread must feel Ctrl-C itself.
         inline = "inline" in self._plan.lanes
         try:
@@ -211,7 +200,10 @@ class Session:
                 observer.started(self._id, self._dag.name, keys)
             return opened
         journal.claim(self._earlier.number, owner, python=python_version(), key_id=key_id)
-        found, standing = self._go_on(journal, seal, self._earlier)
+        from liteflow.resuming import resume_run  # noqa: PLC0415  start-up: most runs are no resumes
+
+        trust = self._settings.trust
+        found, standing = resume_run(self._dag, self._plan, journal, seal, self._earlier, trust=trust)
         if standing.replayed is not None:
             keys = self._plan.keys()
         kept = [self._plan.key(node) for node in sorted(found.kept)]
@@ -248,9 +240,9 @@ class Session:
 
     def _record(self, seal: Seal) -> NewRun:
         dag = self._dag
-        holes = _holes(dag)
+        holes = holes_of(dag)
         arguments = self._given.pack(dag.definitions)
-        result = _packed_result(dag)
+        result = packed_result(dag)
         return NewRun(
             id=self._id,
             flow=dag.name,
@@ -264,102 +256,15 @@ class Session:
             seal=seal.recipe(dag.name, holes, result, arguments),
             result=result,
             packed_arguments=arguments,
-            definitions=self._definitions(seal),
-            tasks=self._tasks(),
-            context=[row_of(key, entry, seal) for key, entry in self._context.items()],
+            definitions=definitions_of(dag, seal),
+            tasks=tasks_of(self._plan),
+            context=self._context_rows(seal) if self._context else [],
         )
 
-    def _definitions(self, seal: Seal) -> list[tuple[str, bytes | None, bytes]]:
-        bundles = self._dag.definitions.bundles
-        return [(json.dumps(b.names), seal.definition(b.names, b.data), b.data) for b in bundles]
+    def _context_rows(self, seal: Seal) -> list[Row]:
+        from liteflow.engine.answers import row_of  # noqa: PLC0415  start-up: most runs share nothing
 
-    def _tasks(self) -> list[tuple[int, str, str | None, str | None, str | None]]:
-        return [self._plan.task_row(number) for number in range(len(self._plan.tasks))]
-
-    def _go_on(  # noqa: PLR0915  one change of the store, from beginning to end
-        self, journal: Journal, seal: Seal, row: RunRow
-    ) -> tuple[Resumption, Standing]:
-        """Compare the run with the graph of today, and let the store hold what is to stay."""
-        # Start-up: most runs are no resumes.
-        from liteflow.store.history import History  # noqa: PLC0415
-        from liteflow.trust import TrustedValues  # noqa: PLC0415
-
-        history = self._history = History(journal.connection)
-        values = TrustedValues(history, row, trust=self._settings.trust)
-        if self._plan.routes:
-            return resume_routed(self._plan, journal, seal, row, values, history)
-        tasks, calls = self._tasks(), list(self._plan.instances())
-        recorded = history.recorded(row.id)
-        before = [
-            Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in _WITH_VALUE)
-            for r in recorded
-            if r.parent is None
-        ]
-        now = [Now(key, str(tasks[task][4]), fixed, fed) for _, key, task, _, fed, fixed in calls]
-        found = compare(before, now)
-        blobs = values.growths()
-        wanted = any(r.parent is not None for r in recorded) or blobs or self._plan.maps
-        told = {x.key: x for x in history.xcoms(row.id)} if wanted or self._plan.controls else {}
-        controlled = recorded_controls(self._plan, found.same, recorded, told, blobs)
-        keys_then = {r.index: r.key for r in recorded}
-        stays, undone = what_stays(self._plan, found.same, controlled, keys_then.__getitem__)
-        same = found.same
-        if undone:
-            found = compare(before, now, undone)
-            same = {**{then: same[then] for then in controlled}, **found.same}
-        parents = {r.index: r.parent for r in recorded if r.parent is not None}
-        made = {r.index for r in recorded if r.key in told and told[r.key].codec == PARTS}
-        # Those that are complete run nothing any more.
-        stuck = {n for n, blob in blobs.items() if n not in made and n not in controlled and is_stuck(blob)}
-        behind = len(calls) + len(found.gone)
-        regrowth = plan_regrowth(parents, same, behind, made | blobs.keys(), stuck, controlled=stays)
-        self._plan.skip(len(found.gone))
-        replays = {
-            same[then]: rejoined(self._plan, same[then], those, stays[then], regrowth.moved)
-            for then, those in controlled.items()
-        }
-        regrown = regrow(
-            self._plan, regrowth, blobs.get, lambda node, then: replays[node].calls[keys_then[then]]
-        )
-        moved = {**found.moved, **regrowth.moved}
-        moved = {old: new for old, new in moved.items() if old != new}
-        # What has grown again may have met its tasks in another order, and they have other numbers now.
-        if found.changed or moved or regrowth.dropped or regrowth.undone or regrown:
-            journal.renumber(moved, values.remac(seal))
-            anew = [moved.get(then, then) for then in regrowth.undone]
-            journal.redo([*found.again, *regrowth.dropped, *anew])
-            journal.replace_tasks(self._tasks())
-            rows = [*calls, *(r for g in regrown for r in instances(self._plan, g.grown))]
-            journal.update_instances(rows)
-            for one in regrown:
-                if one.blob is not None:
-                    node = one.grown.parent
-                    journal.growth([(journal.base + node, seal.growth(node, one.blob), one.blob)])
-            holes, result = _holes(self._dag), _packed_result(self._dag)
-            arguments = values.recipe().arguments
-            journal.replace_recipe(holes, seal.recipe(row.flow, holes, result, arguments), result)
-        journal.definitions(self._definitions(seal))
-        places = {r.index: moved.get(r.index, r.index) for r in recorded}
-        journal.forget(journal.base + places[r.index] for r in recorded if r.state in _WITHOUT_VALUE)
-        journal.commit()
-        dropped = set(regrowth.dropped)
-        done = {places[r.index] for r in recorded if r.parent is not None and r.state in _WITH_VALUE}
-        kept = found.kept | (done - dropped)
-        calls_told = {
-            places[call.index]: found_of
-            for those in controlled.values()
-            for call in those
-            if call.index in regrowth.moved and (found_of := _facts(told.get(call.key))) is not None
-        }
-        standing = history.standing(row.id)
-        return found, Standing(
-            kept=kept,
-            regrown=[(g, _facts(told.get(self._plan.key(g.grown.parent)))) for g in regrown],
-            controls=replays,
-            told=calls_told,
-            attempts={n: a for n, a in standing.attempts.items() if n < len(self._plan)},
-            load=lambda n: _payload(values, n),
-        )
+        return [row_of(key, entry, seal) for key, entry in self._context.items()]
 
     # --- end -------------------------------------------------------------------------------
 
@@ -459,6 +364,11 @@ class Session:
             with open_history() as history:
                 return history.index_of(run_id, key)
 
+        result = self._dag.result
+        if ending.finals is not None:
+            from liteflow.engine.routes import result_of  # noqa: PLC0415  loaded already, by the driver
+
+            result = result_of(ending.finals)
         nodes = {node.key: node.index for node in self._dag.nodes}
         return Run(
             id=run_id,
@@ -467,7 +377,7 @@ class Session:
             db=str(path) if path else None,
             failure=self._failure(ending),
             leaves=self._leaves if ending.finals is None else ending.finals,
-            result=self._dag.result if ending.finals is None else result_of(ending.finals),
+            result=result,
             shown_by_outputs=ending.finals is not None,
             value_of=value_of,
             open_history=open_history,
@@ -507,23 +417,6 @@ def _stop_of(number: int) -> Stop:
     import signal  # noqa: PLC0415  loaded already, by `signals`
 
     return Stop("cancelled", f"ended by {signal.Signals(number).name}", number)
-
-
-def _holes(dag: Dag) -> str:
-    return json.dumps([[hole[0], *map(str, hole[1])] for hole in dag.result.holes])
-
-
-def _packed_result(dag: Dag) -> bytes:
-    """The flow's expression: its pickle, and what goes into its places."""
-    if dag.routes:
-        # It is made of what is known at the end.
-        return pickling.dumps((b"", None), dag.definitions).data
-    holes = [(hole[0], tuple(hole[1])) for hole in dag.result.holes]
-    return pickling.dumps((dag.result.data, holes), dag.definitions).data
-
-
-def _facts(known: XComRow | None) -> tuple[str, str, int] | None:
-    return None if known is None else (known.type, known.preview or "", known.size)
 
 
 def _payload(values: TrustedValues, node: int) -> Payload:

@@ -7,7 +7,7 @@ Used where a run begins, for the calls of the flow, and in a worker, for calls t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -181,3 +181,20 @@ def shifted(wire: WireArgument, by: int) -> WireArgument:
 
 def _path_text(hole: Hole) -> str:
     return f"@{hole.path!r}".replace(" ", "") if hole.path else ""
+
+
+class Nodes(Sequence[WireArgument]):
+    """The results of nodes that follow each other, as wire arguments, without one object for each."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self._first = first
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> WireArgument:  # type: ignore[override]
+        return (self._first + index, ())
+
+    def __iter__(self) -> Iterator[WireArgument]:
+        return ((node, ()) for node in range(self._first, self._first + self._count))

@@ -21,7 +21,7 @@ HOUSE = Path(__file__).resolve().parent.parent / "liteflow"
 
 # The lowest floor first.  Rooms of one floor know nothing of each other.
 FLOORS: list[set[str]] = [
-    {"errors", "system", "signing", "signals", "outcomes", "function", "engine.__init__", "engine.control"},
+    {"errors", "system", "signing", "signals", "outcomes", "function", "engine.__init__", "engine.stopping"},
     {"where", "awaiting"},
     {"hints", "pickling", "names", "options", "store", "uses", "keys", "fingerprint"},
     {"parameters", "xcom", "given", "policy"},
@@ -29,6 +29,7 @@ FLOORS: list[set[str]] = [
     {"nexts"},
     {"mapped", "decorated"},
     {"task"},
+    {"controller"},
     {"control"},
     {"dag", "engine.states", "engine.contexts", "engine.edges"},
     {"engine.schedule", "survey"},
@@ -46,7 +47,8 @@ FLOORS: list[set[str]] = [
     {"engine.opening", "engine.observing"},
     {"engine.driving"},
     {"engine.driver"},
-    {"run", "rerouted", "logfiles"},
+    {"run", "recorded", "rerouted", "logfiles"},
+    {"resuming"},
     {"session", "stored", "handle"},
     {"launch", "following"},
     {"task_types"},

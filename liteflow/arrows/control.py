@@ -14,7 +14,8 @@ from liteflow.arrows.graph import CompiledFlow
 from liteflow.arrows.step import look, take_apart
 from liteflow.arrows.symbols import Symbols, apart, argument, known
 from liteflow.arrows.tasks import StepTask
-from liteflow.control import NO_JSON, Control, NextCall, Step, Value
+from liteflow.control import Control
+from liteflow.controller import NO_JSON, NextCall, Step, Value
 from liteflow.policy import Policy
 from liteflow.task import Task
 

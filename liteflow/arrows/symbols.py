@@ -18,7 +18,7 @@ from attrs import frozen
 from liteflow.arrows.graph import Node
 from liteflow.arrows.jsonpath import matches
 from liteflow.arrows.values import items_of, join, merge
-from liteflow.control import NO_JSON, Value
+from liteflow.controller import NO_JSON, Value
 
 
 @frozen(eq=False)

@@ -19,7 +19,7 @@ from typing import Any
 from attrs import field, frozen
 
 from liteflow import pickling
-from liteflow.control import Controller, NextCall, Step, Value
+from liteflow.controller import Controller, NextCall, Step, Value
 from liteflow.dag import ATOMS
 from liteflow.engine.plan import ControlFacts, Plan
 from liteflow.engine.spans import ControlledCalls, Grown

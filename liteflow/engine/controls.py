@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
-from liteflow.control import NO_JSON, Controller, NextCall, Step, Value
+from liteflow.controller import NO_JSON, Controller, NextCall, Step, Value
 from liteflow.engine.controlled import Replay, arguments_of, grow_controlled, wire_of, wired
 from liteflow.engine.plan import Plan
 from liteflow.engine.spans import Grown

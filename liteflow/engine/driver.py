@@ -19,22 +19,24 @@ import time
 from array import array
 from collections.abc import Collection, Mapping
 from heapq import heappop
+from typing import TYPE_CHECKING
 
-from liteflow.control import Step
-from liteflow.engine.control import Stop
-from liteflow.engine.controls import Controls
 from liteflow.engine.driving.core import LONG_S
 from liteflow.engine.driving.hearing import Hearing
-from liteflow.engine.growing import result_nodes
 from liteflow.engine.growths import Growths, micros_since
 from liteflow.engine.opening import Ending
 from liteflow.engine.recorder import Recorder
-from liteflow.engine.regrowth import Regrown
-from liteflow.engine.routes import Replayed, Routes
 from liteflow.engine.schedule import Schedule
 from liteflow.engine.states import State
+from liteflow.engine.stopping import Stop
 from liteflow.executor.base import News
 from liteflow.where import is_remote
+
+if TYPE_CHECKING:
+    # Start-up: most runs are no resumes, and gain nothing.
+    from liteflow.controller import Step
+    from liteflow.engine.regrowth import Regrown
+    from liteflow.engine.routes import Replayed, Routes
 
 
 class Driver(Hearing):
@@ -108,12 +110,9 @@ class Driver(Hearing):
                 self._seal,
                 lambda: micros_since(self._epoch_ns),
             )
-            self._routes = (
-                Routes(self._plan, self._seal, self._standing.replayed) if self._plan.routes else None
-            )
+            self._routes = self._routed() if self._plan.routes else None
             self._stored = opened.stored
             self._answers = self._prepared(opened.context)
-            self._controls = Controls(self._plan, lambda: micros_since(self._epoch_ns))
             self._start()
             self._loop(selector)
             self._tell_changes()
@@ -124,6 +123,11 @@ class Driver(Hearing):
             finally:
                 if hasattr(self, "_recorder"):
                     self._recorder.commit()
+
+    def _routed(self) -> Routes:
+        from liteflow.engine.routes import Routes  # noqa: PLC0415  start-up: few runs have any
+
+        return Routes(self._plan, self._seal, self._standing.replayed)
 
     def _start(self) -> None:
         if self._timeout is not None:
@@ -210,7 +214,7 @@ class Driver(Hearing):
             effects = schedule.gain(gained.parent, before, gained.rules)
         else:
             effects = schedule.grow(
-                gained.parent, before, result_nodes(gained), gained.rules, whatever=gained.whatever
+                gained.parent, before, gained.parts, gained.rules, whatever=gained.whatever
             )
         assert not effects.blocked
         for node in new:

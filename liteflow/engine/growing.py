@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from liteflow.engine.plan import Plan
-from liteflow.engine.spans import Calls, Grown, InstanceRow, ItemCalls, Nodes
+from liteflow.engine.spans import Calls, Grown, InstanceRow, ItemCalls
 from liteflow.engine.states import When
 from liteflow.errors import MapLengthError
 from liteflow.growth import Expansion
 from liteflow.pickling import Bundle
-from liteflow.wiring import WireArgument, feeds_text, is_alias, shifted, sources_in
+from liteflow.wiring import Nodes, WireArgument, feeds_text, is_alias, shifted, sources_in
 
 _SERIAL = re.compile(r"-\d+$")
 _RULES = {"all": When.ALL, "any": When.ANY, "always": When.ALWAYS}
@@ -101,13 +101,6 @@ def instances(plan: Plan, grown: Grown) -> Iterator[InstanceRow]:
     for node in range(grown.first, grown.first + grown.count):
         feeds, constants = plan.span(node).recorded(node)
         yield node, plan.key(node), plan.task_of[node], grown.parent, feeds_text(feeds), constants
-
-
-def result_nodes(grown: Grown) -> Sequence[int]:
-    """The nodes that a grown node's value is made of."""
-    if isinstance(grown.result, Nodes):
-        return range(grown.first, grown.first + grown.count)
-    return sorted(sources_in(grown.result))
 
 
 def _predecessors(

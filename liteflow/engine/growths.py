@@ -13,18 +13,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from liteflow.engine.growing import grow_items, instances
 from liteflow.engine.plan import Plan
 from liteflow.engine.recorder import Recorder
-from liteflow.engine.regrowth import Regrown, grown_of
 from liteflow.engine.schedule import Schedule
-from liteflow.engine.spans import Grown, Nodes
 from liteflow.executor.base import NODE, Finished
 from liteflow.signing import Seal
 from liteflow.store.journal import Row
-from liteflow.wiring import is_alias
+from liteflow.wiring import Nodes, is_alias
+
+if TYPE_CHECKING:
+    # Start-up: most runs gain nothing.
+    from liteflow.engine.regrowth import Regrown
+    from liteflow.engine.spans import Grown
 
 # Rows of new nodes are written so many at a time, so that a million of them are never all in memory.
 _ROWS = 20_000
@@ -78,6 +80,8 @@ class Growths:
         Raises:
             LiteflowError: They can't be gone on with, as of `grown_of`.
         """
+        from liteflow.engine.regrowth import grown_of  # noqa: PLC0415  start-up: most runs gain nothing
+
         node = done[0] & NODE
         grown = self._note_alias(grown_of(self._plan, node, payload))
         self.begun(grown, tuple(done[1:13]), payload)
@@ -128,6 +132,8 @@ class Growths:
         Raises:
             MapLengthError, GrownTooDeepError: As `grown_of`.
         """
+        from liteflow.engine.growing import grow_items  # noqa: PLC0415  as in `learn`
+
         return grow_items(self._plan, node, ())
 
     def waits_for_split(self, node: int) -> bool:
@@ -141,6 +147,8 @@ class Growths:
 
     def write(self, grown: Grown) -> None:
         """Write down the new nodes."""
+        from liteflow.engine.growing import instances  # noqa: PLC0415  as in `learn`
+
         plan, journal = self._plan, self._recorder.journal
         known = len(plan.tasks)
         if known > self._tasks_written:

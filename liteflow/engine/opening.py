@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from liteflow.engine.contexts import Entry
-from liteflow.engine.control import Stop
-from liteflow.engine.controlled import Replay
-from liteflow.engine.regrowth import Regrown
-from liteflow.engine.routes import Replayed
+from liteflow.engine.stopping import Stop
 from liteflow.executor.base import Failed
 from liteflow.executor.payload import Payload
 from liteflow.signing import Seal
 from liteflow.store.journal import Journal
+
+if TYPE_CHECKING:
+    # Start-up: most runs are no resumes, and share nothing.
+    from liteflow.engine.contexts import Entry
+    from liteflow.engine.controlled import Replay
+    from liteflow.engine.regrowth import Regrown
+    from liteflow.engine.routes import Replayed
 
 
 @frozen(kw_only=True)

@@ -12,14 +12,13 @@ import json
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
 from liteflow import pickling
 from liteflow.control import Control, control_of
 from liteflow.dag import ATOMS, Dag, Hole, Node
-from liteflow.engine.spans import ControlledCalls, Gone, InstanceRow, ItemCalls, Nodes, Span
 from liteflow.engine.states import When
 from liteflow.errors import (
     ExecutorMissingError,
@@ -33,13 +32,14 @@ from liteflow.errors import (
 from liteflow.executor.base import Call
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
-from liteflow.growth import WireNode, WireTask, function_of, split_items, spread, spread_names
+from liteflow.growth import function_of, split_items, spread, spread_names
 from liteflow.hints import show
 from liteflow.pickling import Bundle
 from liteflow.policy import Policy
 from liteflow.task import Task
 from liteflow.where import Where, chosen, factory_of, is_remote, name_of
 from liteflow.wiring import (
+    Nodes,
     WireArgument,
     Wiring,
     constant_text,
@@ -50,6 +50,10 @@ from liteflow.wiring import (
     shifted,
     sources_in,
 )
+
+if TYPE_CHECKING:
+    from liteflow.engine.spans import InstanceRow, Span
+    from liteflow.growth import WireNode, WireTask
 
 MOST_NESTED = 100
 """So many lists, or the like, of returned calls are within each other at most: pickle, and whatever else goes
@@ -177,10 +181,11 @@ class Plan:
             name: (numbers.get((id(task), False)) or self._add(task, False, False))[:2]
             for name, task in dag.routes.items()
         }
-        for node in dag.nodes:
-            control = control_of(node.task)
-            if control is not None:
-                self._plan_control(node, control)
+        if any(isinstance(function.fn, Control) for function in self.functions):
+            for node in dag.nodes:
+                control = control_of(node.task)
+                if control is not None:
+                    self._plan_control(node, control)
 
     def _plan_control(self, node: Node, control: Control) -> None:
         args = tuple(map(self._wiring.argument, node.args))
@@ -496,9 +501,7 @@ class Plan:
         if node < len(self.dag.nodes):
             return 0
         span = self.span(node)
-        return (
-            self._nested.get(span.parent, 0) + 1 if isinstance(span, ItemCalls) else self._nested.get(node, 0)
-        )
+        return self._nested.get(span.parent, 0) + 1 if span.of_map else self._nested.get(node, 0)
 
     def check_nesting(self, node: int) -> None:
         """Look whether a node can go on as calls whose values will be parts of its own.
@@ -541,14 +544,14 @@ class Plan:
         if not self.bounded or node < len(self.dag.nodes):
             return None
         parent = self.span(node).parent
-        return parent if parent in self.bounded and isinstance(self.span(node), ItemCalls) else None
+        return parent if parent in self.bounded and self.span(node).of_map else None
 
     def controlled_by(self, node: int) -> int | None:
         """The controlled call that this node was made for, if it is one of its calls."""
         if not self.controls or node < len(self.dag.nodes):
             return None
         span = self.span(node)
-        return span.parent if isinstance(span, ControlledCalls) else None
+        return span.parent if span.of_control else None
 
     def hold_all(self, nodes: Iterable[int]) -> None:
         """The values of these nodes may be needed for what nobody knows yet."""
@@ -559,7 +562,7 @@ class Plan:
         """Whether a node that fails does not make the run fail: it is within a map that collects failures."""
         while node >= len(self.dag.nodes):
             span = self.span(node)
-            if isinstance(span, ItemCalls) and self.maps[span.parent].on_error != "raise":
+            if span.of_map and self.maps[span.parent].on_error != "raise":
                 return True
             node = span.parent
         return False
@@ -572,6 +575,9 @@ class Plan:
     def skip(self, count: int) -> None:
         """Leave out numbers that stand for what the flow no longer has."""
         if count:
+            # Start-up: most runs are no resumes.
+            from liteflow.engine.spans import Gone  # noqa: PLC0415
+
             self.extend(Gone(len(self)), [0] * count, bytes(count), [()] * count)
             self.gone.update(range(len(self) - count, len(self)))
 

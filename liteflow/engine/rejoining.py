@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from liteflow.control import Value
+from liteflow.controller import Value
 from liteflow.engine.controlled import Replay, WiredCall, replayed, same_feeds
 from liteflow.engine.plan import Plan
 from liteflow.fingerprint import is_same_code

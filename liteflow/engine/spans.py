@@ -5,14 +5,14 @@ A map over a million items is one range with its items in it, and no object for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
 
 from attrs import frozen
 
 from liteflow.engine.states import When
 from liteflow.growth import WireNode
-from liteflow.wiring import WireArgument, shifted, sources_in
+from liteflow.wiring import Nodes, WireArgument, shifted, sources_in
 
 InstanceRow = tuple[int, str, int, int | None, str | None, str | None]
 """What the journal writes of a node: (index, key, task, parent, inputs, constants)."""
@@ -20,6 +20,10 @@ InstanceRow = tuple[int, str, int, int | None, str | None, str | None]
 
 class Span(Protocol):
     """Nodes `first`, `first` + 1, ... that have grown from `parent`."""
+
+    # Whether they are the items of a map, or calls that a controller wanted.
+    of_map: ClassVar[bool]
+    of_control: ClassVar[bool]
 
     @property
     def first(self) -> int: ...
@@ -58,11 +62,20 @@ class Grown:
     rules: Mapping[int, When]
     whatever: bool
 
+    @property
+    def parts(self) -> Sequence[int]:
+        """The nodes that the parent's value is made of."""
+        if isinstance(self.result, Nodes):
+            return range(self.first, self.first + self.count)
+        return sorted(sources_in(self.result))
+
 
 @frozen
 class Calls:
     """The calls that a task has returned."""
 
+    of_map: ClassVar[bool] = False
+    of_control: ClassVar[bool] = False
     first: int
     parent: int
     name: str
@@ -97,6 +110,8 @@ class ItemCalls:
     called `names`, goes the item.  `feeds` are those of the mapped call.
     """
 
+    of_map: ClassVar[bool] = True
+    of_control: ClassVar[bool] = False
     first: int
     parent: int
     name: str
@@ -142,6 +157,8 @@ class ItemCalls:
 class Asked:
     """A call that a task has asked for as what runs next; `inputs` and `digest` as of a Request."""
 
+    of_map: ClassVar[bool] = False
+    of_control: ClassVar[bool] = False
     first: int
     parent: int
     name: str
@@ -169,6 +186,8 @@ class Asked:
 class ControlledCalls:
     """Calls that a controller wanted, with their arguments as the run numbers its nodes."""
 
+    of_map: ClassVar[bool] = False
+    of_control: ClassVar[bool] = True
     first: int
     parent: int
     keys: tuple[str, ...]
@@ -198,6 +217,8 @@ class ControlledCalls:
 class Gone:
     """Places of calls that the flow no longer has; nothing is done with them."""
 
+    of_map: ClassVar[bool] = False
+    of_control: ClassVar[bool] = False
     first: int
     parent: int = -1
 
@@ -216,20 +237,3 @@ class Gone:
     def recorded(self, _node: int) -> tuple[dict[str, list[int]], str | None]:
         """Nothing."""
         return {}, None
-
-
-class Nodes(Sequence[WireArgument]):
-    """The results of nodes that follow each other, as wire arguments, without one object for each."""
-
-    def __init__(self, first: int, count: int) -> None:
-        self._first = first
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> WireArgument:  # type: ignore[override]
-        return (self._first + index, ())
-
-    def __iter__(self) -> Iterator[WireArgument]:
-        return ((node, ()) for node in range(self._first, self._first + self._count))

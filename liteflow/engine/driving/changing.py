@@ -7,20 +7,23 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from heapq import heappush
+from typing import TYPE_CHECKING
 
 from liteflow import pickling
-from liteflow.control import Step
 from liteflow.engine.driving.answering import Answering
-from liteflow.engine.growing import result_nodes
 from liteflow.engine.growths import micros_since
 from liteflow.engine.observing import Heard
-from liteflow.engine.routes import End, instances_of
-from liteflow.engine.spans import Grown
 from liteflow.engine.states import Effects, State
 from liteflow.errors import GrownTooDeepError, MapLengthError, UnknownExecutorError
 from liteflow.executor.base import NODE, Failed, Finished
 from liteflow.outcomes import Failure
 from liteflow.store.journal import Row
+
+if TYPE_CHECKING:
+    # Start-up: most runs gain nothing.
+    from liteflow.controller import Step
+    from liteflow.engine.routes import End
+    from liteflow.engine.spans import Grown
 
 _NO_VALUE = (None,) * 9
 
@@ -94,7 +97,7 @@ class Changing(Answering):
             self._observer.grew([plan.key(n) for n in range(grown.first, grown.first + grown.count)])
             self._changes[plan.key(node)] = ("running", self._attempts.get(node, 1))
         effects = self._schedule.grow(
-            node, grown.predecessors, result_nodes(grown), grown.rules, whatever=grown.whatever
+            node, grown.predecessors, grown.parts, grown.rules, whatever=grown.whatever
         )
         self._follow(effects)
         for waiting in self._growths.opened_by(node):
@@ -137,6 +140,8 @@ class Changing(Answering):
 
     def _gain_next(self, node: int, end: End, nodes: Sequence[int]) -> None:
         """An end is written down, and what starts because of it."""
+        from liteflow.engine.routes import instances_of  # noqa: PLC0415  loaded already, by `Driver`
+
         journal, data = self._journal, end.to_bytes()
         journal.growth([(journal.base + node, self._seal.growth(node, data), data)])
         self._recorder.touch()

@@ -8,24 +8,29 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from liteflow.engine.answers import Answers
-from liteflow.engine.control import Stop
-from liteflow.engine.controls import Controls
-from liteflow.engine.growths import Growths
+from liteflow.engine.growths import Growths, micros_since
 from liteflow.engine.lanes import ReadyLane
 from liteflow.engine.observing import Follower, Heard, Observer
 from liteflow.engine.opening import Opened, Standing
 from liteflow.engine.plan import Plan
 from liteflow.engine.recorder import Recorder
-from liteflow.engine.routes import Routes
 from liteflow.engine.schedule import Schedule
+from liteflow.engine.stopping import Stop
 from liteflow.engine.values import Values
 from liteflow.executor.base import Call, Executor, Failed, News, Work
 from liteflow.executor.payload import Payload
 from liteflow.signing import Seal
 from liteflow.store.journal import Journal
 from liteflow.where import Where
+
+if TYPE_CHECKING:
+    # Start-up: few runs have any.
+    from liteflow.engine.controls import Controls
+    from liteflow.engine.routes import Routes
 
 # Attempts that run longer than this are shown as running to whoever looks at the file.
 LONG_S = 1.0
@@ -40,7 +45,6 @@ class Core(ABC):
     _growths: Growths
     _routes: Routes | None
     _answers: Answers
-    _controls: Controls
     _stored: Callable[[int], Payload]
 
     def __init__(
@@ -103,6 +107,12 @@ class Core(ABC):
             self._turn,
         )
         self._add_lanes()
+
+    @cached_property
+    def _controls(self) -> Controls:
+        from liteflow.engine.controls import Controls  # noqa: PLC0415  start-up: few runs have any
+
+        return Controls(self._plan, lambda: micros_since(self._epoch_ns))
 
     def _add_lanes(self) -> None:
         """See that each lane of the plan has an executor."""

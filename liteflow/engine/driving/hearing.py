@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from liteflow import pickling
 from liteflow.engine.driving.changing import Changing
 from liteflow.engine.observing import Heard
-from liteflow.engine.routes import Routes
 from liteflow.errors import UnknownNameError
 from liteflow.executor.base import NODE, Failed, Finished, News
 from liteflow.executor.link import Chunk
 from liteflow.executor.payload import Payload
 from liteflow.growth import GROWTH
 from liteflow.store.journal import Row
+
+if TYPE_CHECKING:
+    from liteflow.engine.routes import Routes
 
 
 class Hearing(Changing):

@@ -1,6 +1,6 @@
 """How a run is stopped from outside: by a handle, by a signal, by its time.
 
-whoever asks --Stop--> Control --> driver, as soon as there is one
+whoever asks --Stop--> Stopper --> driver, as soon as there is one
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Stop:
     signal: int | None = None
 
 
-class Control:
+class Stopper:
     """Passes on what asks a run to stop, also what came before there was a driver."""
 
     def __init__(self) -> None:
