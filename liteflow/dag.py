@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -71,6 +70,9 @@ class Spread:
     def digest(self) -> bytes:
         """8 bytes that equal arguments have in every process, wherever their holes lead."""
         items = (self.items,) if isinstance(self.items, Hole) else self.items
+        # Start-up: OpenSSL takes 2 ms.
+        from hashlib import blake2b  # noqa: PLC0415
+
         digest, rest = blake2b(digest_size=8), iter(items)
         while some := list(islice(rest, _AT_ONCE)):
             if not ATOMS.issuperset(map(type, some)):

@@ -18,7 +18,7 @@ def tasks_of(plan: Plan) -> list[TaskRow]:
 
 
 def definitions_of(dag: Dag, seal: Seal) -> list[tuple[str, bytes | None, bytes]]:
-    """The script's classes and enums that values need, each with its check: (names as JSON, check, pickle)."""
+    """The script's classes and enums that values need, and their checks: (names as JSON, check, pickle)."""
     bundles = dag.definitions.bundles
     return [(json.dumps(b.names), seal.definition(b.names, b.data), b.data) for b in bundles]
 

@@ -143,7 +143,7 @@ def _differs(compared: _Compared) -> bool:
     return bool(compared.found.changed or compared.moved or again)
 
 
-def _rewrite(  # noqa: PLR0917  what a session has
+def _rewrite(
     dag: Dag,
     plan: Plan,
     journal: Journal,

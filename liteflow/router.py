@@ -16,11 +16,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import evolve
 
-from liteflow import nexts
 from liteflow.compiler import compile_dag
 from liteflow.dag import Dag
 from liteflow.decorated import any_kind, check_function
@@ -28,6 +27,9 @@ from liteflow.errors import ArgumentError, DecoratedError, FlowError, UnknownNam
 from liteflow.names import checked_name
 from liteflow.parameters import POSITIONAL_OR_KEYWORD, REQUIRED, Parameter
 from liteflow.task import Task
+
+if TYPE_CHECKING:
+    from liteflow.nexts import Directed
 
 ON_THREADS: Mapping[str, Any] = {"executor": "thread", "max_workers": {"thread": 4}}
 """Where such a flow runs unless told otherwise: on four threads."""
@@ -44,7 +46,7 @@ class RouterRecipe:
 
     def __init__(self, flow: str) -> None:
         self.flow = flow
-        self.tasks: dict[str, Task[..., nexts.Directed]] = {}
+        self.tasks: dict[str, Task[..., Directed]] = {}
 
     def add(self, name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
         """Add a task, or put it in the place of the one that has this name.
@@ -58,6 +60,8 @@ class RouterRecipe:
         if any_kind(inspect.isasyncgenfunction, function):
             remedy = "an asynchronous generator can't return what runs next; use def, or no yield"
             raise DecoratedError("task", f"{shown(name)} ({shown(function)})", remedy)
+        from liteflow import nexts  # noqa: PLC0415  start-up: few programs have such flows
+
         way: Callable[..., Any] = nexts.call
         if any_kind(inspect.isgeneratorfunction, function):
             way = nexts.stream

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from hashlib import blake2b
 from types import GenericAlias
 from typing import Any
 
@@ -19,7 +18,6 @@ from attrs import evolve
 
 from liteflow.dag import ATOMS
 from liteflow.errors import ArgumentError, FlowError, NotPicklableError
-from liteflow.fingerprint import UnstableValueError, digest_of
 from liteflow.lazy import Build, Call, Lazy, place, repr_of
 from liteflow.mapped import Each, Mapped
 from liteflow.parameters import Parameter
@@ -215,6 +213,11 @@ def _uncalled(value: Any) -> Any:
 
 def _digest(value: object, packed: Packed) -> bytes:
     """A digest of a value that does not change by itself; of its pickle, if it has no other."""
+    # Start-up: a program that only imports its flows needs neither.
+    from hashlib import blake2b  # noqa: PLC0415
+
+    from liteflow.fingerprint import UnstableValueError, digest_of  # noqa: PLC0415
+
     places = {id(lazy): str(number) for number, lazy in enumerate(packed.holes)}
     # The pickle may differ from one process to the next: then a resume runs the call again.
     with suppress(UnstableValueError):

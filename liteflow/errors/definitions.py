@@ -7,7 +7,7 @@ from attrs import define
 from liteflow.errors.base import DefinitionError, nearest, shown
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class TaskNotPicklableError(DefinitionError, TypeError):
     """The function of a task holds something that can't travel to a worker process."""
 
@@ -24,7 +24,7 @@ class TaskNotPicklableError(DefinitionError, TypeError):
         )
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class NotPicklableError(DefinitionError, TypeError):
     """A value can't be turned into bytes, so it can't travel to a worker or be stored.
 
@@ -44,7 +44,7 @@ class NotPicklableError(DefinitionError, TypeError):
         )
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class DecoratedError(DefinitionError, TypeError):
     """Something was made a task or a flow that can't be one; `what` is "task" or "flow"."""
 
@@ -56,7 +56,7 @@ class DecoratedError(DefinitionError, TypeError):
         return f"{self.given} can't be a {self.what}: {self.remedy}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class SettingError(DefinitionError, ValueError):
     """A setting of a task, a policy or a flow is out of its range; `wants` says the range."""
 
@@ -70,7 +70,7 @@ class SettingError(DefinitionError, ValueError):
         return f"{self.owner}: {self.setting} must be {self.wants}, not {given}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class ExecutorMissingError(DefinitionError, ImportError):
     """A task or a run names an executor that nothing here stands for.
 
@@ -90,7 +90,7 @@ class ExecutorMissingError(DefinitionError, ImportError):
         return f"{problem}; there are {', '.join(self.known)}, and PoolExecutor(..., name={self.executor!r})"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class UnknownNameError(DefinitionError, TypeError, KeyError):
     """A name was used that is not there; `known` are those that are."""
 
@@ -108,7 +108,7 @@ class UnknownNameError(DefinitionError, TypeError, KeyError):
         return f"{self.owner} has no {self.what} {shown(self.name)}{meant} {has}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class ArgumentError(DefinitionError, TypeError):
     """An argument of a task's call or of a flow is missing, doubled or of a wrong type.
 
@@ -127,7 +127,7 @@ class ArgumentError(DefinitionError, TypeError):
         return f"{self.owner}{which}{blank}{self.problem}{_at(self.place)}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class EdgeTypeError(DefinitionError, TypeError):
     """What flows along an edge does not fit the parameter that it flows into.
 
@@ -149,7 +149,7 @@ class EdgeTypeError(DefinitionError, TypeError):
         )
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class LookedInsideError(DefinitionError, TypeError):
     """A flow used a task's value while it was being built, when there is none yet."""
 
@@ -161,12 +161,12 @@ class LookedInsideError(DefinitionError, TypeError):
         return f"{self.value} has not run yet, so its value {self.use}; {self.remedy}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class LazyAttributeError(LookedInsideError, AttributeError):
     """A flow asked a task's value for an attribute, when there is no value yet."""
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class ArrowError(DefinitionError, TypeError):
     """What stands beside `>>` can't stand there."""
 
@@ -177,7 +177,7 @@ class ArrowError(DefinitionError, TypeError):
         return f"{self.problem}; {self.remedy}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class CycleError(DefinitionError, ValueError):
     """Calls wait for each other in a circle; `cycle` are their keys, in the order of the data.
 
@@ -196,7 +196,7 @@ class CycleError(DefinitionError, ValueError):
         return f"{self.what} {self.flow} has a cycle{length}: {circle}; take one of these arrows away"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class DuplicateKeyError(DefinitionError, ValueError):
     """Two calls were given the same key."""
 
@@ -208,7 +208,7 @@ class DuplicateKeyError(DefinitionError, ValueError):
         return f"two calls are named {self.key!r}, at {first} and at {second}; give one another name"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class FlowError(DefinitionError, TypeError):
     """A flow can't be built, or what a task returned to go on with; `what` is "flow" or "task"."""
 
@@ -220,7 +220,7 @@ class FlowError(DefinitionError, TypeError):
         return f"{self.what} {self.flow} {self.problem}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class NoCodeError(DefinitionError, TypeError):
     """A graph that was read from a store was to be run."""
 

@@ -7,7 +7,7 @@ from attrs import define
 from liteflow.errors.base import LiteflowError
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class CommandLineError(LiteflowError, ValueError):
     """A command line can't be carried out as it stands: wrong usage, a bad file, no such thing."""
 

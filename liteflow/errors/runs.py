@@ -7,7 +7,7 @@ from attrs import define
 from liteflow.errors.base import DefinitionError, LiteflowError, RunError, shown
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class ResultTypeError(RunError, TypeError):
     """A task returned something else than its annotation says.
 
@@ -26,7 +26,7 @@ class ResultTypeError(RunError, TypeError):
         )
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class ContextError(RunError, LookupError):
     """A value of the run's context can't be had, or not be set."""
 
@@ -37,7 +37,7 @@ class ContextError(RunError, LookupError):
         return f"context value {shown(self.key)}: {self.problem}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class MapLengthError(RunError, ValueError):
     """The lists that a call is mapped over are not of one length: `lengths` by parameter."""
 
@@ -50,7 +50,7 @@ class MapLengthError(RunError, ValueError):
         return f"{apart}; one goes with the other, item by item"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class UnknownExecutorError(RunError):
     """A task has returned calls of one that names an executor which the run's driver has not."""
 
@@ -66,7 +66,7 @@ class UnknownExecutorError(RunError):
         )
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class GrownTooDeepError(RunError):
     """Calls have returned lists of calls that have returned lists of calls, beyond what a value can be."""
 
@@ -81,7 +81,7 @@ class GrownTooDeepError(RunError):
         )
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class RunTooLargeError(RunError):
     """A run has grown beyond what can be numbered."""
 
@@ -91,7 +91,7 @@ class RunTooLargeError(RunError):
         return f"a run may have {self.most} task instances at most; if a task calls itself, give it an end"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class TaskTraceback(LiteflowError):  # noqa: N818  it is no error, but where one came from
     """The traceback of a task's exception, as text, from where the task ran."""
 
@@ -101,7 +101,7 @@ class TaskTraceback(LiteflowError):  # noqa: N818  it is no error, but where one
         return "\n" + self.text.rstrip()
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class TaskFailedError(RunError):
     """Stands for a task's exception that could not travel: what it said, as text."""
 
@@ -111,7 +111,7 @@ class TaskFailedError(RunError):
         return self.error
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class WorkerStartError(RunError):
     """Worker processes don't come up, so nothing can run.
 
@@ -126,7 +126,7 @@ class WorkerStartError(RunError):
         return f"worker processes don't get to work: the last one {self.cause}{said}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class RunFailed(RunError):  # noqa: N818  the interface's name
     """A run failed.  Its cause is the exception of the task that failed first.
 
@@ -145,7 +145,7 @@ class RunFailed(RunError):  # noqa: N818  the interface's name
         return f"run {self.run_id} of {self.flow} failed: {key}: {error}{more}{look}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class RunTimeoutError(RunFailed, TimeoutError):
     """A run took longer than it may; `timeout` is that in seconds."""
 
@@ -155,7 +155,7 @@ class RunTimeoutError(RunFailed, TimeoutError):
         return f"run {self.run_id} of {self.flow} took longer than its {self.timeout:g} s{_go_on(self)}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class RunCancelled(RunError):  # noqa: N818  as RunFailed
     """A run was cancelled, so it has no result."""
 
@@ -167,7 +167,7 @@ class RunCancelled(RunError):  # noqa: N818  as RunFailed
         return f"run {self.run_id} of {self.flow} was cancelled{_go_on(self)}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class NotResumableError(LiteflowError, ValueError):
     """There is no run to go on with, or this one can't be; `run` is None if none was named."""
 
@@ -180,7 +180,7 @@ class NotResumableError(LiteflowError, ValueError):
         return f"{what} can't be resumed: {self.why}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class OtherArgumentsError(DefinitionError, ValueError):
     """There is a run of this id already, with other arguments."""
 
@@ -194,7 +194,7 @@ class OtherArgumentsError(DefinitionError, ValueError):
         )
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class NoOutputError(RunError, KeyError):
     """A value was asked for that the run does not have."""
 

@@ -9,7 +9,7 @@ from attrs import define
 from liteflow.errors.base import StoreError, shown
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class StoreFileError(StoreError):
     """Something is the matter with a store file; the subclasses say what.
 
@@ -147,7 +147,7 @@ class ValueTooLargeError(StoreFileError):
         return f"{self.path}: {self.detail}; write large data to a file and pass its path"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class RunExistsError(StoreError, ValueError):
     """A run is to have an id that another run has already."""
 
@@ -158,7 +158,7 @@ class RunExistsError(StoreError, ValueError):
         return f"there is a run {self.run_id!r} in {self.path} already; give another run_id"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class NoSuchRunError(StoreError, LookupError):
     """No run, or more than one, is meant by `ref`.
 
@@ -181,7 +181,7 @@ class NoSuchRunError(StoreError, LookupError):
         return f"there is no run {shown(self.ref)} in {self.path}; the latest are: {runs}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class RunOwnedError(StoreError):
     """Another driver has the run: process `pid` on `host`, since `since` (unix seconds).
 
@@ -209,7 +209,7 @@ class RunOwnedError(StoreError):
         return f"run {self.run_id!r} in {self.path} is being driven by {who}; {what}, then try again"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class LeaseLostError(StoreError):
     """Another driver has taken the run over while this one was silent; nothing more is written here.
 
@@ -236,7 +236,7 @@ class KeyRefusedError(StoreFileError):
         return f"{self.path} can't be the key that stored values are checked with: {self.detail}"
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class ForeignValueError(StoreError):
     """What is stored may be of someone else, and reading it would run their code.
 
@@ -256,7 +256,7 @@ class ForeignValueError(StoreError):
         )
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class CodeOfOtherPythonError(StoreError):
     """A value holds code of another Python, which would crash this one; versions as in "3.11"."""
 
