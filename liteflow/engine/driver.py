@@ -143,8 +143,9 @@ class Driver(Hearing):
             steps = self._take_over()
             schedule = self._schedule
             ready = schedule.nodes(State.READY)
+        push = self._push if self._plan.maps or self._plan.controls else self._ready
         for node in ready:
-            self._push(node)
+            push(node)
         for node, step in steps.items():
             self._obey_step(node, step)
         self._complete()

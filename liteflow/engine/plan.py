@@ -165,6 +165,7 @@ class Plan:
         self._static = dag.nodes
         numbers: dict[tuple[int, bool], tuple[int, int, Sequence[str]]] = {}
         numbers_of_calls: dict[int, tuple[int, int, Sequence[str]]] = {}
+        task_of, lane_of, wire_up = self.task_of.append, self.lane_of.append, self._wire_up
         for node in dag.nodes:
             known = numbers_of_calls.get(id(node.task)) if node.map is None else None
             if known is None:
@@ -174,9 +175,9 @@ class Plan:
                     known = numbers[id(node.task), star] = self._add(node.task, star, node.map is not None)
                 if node.map is None:
                     numbers_of_calls[id(node.task)] = known
-            self.task_of.append(known[0])
-            self.lane_of.append(known[1])
-            self._wire_up(node, known[2])
+            task_of(known[0])
+            lane_of(known[1])
+            wire_up(node, known[2])
         self.routes = {
             name: (numbers.get((id(task), False)) or self._add(task, False, False))[:2]
             for name, task in dag.routes.items()
@@ -197,20 +198,25 @@ class Plan:
         """Note what a node waits for, and write it as JSON: parameter -> nodes, "" for order alone."""
         if not node.kwargs and not node.after and len(node.args) <= len(positional):
             # Most calls are like this, and the general way takes three times as long.
-            text, constants, sources = "", "", []
-            for name, argument in zip(positional, node.args, strict=False):
-                if type(argument) is Hole and not argument.path:
+            text, constants = "", ""
+            sources: list[int] = []
+            for name, argument in zip(positional, node.args):  # noqa: B905  those that are given; quicker
+                if type(argument) is int:
+                    constants += f" {name}={argument}"
+                elif type(argument) is Hole and not argument.path:
                     sources.append(argument.source)
                     text += f',"{name}":[{argument.source}]'
-                elif type(argument) is int:
-                    constants += f" {name}={argument}"
                 elif type(argument) in ATOMS:
                     constants += f" {name}={constant_text(argument)}"
                 else:
                     break
             else:
                 if len(sources) < 2 or len(set(sources)) == len(sources):
-                    self._wait_for(sources)
+                    if sources:
+                        for source in sources:
+                            self.uses[source] += 1
+                        self._sources.extend(sources)
+                    self._offsets.append(len(self._sources))
                     self._inputs.append(f"{{{text[1:]}}}" if text else None)
                     self._constants.append(constants[1:] or None)
                     return
@@ -414,11 +420,10 @@ class Plan:
             wire = self._wiring.argument
             args = tuple([a if type(a) in ATOMS else wire(a) for a in node.args])
             kwargs = {k: wire(a) for k, a in node.kwargs.items()} if node.kwargs else None
-            sources = (
-                node.inputs
-                if node.after
-                else tuple(self._sources[self._offsets[number] : self._offsets[number + 1]])
-            )
+            first, end = self._offsets[number : number + 2]
+            sources: tuple[int, ...] = ()
+            if first < end:
+                sources = node.inputs if node.after else tuple(self._sources[first:end])
             if self._wiring.constants:
                 sources = (*sources, *self._wiring.constants_in(node))
         else:

@@ -379,10 +379,18 @@ class Schedule:
 
     def _release(self, node: int) -> list[int]:
         """Count one predecessor less for each successor; give those that wait for nothing now."""
-        waiting, states, rules = self._waiting, self._states, self._rules
+        # The hot path: once for each node.
         ready: list[int] = []
+        if self._later is None:
+            first, behind = self._offsets[node : node + 2]
+            if first == behind:
+                return ready
+            successors: Sequence[int] = self._targets[first:behind]
+        else:
+            successors = self.successors(node)
+        waiting, states, rules = self._waiting, self._states, self._rules
         grown: list[int] = []
-        for successor in self._first_successors(node) if self._later is None else self.successors(node):
+        for successor in successors:
             left = waiting[successor] - 1
             waiting[successor] = left
             if rules and successor in rules:
@@ -397,9 +405,6 @@ class Schedule:
             for one in grown:
                 self._complete(one, ready)
         return ready
-
-    def _first_successors(self, node: int) -> Sequence[int]:
-        return self._targets[self._offsets[node] : self._offsets[node + 1]]
 
     def _one_less(self, node: int, ready: list[int]) -> None:
         self._waiting[node] -= 1

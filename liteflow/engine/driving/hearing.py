@@ -46,7 +46,8 @@ class Hearing(Changing):
     def _learn_finished(self, finished: Sequence[Finished]) -> None:  # noqa: PLR0912  the hot path
         # The hot path: everything here is done once for each task instance.
         plan, values = self._plan, self._values
-        succeed, lanes, lane_of = self._schedule.succeed, self._lanes, plan.lane_of
+        succeed, is_running = self._schedule.succeed, self._schedule.is_running
+        lanes, lane_of, attempts = self._lanes, plan.lane_of, self._attempts
         plain = not plan.maps and not plan.parts and not plan.controls
         uses, keep, held = values.uses, values.keep, values.held
         rows: list[Row] = []
@@ -55,7 +56,8 @@ class Hearing(Changing):
         told: list[Finished] = []
         for done in finished:
             node = done[0] & NODE
-            if not self._is_current(node, done[1]):
+            # As `_is_current`.
+            if not is_running(node) or (attempts.get(node, 1) if attempts else 1) != done[1]:
                 continue
             row: Row = done
             payload = done[13]

@@ -110,9 +110,12 @@ class ProcessExecutor:
     def _with_followers(self, calls: list[Call], lane: Lane) -> list[Call]:
         """The calls, and behind each those that wait for it alone: a worker runs on through a chain."""
         found: list[Call] = []
+        limits: dict[int, int] = {}
         for call in calls:
             found.append(call)
-            limit = self._pace.in_a_chain(call.function)
+            limit = limits.get(call.function, 0)
+            if not limit:
+                limit = limits[call.function] = self._pace.in_a_chain(call.function)
             follower: Call | None = call
             while follower is not None and len(found) < limit:
                 follower = lane.follow(found[-1])

@@ -1,12 +1,13 @@
 """What of its process a call may change, and what the next call finds as it was.
 
     by Python's own functions (chdir, putenv, umask, signal, ...)   noticed at once, and put back
-    otherwise (C code, lists changed in place)                      seen by looking: each millisecond
+    otherwise (C code, lists changed in place)                      seen by looking: each few milliseconds
 
-Looking costs 6 microseconds, as much as a whole short call: so the functions are wrapped, which
+Looking costs 10 to 30 microseconds, more than a whole short call: so the functions are wrapped, which
 costs nothing where they are not called, and one look is taken after each call that used one of them,
-and otherwise each millisecond.  Between two looks, a short call may see what a short call before it
-has left in `sys.path`, say, which is no function's doing.
+after each that took a millisecond, and otherwise so often that it takes a hundredth of the time.  Between
+two looks, a short call may see what a short call before it has left in `sys.path`, say, which is no
+function's doing.
 
 What a module does when it is imported for a function stays.  So do modules and their globals, the
 state of `random`, threads, limits (setrlimit) and priority.  Context variables need no putting back:
@@ -24,13 +25,16 @@ import os
 import signal
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-# At most so much time passes between two looks, if calls end meanwhile.
-_LOOK_EVERY_NS = 1_000_000
+LONG_NS = 1_000_000
+"""After a call that has taken so long, a look is taken in any case."""
+# Between two looks passes so many times what the last one has taken, if only shorter calls end meanwhile.
+_SHARE = 100
 
 # Those that change what a process has.
 _CHANGING = (
@@ -130,7 +134,7 @@ class State:
                 with warnings.catch_warnings():
                     pass
         self.touched = False
-        self.look_at = now_ns + _LOOK_EVERY_NS
+        self.look_at = now_ns + _SHARE * (time.monotonic_ns() - now_ns)
 
     def _notice(self, module: Any, name: str) -> None:
         function = getattr(module, name)

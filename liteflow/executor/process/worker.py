@@ -33,7 +33,7 @@ from liteflow.executor.payload import Large, Payload, stored_facts
 from liteflow.executor.process import wire
 from liteflow.executor.process.capture import Capture
 from liteflow.executor.process.page import Page
-from liteflow.executor.process.state import State
+from liteflow.executor.process.state import LONG_NS, State
 from liteflow.function import Function
 from liteflow.signing import Seal
 from liteflow.system import adopt_orphans, children, end_with_parent
@@ -76,8 +76,14 @@ def _unheeded(_number: int, _frame: object) -> None:
     pass
 
 
+# Whether this is a copy of a worker, which a task has forked (to ask for the process id is a system call).
+_forked = False
+
+
 def _in_fork() -> None:
-    """A child that a task forks can be interrupted, as its own would be."""
+    """A child that a task forks is no worker, and can be interrupted, as its own would be."""
+    global _forked  # noqa: PLW0603  it is the process's own
+    _forked = True
     if signal.getsignal(signal.SIGINT) is _unheeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -95,6 +101,7 @@ class _Worker:
         self._nudged, self._nudge = os.pipe()
         self._state = State()
         self._tidy_at = 0
+        self._began_ns = 0
         self._pid = os.getpid()
         self._epoch_ns = 0
         self._first_row = 0
@@ -149,7 +156,7 @@ class _Worker:
             state = self._state
             if state.renew is not None:
                 state.renew()
-            if state.touched or ended_ns >= state.look_at:
+            if state.touched or ended_ns >= state.look_at or ended_ns - self._began_ns >= LONG_NS:
                 self._tidy(ended_ns)
             if ended_ns - sent_ns > _HOLD_NS and self._pending:
                 self._flush()
@@ -166,9 +173,10 @@ class _Worker:
         try:
             function = self._function(function_number)
             # What the first call of a function imports is not the call's own time.
-            started_ns = time.monotonic_ns()
+            self._began_ns = started_ns = time.monotonic_ns()
+            talks = function.streams or function.context is not None
+            link = AttemptLink(node, number, partial(self._ask, node, number), self._give) if talks else None
             # What it sets of context variables (decimal's context, say) is its own.
-            link = AttemptLink(node, number, partial(self._ask, node, number), self._give)
             encoded = copy_context().run(attempt.perform, function, args, kwargs, self._value, None, link)
             self._be_the_worker()
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
@@ -202,7 +210,7 @@ class _Worker:
 
     def _be_the_worker(self) -> None:
         """End this process if it is a copy that a task has forked: the result is the other's."""
-        if os.getpid() != self._pid:
+        if _forked:
             os._exit(0)
 
     def _tidy(self, now_ns: int) -> None:
@@ -261,7 +269,7 @@ class _Worker:
         return True
 
     def _refuse_forks(self) -> None:
-        if os.getpid() != self._pid:
+        if _forked:
             from liteflow.errors import ContextError  # noqa: PLC0415  attrs: not for every worker
 
             problem = "this is a child process of the task's; use the context in the task itself"
