@@ -7,14 +7,11 @@ Importing liteflow loads nothing more: each name is loaded when it is first aske
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
+from liteflow.faces import face
 
 # As type checkers know it; to import typing for it would take ten times as long as all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from liteflow.context import Context, StreamChunk
     from liteflow.dag import Dag
     from liteflow.errors import (
@@ -99,31 +96,4 @@ _HOMES = {
     "unmapped": "mapped",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'liteflow' has no attribute {name!r}")
-    module = f"{__name__}.{home}"
-    __import__(module)
-    value = globals()[name] = getattr(sys.modules[module], name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """`liteflow.task` is the decorator, though the module that defines it has this name too.
-
-    Importing a submodule binds it in its package; that must not hide the decorator.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in ("flow", "task") and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+__getattr__, __dir__ = face(__name__, _HOMES)

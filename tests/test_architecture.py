@@ -21,7 +21,17 @@ HOUSE = Path(__file__).resolve().parent.parent / "liteflow"
 
 # The lowest floor first.  Rooms of one floor know nothing of each other.
 FLOORS: list[set[str]] = [
-    {"errors", "system", "signing", "signals", "outcomes", "function", "engine.__init__", "engine.stopping"},
+    {
+        "errors",
+        "faces",
+        "system",
+        "signing",
+        "signals",
+        "outcomes",
+        "function",
+        "engine.__init__",
+        "engine.stopping",
+    },
     {"where", "awaiting"},
     {"hints", "pickling", "names", "options", "store", "uses", "keys", "fingerprint"},
     {"parameters", "xcom", "given", "policy"},

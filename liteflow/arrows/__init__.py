@@ -8,14 +8,11 @@ The language is described in docs/arrows.md, its grammar is grammar.lark.
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
+from liteflow.faces import face
 
 # As type checkers know it; workers import a module of this package, and none of these.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from liteflow.arrows.compile import compile_model, compile_text
     from liteflow.arrows.course import Course, Due, Instance
     from liteflow.arrows.graph import CompiledFlow, check_names
@@ -64,28 +61,4 @@ _HOMES = {
     "write": "layout",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'liteflow.arrows' has no attribute {name!r}")
-    module = f"{__name__}.{home}"
-    __import__(module)
-    value = globals()[name] = getattr(sys.modules[module], name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """`liteflow.arrows.parse` is the function, though the module that defines it has this name too."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name == "parse" and isinstance(value, ModuleType):
-            value = value.parse
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+__getattr__, __dir__ = face(__name__, _HOMES)

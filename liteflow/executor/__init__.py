@@ -13,13 +13,11 @@ this package loads none of them: each name is loaded when it is first asked for.
 
 from __future__ import annotations
 
-import sys
+from liteflow.faces import face
 
 # As type checkers know it; to import typing for it would take ten times as long as all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from liteflow.executor.base import Executor, ExecutorFactory
     from liteflow.executor.futures import PoolExecutor
 
@@ -27,16 +25,4 @@ __all__ = ["Executor", "ExecutorFactory", "PoolExecutor"]
 
 _HOMES = {"Executor": "base", "ExecutorFactory": "base", "PoolExecutor": "futures"}
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'liteflow.executor' has no attribute {name!r}")
-    module = f"{__name__}.{home}"
-    __import__(module)
-    value = globals()[name] = getattr(sys.modules[module], name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = face(__name__, _HOMES)

@@ -220,19 +220,8 @@ class History:
             key: Of one task instance only.
             after: Only lines whose `seq` is higher: what has come since the last look.
         """
-        first, end = _span(self._number(run_id))
-        if key is not None:
-            index = self.index_of(run_id, key)
-            if index is None:
-                return
-            first, end = first + index, first + index + 1
-        while True:
-            found = self._reader.rows(LOGS, (first, end, after, BATCH))
-            for row in found:
-                yield self._made(LogRow, (run_id, *row))
-            if len(found) < BATCH:
-                return
-            after = found[-1][-1]
+        for row in self._newer(LOGS, run_id, key, after, -1):
+            yield self._made(LogRow, (run_id, *row))
 
     def chunks(self, run_id: str, key: str | None = None, after: int = 0) -> Iterator[ChunkRow]:
         """Yield the chunks of attempts that count or may count yet, in the order in which they came.
@@ -242,19 +231,8 @@ class History:
             key: Of one task instance only.
             after: Only chunks whose `seq` is higher: what has come since the last look.
         """
-        first, end = _span(self._number(run_id))
-        if key is not None:
-            index = self.index_of(run_id, key)
-            if index is None:
-                return
-            first, end = first + index, first + index + 1
-        while True:
-            found = self._reader.rows(CHUNKS, (first, end, after, BATCH))
-            for row in found:
-                yield self._made(ChunkRow, row)
-            if len(found) < BATCH:
-                return
-            after = found[-1][0]
+        for row in self._newer(CHUNKS, run_id, key, after, 0):
+            yield self._made(ChunkRow, row)
 
     def last_attempts(self, run_id: str) -> dict[str, int]:
         """Return which attempt counts, of the task instances that have given chunks."""
@@ -492,6 +470,23 @@ class History:
         ((last,),) = self._reader.rows("SELECT max(id) FROM instance WHERE id >= ? AND id < ?", (first, end))
         for start in range(first, (first if last is None else last + 1), BATCH):
             yield from self._reader.rows(query, (start, min(start + BATCH, end), *values))
+
+    def _newer(  # noqa: PLR0917  as of `logs`
+        self, query: str, run_id: str, key: str | None, after: int, seq: int
+    ) -> Iterator[tuple[Any, ...]]:
+        """Rows of attempts that came after number `after`; `seq` is where in a row its number is."""
+        first, end = _span(self._number(run_id))
+        if key is not None:
+            index = self.index_of(run_id, key)
+            if index is None:
+                return
+            first, end = first + index, first + index + 1
+        while True:
+            found = self._reader.rows(query, (first, end, after, BATCH))
+            yield from found
+            if len(found) < BATCH:
+                return
+            after = found[-1][seq]
 
     def _pieces(self, row_id: int, sha256: object, chunked: int) -> Iterator[bytes]:
         digest = hashlib.sha256()

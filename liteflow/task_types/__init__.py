@@ -14,12 +14,10 @@ Names are loaded when they are asked for: a worker that runs commands needs no w
 
 from __future__ import annotations
 
-import sys
+from liteflow.faces import face
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from liteflow.task_types.base import TaskType, option
     from liteflow.task_types.http import Http
     from liteflow.task_types.python import Python
@@ -37,12 +35,4 @@ _HOMES = {
     "option": "base",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = f"{__name__}.{home}"
-    __import__(module)
-    value = globals()[name] = getattr(sys.modules[module], name)
-    return value
+__getattr__, __dir__ = face(__name__, _HOMES)
