@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.drivers import until
 
 from liteflow import Context, Flow, flow, task
 from liteflow.errors import ContextError, NotPicklableError, RunFailed, SettingError, UnknownNameError
+from liteflow.executor import PoolExecutor
+from liteflow.executor.door import Door, Visit
+from liteflow.executor.talk import Talk
 
 
-@pytest.fixture(params=["process", "thread", "inline", "async"])
-def executor(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def made(kind: str) -> Iterator[Any]:
+    """An executor as flows take it; "forks" are processes of a pool that is not ours."""
+    if kind != "forks":
+        yield kind
+        return
+    with PoolExecutor(ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("fork"))) as pool:
+        yield pool
 
 
-@pytest.fixture(params=["process", "thread", "inline"])
-def waiting(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["process", "thread", "inline", "async", "forks"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
+    yield from made(request.param)
+
+
+@pytest.fixture(params=["process", "thread", "inline", "forks"])
+def waiting(request: pytest.FixtureRequest) -> Iterator[Any]:
     """An executor on which a plain function may wait; a coroutine does it by `aget`."""
-    return str(request.param)
+    yield from made(request.param)
 
 
-@pytest.fixture(params=["process", "thread"])
-def parallel(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["process", "thread", "forks"])
+def parallel(request: pytest.FixtureRequest) -> Iterator[Any]:
     """One on which calls that wait do not lie on each other."""
-    return str(request.param)
+    yield from made(request.param)
 
 
 @task
@@ -48,7 +63,7 @@ def count(n: int, context: Context) -> int:
     return int(context.update("count", lambda before: before + n, 0))
 
 
-def failure_of(recipe: Any, executor: str, **more: Any) -> str:
+def failure_of(recipe: Any, executor: Any, **more: Any) -> str:
     with pytest.raises(RunFailed) as caught:
         Flow("f", recipe).run(db=None, executor=executor, **more)
     assert isinstance(caught.value.__cause__, ContextError)
@@ -270,24 +285,24 @@ def test_a_timeout_ends_who_waits(parallel):
     assert "TimeoutError" in str(run.tasks["asks"].error)
 
 
-def test_a_run_that_is_cancelled_ends_who_waits(parallel):
+def test_a_run_that_is_cancelled_ends_who_waits(parallel, tmp_path):
     @task
     def goes_on(path: str):
         Path(path).touch()
-        time.sleep(30)
+        until((Path(path).parent / "over").exists)
 
     @flow
     def f(path):
         return [got("nothing"), goes_on(path)]
 
-    path = f"/tmp/liteflow-{os.getpid()}-{parallel}"
-    handle = f.start(path=path, db=None, executor=parallel, max_workers=2, grace=0.1)
-    while not Path(path).exists():
-        handle._ended.wait(0.01)
-    Path(path).unlink()
+    path = tmp_path / "begun"
+    handle = f.start(path=str(path), db=None, executor=parallel, max_workers=2, grace=0.1)
+    until(path.exists)
     handle.cancel()
 
     assert handle.wait(10).state == "cancelled"
+    # Of what can't be killed there.
+    (tmp_path / "over").touch()
 
 
 # --- the parameter -------------------------------------------------------------------------
@@ -433,3 +448,35 @@ def test_who_can_write_to_the_file_can_not_plant_a_value(tmp_path):
 
     with pytest.raises(Exception, match="does not match the check"):
         _ = run.context
+
+
+def test_where_all_places_of_a_pool_wait_who_waits_is_told():
+    @task
+    def last():
+        return "there"
+
+    recipe = [got("last").named("first"), got("last").named("second"), last()]
+    with PoolExecutor(ThreadPoolExecutor(2)) as pool:
+        error = failure_of(recipe, pool)
+
+    assert "it waits for task instance last" in error
+
+
+def test_a_host_that_is_not_this_machine_is_refused():
+    with ProcessPoolExecutor(1) as processes, pytest.raises(SettingError, match=r"192\.0\.2\.1"):
+        Flow("f", count(1)).run(db=None, executor=PoolExecutor(processes, host="192.0.2.1"))
+
+
+def test_only_who_has_the_key_comes_in():
+    talk = Talk(lambda: None)
+    door = Door(talk, "127.0.0.1")
+    stranger = Visit(door.address._replace(key=bytes(32), driver=(0, 0)))
+    link = stranger.link(0, 1)
+    assert link is not None
+
+    with pytest.raises(ContextError, match="can't be reached"):
+        link.get("a", wait=False)
+
+    assert talk.take() == ([], [])
+    stranger.close()
+    door.close()

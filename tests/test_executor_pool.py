@@ -39,7 +39,7 @@ class StrictPool(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         self.jobs += 1
-        self.parcels.append(args[-1])
+        self.parcels.append(args[3])
         future: Future[Any] = Future()
         fn, args, kwargs = pickle.loads(pickle.dumps((fn, args, kwargs)))
         future.set_result(pickle.loads(pickle.dumps(fn(*args, **kwargs))))

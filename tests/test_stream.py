@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import subprocess
 import sys
 import threading
 import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,16 @@ from support.drivers import until
 
 from liteflow import Context, Flow, StreamChunk, task
 from liteflow.errors import ContextError, NotPicklableError, RunFailed, UnknownNameError
+from liteflow.executor import PoolExecutor
 
 
-@pytest.fixture(params=["process", "thread", "inline", "async"])
-def executor(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=["process", "thread", "inline", "async", "forks"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param != "forks":
+        yield request.param
+        return
+    with PoolExecutor(ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))) as pool:
+        yield pool
 
 
 @pytest.fixture(params=["process", "thread", "inline"])

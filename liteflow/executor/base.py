@@ -202,6 +202,11 @@ class Executor(Protocol):
         ...
 
     @property
+    def full(self) -> bool:
+        """Whether it takes no further call before one that it has ends, even if all of these wait."""
+        ...
+
+    @property
     def idle(self) -> bool:
         """Whether it has no call that is still to end."""
         ...

@@ -325,6 +325,11 @@ class AsyncExecutor:
         return news
 
     @property
+    def full(self) -> bool:
+        """Never: what waits gives its place to another."""
+        return False
+
+    @property
     def idle(self) -> bool:
         """Whether it has no call that is still to end."""
         return not self._given

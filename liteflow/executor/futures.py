@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import Executor as Pool
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from liteflow.errors import SettingError
 from liteflow.executor.base import Call, Failed, Finished, Lane, Limits, Line, News, Work
@@ -35,9 +36,13 @@ from liteflow.system import cores
 from liteflow.where import named, remember
 from liteflow.xcom import LARGE, type_name
 
+if TYPE_CHECKING:
+    from liteflow.executor.door import Address, Door
+
 # When all places of a pool have been held for so long by calls that were left to themselves, those
 # that wait are given up.
 _HELD_S = 60.0
+_HERE = "127.0.0.1"
 _seal = lru_cache(maxsize=4)(Seal)
 
 
@@ -54,6 +59,8 @@ class PoolExecutor:
             does not say, one for each processor of this machine.
         name: What it is called in `max_workers={...}`, in messages and in the store; by it tasks
             that return calls from other processes mean this pool.  None: one that is made up.
+        host: Where the pool's workers reach this process, for tasks that take a Context or give
+            chunks: an address of this machine.  By default workers of this machine alone do.
 
     Raises:
         SettingError: It is no pool, or the limit is no positive number.
@@ -65,13 +72,23 @@ class PoolExecutor:
     5
     """
 
-    def __init__(self, pool: Pool, max_workers: int | None = None, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        max_workers: int | None = None,
+        *,
+        name: str | None = None,
+        host: str = _HERE,
+    ) -> None:
         if isinstance(pool, type) or not callable(getattr(pool, "submit", None)):
             wants = "a concurrent.futures.Executor, such as ThreadPoolExecutor(4)"
             raise SettingError("PoolExecutor", "pool", pool, wants)
         if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
             raise SettingError("PoolExecutor", "max_workers", max_workers, "a whole number from 1, or None")
+        if not isinstance(host, str) or not host:
+            raise SettingError("PoolExecutor", "host", host, "an address of this machine, as a text")
         self.pool = pool
+        self.host = host
         self.max_workers = max_workers
         # By chance: a name that was counted might mean another pool in another process.
         self.name = f"{type(pool).__name__}-{os.urandom(3).hex()}" if name is None else name
@@ -79,9 +96,20 @@ class PoolExecutor:
         remember(self)
 
     def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
-        """Make the executor of one run."""
+        """Make the executor of one run.
+
+        Raises:
+            SettingError: The host is no address of this machine.
+        """
+        if self.remote and self.host != _HERE:
+            try:
+                socket.create_server((self.host, 0)).close()
+            except OSError as error:
+                wants = f"an address of this machine ({error.strerror or error})"
+                raise SettingError("PoolExecutor", "host", self.host, wants) from error
         limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
-        return FuturesExecutor(work, self, min(limits, default=0) or _size(self.pool))
+        places = max(self.max_workers or 0, _size(self.pool))
+        return FuturesExecutor(work, self, min(limits, default=places), places)
 
     def shutdown(self, wait: bool = True) -> None:
         """Shut the pool down."""
@@ -133,19 +161,23 @@ class FuturesExecutor:
     Args:
         work: What the run's executors share.
         factory: The pool.
-        max_workers: How many parcels the pool is given at a time.
+        max_workers: How many parcels of it may be at work at a time.
+        places: How many the pool has room for: what waits gives its place to others up to there.
     """
 
-    def __init__(self, work: Work, factory: PoolExecutor, max_workers: int) -> None:
+    def __init__(self, work: Work, factory: PoolExecutor, max_workers: int, places: int) -> None:
         self._work = work
         self._factory = factory
         self._max_workers = max_workers
+        self._places = max(places, max_workers)
+        self._waiting: set[int] = set()
         self._parcels: set[_Parcel] = set()
         self._done: deque[_Parcel] = deque()
         self._news: list[News] = []
         self._pace = Pace()
         self._wakeup = Wakeup()
         self._talk = Talk(self._wakeup.wake)
+        self._door: Door | None = None
         self._held_since: float | None = None
         self._cancelled = False
 
@@ -160,11 +192,11 @@ class FuturesExecutor:
     def fill(self, lane: Lane) -> None:
         """Give the pool a parcel for each worker that it has left."""
         while len(lane) and not self._cancelled:
-            if len(self._parcels) >= self._max_workers:
+            if self.full or len(self._parcels) - len(self._waiting) >= self._max_workers:
                 self._give_up_waiting(lane)
                 return
             calls = lane.take(1)
-            if self._factory.remote and calls[0].timeout is None:
+            if self._factory.remote and not self._is_alone(calls[0]):
                 calls += self._more(calls[0], lane)
             self._submit(calls)
 
@@ -172,16 +204,19 @@ class FuturesExecutor:
         """Calls that may go with this one: as many as are short, and a fair share of them."""
         share = (len(lane) + 1) // (2 * self._max_workers)
         calls = lane.take(min(self._pace.in_a_message(call.function), share) - 1) if share > 1 else []
-        alone = [c.node for c in calls if c.timeout is not None]
+        alone = [c.node for c in calls if self._is_alone(c)]
         if alone:
-            # Of several that travel together nobody here knows which one runs.
             self._news.append(News(self._factory.name, returned=alone))
-        return [c for c in calls if c.timeout is None]
+        return [c for c in calls if not self._is_alone(c)]
+
+    def _is_alone(self, call: Call) -> bool:
+        """Whether a call has to travel alone: of several nobody here knows which one runs, or waits."""
+        return call.timeout is not None or self._talks(call)
 
     def _submit(self, calls: list[Call]) -> None:
         if self._factory.remote:
             parcel = _Parcel(calls, time.monotonic())
-            job = (attempts, *self._packed(calls))
+            job = (attempts, *self._packed(calls), self._way_here(calls))
         else:
             parcel = _Parcel(calls, None)
             job = (self._attempt_here, parcel)
@@ -204,6 +239,21 @@ class FuturesExecutor:
             sources[source] = codec, data if isinstance(data, bytes) else data.read(0, data.size)
         bundles = tuple([(tuple(b.names), b.data) for b in work.definitions.bundles])
         return functions, bundles, sources, calls
+
+    def _way_here(self, calls: list[Call]) -> Address | None:
+        """Where these calls can talk to the driver, if they do."""
+        if not any(self._talks(call) for call in calls):
+            return None
+        if self._door is None:
+            # Start-up: few runs have any, and it loads much.
+            from liteflow.executor.door import Door  # noqa: PLC0415
+
+            self._door = Door(self._talk, self._factory.host)
+        return self._door.address
+
+    def _talks(self, call: Call) -> bool:
+        function = self._work.functions[call.function]
+        return function.streams or function.context is not None
 
     def _give_up_waiting(self, lane: Lane) -> None:
         """Calls that wait for a pool whose every place is held for good would wait for ever."""
@@ -337,11 +387,15 @@ class FuturesExecutor:
         return self._failed(parcel, now, outcome, why, retryable=outcome != "cancelled")
 
     def reply(self, node: int, number: int, reply: Reply) -> None:
-        """Answer a question of a call; only those in this process can ask."""
+        """Answer a question of a call."""
         self._talk.reply(number, reply)
 
     def waits(self, node: int, waiting: bool) -> None:
-        """The pool has no more threads than it has."""
+        """Another may run, if the pool has more places than this run may use."""
+        if waiting:
+            self._waiting.add(node)
+        else:
+            self._waiting.discard(node)
 
     def resumes(self, node: int) -> bool:
         """All calls do."""
@@ -372,6 +426,11 @@ class FuturesExecutor:
         return news
 
     @property
+    def full(self) -> bool:
+        """Whether each place of the pool is taken."""
+        return len(self._parcels) >= self._places
+
+    @property
     def idle(self) -> bool:
         """Whether it has no call that is still to end."""
         return not self._news and all(parcel.left for parcel in self._parcels)
@@ -384,6 +443,8 @@ class FuturesExecutor:
         if not self._factory.remote:
             Hearing.stop()
         self._talk.close()
+        if self._door is not None:
+            self._door.close()
         self._wakeup.close()
 
 

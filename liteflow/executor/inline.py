@@ -119,6 +119,11 @@ class InlineExecutor:
         return self.look(now)
 
     @property
+    def full(self) -> bool:
+        """Never: what waits gives its place to another."""
+        return False
+
+    @property
     def idle(self) -> bool:
         """Whether all that was run has been told."""
         return not self._news

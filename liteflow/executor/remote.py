@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, cast
 
 from liteflow import pickling
 from liteflow.executor.attempt import failure_of
@@ -21,6 +21,9 @@ from liteflow.executor.base import Call, Failed, Finished, Line, Work
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.payload import Large, Payload
 from liteflow.function import Function
+
+if TYPE_CHECKING:
+    from liteflow.executor.door import Address
 
 
 class Answer(NamedTuple):
@@ -39,6 +42,7 @@ def attempts(
     bundles: Sequence[tuple[tuple[str, ...], bytes]],
     sources: Mapping[int, tuple[str, bytes]],
     calls: Iterable[Call],
+    door: Address | None = None,
 ) -> Answer:
     """Make attempts, one after the other.
 
@@ -47,6 +51,7 @@ def attempts(
         bundles: The script's classes.
         sources: The values that the calls need: codec and bytes, by source.
         calls: The calls.
+        door: Where the driver hears what they say; None: nowhere.
     """
     began_ns = time.monotonic_ns()
     if bundles:
@@ -74,11 +79,25 @@ def attempts(
                 failed = Failed(call.node, call.attempt, since, 0, "failed", *failure_of(error, None))
                 outcomes.append((failed, []))
                 continue
-            outcome, lines = attempt_here(work, call, "", (), quiet=True)
+            outcome, lines = _attempt(work, call, door)
             outcomes.append((_without_memory(outcome), lines))
     finally:
         Hearing.stop()
     return Answer(os.getpid(), (time.monotonic_ns() - began_ns) // 1000, outcomes)
+
+
+def _attempt(work: Work, call: Call, door: Address | None) -> tuple[Finished | Failed, list[Line]]:
+    if door is None:
+        return attempt_here(work, call, "", (), quiet=True)
+    # Start-up: few calls talk to their driver.
+    from liteflow.executor.door import Visit  # noqa: PLC0415
+
+    visit = Visit(door)
+    try:
+        link = visit.link(call.node, call.attempt)
+        return attempt_here(work, call, "", (), link=link, quiet=True)
+    finally:
+        visit.close()
 
 
 @lru_cache(maxsize=256)

@@ -42,7 +42,7 @@ class Talk:
             at_once: Whether this thread, which others run in too, must not wait for what is still to come.
         """
         thread = threading.get_ident() if at_once else None
-        return AttemptLink(node, attempt, partial(self._ask, node, attempt), self._send, thread)
+        return AttemptLink(node, attempt, partial(self.ask, node, attempt), self.send, thread)
 
     # --- in the driver's thread ------------------------------------------------------------
 
@@ -80,7 +80,8 @@ class Talk:
 
     # --- in the attempts' threads ----------------------------------------------------------
 
-    def _ask(self, node: int, attempt: int, request: Request) -> Reply:
+    def ask(self, node: int, attempt: int, request: Request) -> Reply:
+        """Ask the driver, and wait for its answer."""
         number = next(self._numbers)
         queue = self._waiting[number] = SimpleQueue()
         if not self._open:
@@ -90,7 +91,8 @@ class Talk:
         self._wake()
         return queue.get()
 
-    def _send(self, chunk: Chunk) -> bool:
+    def send(self, chunk: Chunk) -> bool:
+        """Send a chunk, when there is room; whether anybody hears it."""
         with self._room:
             while self._hears(chunk) and len(self._chunks) >= _MOST_CHUNKS:
                 self._room.wait()

@@ -173,6 +173,11 @@ class ThreadExecutor:
         return news
 
     @property
+    def full(self) -> bool:
+        """Never: what waits gives its place to another."""
+        return False
+
+    @property
     def idle(self) -> bool:
         """Whether no thread that still counts is at a call."""
         return not any(thread.call for thread in self._threads)

@@ -471,7 +471,7 @@ class History:
         for start in range(first, (first if last is None else last + 1), BATCH):
             yield from self._reader.rows(query, (start, min(start + BATCH, end), *values))
 
-    def _newer(  # noqa: PLR0917  as of `logs`
+    def _newer(
         self, query: str, run_id: str, key: str | None, after: int, seq: int
     ) -> Iterator[tuple[Any, ...]]:
         """Rows of attempts that came after number `after`; `seq` is where in a row its number is."""

@@ -63,7 +63,8 @@ class Answering(Core):
             return
         answers.look()
         waiting = answers.waiting
-        if not waiting or self._retries or any(self._lanes):
+        lanes = zip(self._lanes, self._executors, strict=True)
+        if not waiting or self._retries or any(lane and not executor.full for lane, executor in lanes):
             return
 
         def able(node: int) -> bool:

@@ -431,6 +431,11 @@ class ProcessExecutor:
         return []
 
     @property
+    def full(self) -> bool:
+        """Never: what waits gives its place to another."""
+        return False
+
+    @property
     def idle(self) -> bool:
         """Whether no worker has a call."""
         return not any(member.calls for member in self._members)
