@@ -54,7 +54,7 @@ def explain(error: Exception, path: str) -> StoreFileError:
     """Return the error to raise for one of FAULTS; chain it: `raise explain(...) from error`.
 
     >>> explain(sqlite3.DatabaseError("malformed"), "a.db")
-    StoreFileError(path='a.db', detail='malformed')
+    StoreFileError('a.db', 'malformed')
     """
     if isinstance(error, UnicodeDecodeError):
         return StoreDamagedError(path, f"there is text that is none ({error.reason})")
