@@ -12,6 +12,7 @@ No attrs here: workers import this, and start sooner without.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
@@ -70,6 +71,10 @@ class Link(Protocol):
         """All values."""
         ...
 
+    def waited(self, event: str | None) -> tuple[int, str | None]:
+        """As `waited` below."""
+        ...
+
     def chunk(self, name: str | None, encoded: xcom.Encoded) -> None:
         """Send a chunk; `name` is whose it is said to be, None: the attempt's own."""
         ...
@@ -82,6 +87,7 @@ class Backing(Protocol):
     def set(self, key: str, value: Any) -> None: ...
     def update(self, key: str, function: Callable[[Any], Any], default: Any) -> Any: ...
     def items(self) -> Iterator[tuple[str, Any]]: ...
+    def waited(self, event: str | None) -> tuple[int, str | None]: ...
     def put(self, chunk: Any) -> None: ...
 
 
@@ -221,6 +227,24 @@ class Stream:
         self._put(chunk)
 
 
+def waited(context: Context, event: str | None = None) -> tuple[int, str | None]:
+    """Return since when the task instance of this attempt waits, and what its event says.
+
+    It has begun to wait when it asked for the first time, in whichever attempt, under whichever driver.
+
+    Args:
+        context: The attempt's.
+        event: The name of the event that it waits for; None: it lets time pass.
+
+    Returns:
+        (microseconds since 1970, JSON; None: there is no event yet)
+
+    Raises:
+        ContextError: No event can come, for there is no run, or nobody can reach it.
+    """
+    return context._backing.waited(event)
+
+
 def merged(base: Any, mine: Any, theirs: Any) -> Any:
     """Put two changes of one list, dict or set together.
 
@@ -280,6 +304,12 @@ class _Plain:
     def items(self) -> Iterator[tuple[str, Any]]:
         return iter(list(self._values.items()))
 
+    def waited(self, event: str | None) -> tuple[int, str | None]:
+        """It begins to wait now."""
+        if event is not None:
+            raise _error(event, "there is no run that this event could come to")
+        return time.time_ns() // 1000, None
+
     def put(self, chunk: Any) -> None:
         """Nobody reads it."""
 
@@ -330,6 +360,10 @@ class Shared:
         """All values."""
         return ((key, found.value()) for key, found in self._link.all())
 
+    def waited(self, event: str | None) -> tuple[int, str | None]:
+        """The driver knows."""
+        return self._link.waited(event)
+
     def put(self, chunk: Any) -> None:
         """Encode a chunk and send it."""
         name, value = (chunk.task_id, chunk.value) if type(chunk) is StreamChunk else (None, chunk)
@@ -353,6 +387,10 @@ class NoLink:
     def all(self) -> NoReturn:
         """Refuse."""
         raise _error("(all)", _OUT_OF_REACH)
+
+    def waited(self, event: str | None) -> NoReturn:
+        """Refuse."""
+        raise _error(event or "(wait)", _OUT_OF_REACH)
 
     def chunk(self, name: str | None, encoded: xcom.Encoded) -> NoReturn:
         """Refuse."""
@@ -402,6 +440,10 @@ class Recorded:
             if key not in own:
                 yield key, self.get(key, wait=True)
         yield from own.items()
+
+    def waited(self, event: str | None) -> NoReturn:
+        """A run that has ended waits for nothing."""
+        raise _error(event or "(wait)", "the run has ended")
 
     def put(self, chunk: Any) -> NoReturn:
         """A run that has ended has no stream."""

@@ -43,7 +43,7 @@ from liteflow.signing import Seal, seal_for
 from liteflow.store.db import open_store
 from liteflow.store.journal import Journal, NewRun, Row
 from liteflow.store.lease import this_process
-from liteflow.where import EXECUTORS, Where, factory_of
+from liteflow.where import EXECUTORS, WAITING, Where, factory_of
 
 if TYPE_CHECKING:
     from liteflow.engine.contexts import Entry
@@ -74,7 +74,7 @@ def make_executor(executor: Where, settings: RunSettings, work: Work) -> Executo
         return ProcessExecutor(work, settings.workers(executor), settings.grace)
     if executor == "thread":
         return ThreadExecutor(work, settings.workers(executor))
-    if executor == "async":
+    if executor in ("async", WAITING):
         # Start-up: asyncio takes as long to load as all of liteflow.
         from liteflow.executor.coroutines import AsyncExecutor  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from liteflow.options import DEFAULT
 from liteflow.policy import LONGEST
 from liteflow.store.place import default_db
 from liteflow.system import cores
-from liteflow.where import Where, checked_executor
+from liteflow.where import WAITING, Where, checked_executor
 
 MOST_WORKERS = 512
 MOST_THREADS = 32
@@ -156,6 +156,8 @@ class RunSettings:
 
     def workers(self, executor: str) -> int:
         """How many calls one of liteflow's own executors may run at a time."""
+        if executor == WAITING:
+            return MOST_AT_ONCE
         told = self.limit(executor)
         if told is not None:
             return told

@@ -19,6 +19,9 @@ from liteflow.errors import ExecutorMissingError, SettingError
 EXECUTORS = ("process", "thread", "async", "inline")
 """Names of liteflow's own executors."""
 
+WAITING = "waiting"
+"""The name of one more, for coroutines that only wait: no limit for calls that work counts them."""
+
 EXTRAS = {"dask": "liteflow[dask]", "ray": "liteflow[ray]"}
 """Names of those that are installed apart, and what is to be installed."""
 
@@ -64,7 +67,13 @@ def checked_executor(value: Any, owner: str) -> Where:
     'thread'
     """
     if isinstance(value, str):
-        if value in EXECUTORS or value in EXTRAS or value in _living or value in _plugged_in():
+        if (
+            value in EXECUTORS
+            or value == WAITING
+            or value in EXTRAS
+            or value in _living
+            or value in _plugged_in()
+        ):
             return value
     elif isinstance(value, Factory) and not isinstance(value, type):
         if value.name in EXECUTORS:
@@ -126,7 +135,7 @@ def factory_of(executor: Where) -> Factory | None:
     """
     if not isinstance(executor, str):
         return executor
-    if executor in EXECUTORS:
+    if executor in EXECUTORS or executor == WAITING:
         return None
     known = _living.get(executor)
     if known is not None:
@@ -163,7 +172,7 @@ def chosen(own: Where | None, general: Where, is_async: bool) -> Where:
     if own is None and is_async:
         return "inline" if general == "inline" else "async"
     executor = general if own is None else own
-    return "thread" if executor == "async" and not is_async else executor
+    return "thread" if executor in ("async", WAITING) and not is_async else executor
 
 
 # --- how -----------------------------------------------------------------------------------

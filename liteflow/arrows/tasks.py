@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args, get_origin
 
 from attrs import evolve, frozen
@@ -16,7 +16,7 @@ from liteflow.arrows.errors import ArrowError, StepError
 from liteflow.arrows.graph import CompiledFlow, Kind, Node, check_names
 from liteflow.arrows.resources import load, save
 from liteflow.arrows.step import step_function
-from liteflow.arrows.waiting import TASK_TYPES
+from liteflow.arrows.typed import typed_step, types_of
 from liteflow.errors import DefinitionError
 from liteflow.parameters import Signature
 from liteflow.policy import Policy
@@ -71,9 +71,10 @@ def step_tasks(flow: CompiledFlow, given: Any, folder: str) -> list[StepTask | N
         UnknownTaskError: A step names a task that nobody has given.
         StepError: Its parameters, or its settings, can't be its task's.
     """
-    functions = {**TASK_TYPES, **functions_in(given)}
+    functions = functions_in(given)
     # A name may have what no name in Python can.
     known = {**{name.replace("_", "-"): one for name, one in functions.items()}, **functions}
+    known |= types_of(step.base for step in flow.steps if step.kind is Kind.TASK and step.base not in known)
     check_names(flow, known)
     maker = _Maker(flow, known, folder)
     placed = [node for region in flow.regions() for node in region.nodes if node.number >= 0]
@@ -89,6 +90,7 @@ class _Maker:
         self._known = known
         self._folder = folder
         self._made: dict[tuple[Any, ...], tuple[Task[..., Any], bool]] = {}
+        self._works: list[Any] = []
 
     def step(self, node: Node) -> StepTask:
         if node.kind is not Kind.TASK:
@@ -102,11 +104,25 @@ class _Maker:
             parameters = dict(parameters)
             settings = parameters.pop(SETTINGS)
         found = self._known[node.base]
+        if isinstance(found, type):
+            return self._typed(node, found, parameters, settings)
         task, takes_input = self._task(node, found, node.name, settings, len(node.sources))
         args = tuple(parameters) if isinstance(parameters, list) else ()
         kwargs = parameters if isinstance(parameters, dict) else {}
         self._bind(node, task, takes_input, args, kwargs)
         return StepTask(task, takes_input, args, kwargs)
+
+    def _typed(self, node: Node, kind: Any, parameters: Any, settings: Mapping[str, Any]) -> StepTask:
+        """A step that does the work of a task type."""
+        timeout = settings.get("timeout") if isinstance(settings, Mapping) else None
+        work = typed_step(kind, parameters, timeout, lambda *said: self._wrong(node, *said))
+        # Kept: what was made is found again by its id.
+        self._works.append(work)
+        task, _ = self._task(node, work, node.name, settings, len(node.sources))
+        return StepTask(task, True, (), {})
+
+    def _wrong(self, node: Node, problem: str, remedy: str) -> ArrowError:
+        return StepError.of(self._flow.origin, node.at, f"{node.name} {problem}", remedy)
 
     def _task(
         self, node: Node, found: Any, name: str, settings: Mapping[str, Any], sources: int
@@ -180,11 +196,6 @@ def _flowing(returns: Any) -> Any:
     forms = {returns, get_origin(returns), *get_args(returns)}
     changes = any(form is tuple or form is type(None) or get_origin(form) is tuple for form in forms)
     return Any if changes else returns
-
-
-def known_names(given: Any) -> Iterable[str]:
-    """The names of all tasks that a flow may mention."""
-    return {**TASK_TYPES, **functions_in(given)}
 
 
 def caller_names(depth: int) -> dict[str, Callable[..., Any]]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from liteflow import xcom
 from liteflow.engine.contexts import Contexts, Entry, Waiter
 from liteflow.engine.states import State
-from liteflow.executor.link import GET, OVER, PARTS, PUT, Ask, Parts, Reply
+from liteflow.executor.link import GET, OVER, PARTS, PUT, WAITED, Ask, Parts, Reply
 from liteflow.executor.payload import Payload
 from liteflow.signing import PYTHON, Seal
 from liteflow.store.journal import Row
@@ -49,6 +49,7 @@ class Answers:
         reply: Sends a reply: (node, number of the question, reply).
         waits: Says that an attempt waits, or that it waits no more: (node, whether).
         record: Writes down a value: (key, entry).
+        waited: Since when a node waits, and what the event says that it has got: (node, name or None).
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Answers:
         reply: Callable[[int, int, Reply], None],
         waits: Callable[[int, bool], None],
         record: Callable[[str, Entry], None],
+        waited: Callable[[int, str | None], Reply],
     ) -> None:
         self._nodes = nodes
         self._states = states
@@ -69,6 +71,7 @@ class Answers:
         self._reply = reply
         self._waits = waits
         self._record = record
+        self._waited = waited
         self._numbers: dict[str, int] = {}
         self._latest: dict[str, int] = {}
 
@@ -95,6 +98,8 @@ class Answers:
                 reply = _NOTHING
         elif kind == PUT:
             reply = self._put(*rest)
+        elif kind == WAITED:
+            reply = self._waited(ask.node, *rest)
         else:
             reply = list(self._all())
         self._reply(ask.node, ask.number, reply)

@@ -9,6 +9,7 @@ Questions and replies are plain tuples: they travel between processes without be
                                         that is made of others' has the codec PARTS
     (PUT, key, expected, facts, data) -> (version, "", None) if it was done, else as GET
     (ALL,)                           -> [(key, codec, data), ...]
+    (WAITED, event or None)          -> (since, JSON or None): microseconds since 1970, what an event says
     any of them                      -> a text: why it can't be answered
 
 No attrs here: workers import this, and start sooner without.
@@ -32,6 +33,7 @@ from liteflow.signing import PYTHON
 GET: Final = "get"
 PUT: Final = "put"
 ALL: Final = "all"
+WAITED: Final = "waited"
 PARTS: Final = "parts"
 
 OVER: Final = "the attempt that asks has ended, or its run has"
@@ -155,6 +157,11 @@ class AttemptLink:
     def all(self) -> list[tuple[str, Found]]:
         """Ask for all values."""
         return [(key, _made(codec, data)) for key, codec, data in self._answer("(all)", (ALL,))]
+
+    def waited(self, event: str | None) -> tuple[int, str | None]:
+        """Ask since when the task instance waits, and for what the event says that it has got."""
+        since, data = self._answer(event or "(wait)", (WAITED, event))
+        return since, data
 
     def chunk(self, name: str | None, encoded: xcom.Encoded) -> None:
         """Send a chunk; an attempt that was left to itself is told so, or it would go on for ever."""

@@ -44,7 +44,7 @@ from liteflow.task_types.faults import CallError, ValueRefusedError
 from liteflow.task_types.python import object_of
 from liteflow.task_types.shell import Shell
 from liteflow.task_types.templates import Reference, only_template, templates_in
-from liteflow.task_types.work import FileTask, Gate, item_at
+from liteflow.task_types.work import Gate, file_task, item_at
 
 
 def policy_of(workflow: Workflow, spec: TaskSpec) -> Policy:
@@ -136,7 +136,7 @@ class Builder:
         work = evolve(spec.work, timeout=timeout_of(self.workflow, spec))
         folder = str(Path(self.file).parent) if getattr(work, "call", None) else None
         when = condition_of(spec) if spec.foreach is None else None
-        self.tasks[name] = Task(FileTask(work, folder, when), name, policy_of(self.workflow, spec))
+        self.tasks[name] = Task(file_task(work, folder, when), name, policy_of(self.workflow, spec))
         return []
 
     def _prepare_call(self, name: str, spec: TaskSpec, work: TaskCall) -> list[Mistake]:

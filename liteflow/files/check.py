@@ -127,7 +127,9 @@ def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterato
         yield Mistake(*_place(tree, full, text, error.offset), full, error.problem, error.remedy)
         return
     for template in found:
-        wrong = _wrong(known, name, path, template.reference)
+        wrong = (
+            _NO_INPUT if template.reference.root == "input" else _wrong(known, name, path, template.reference)
+        )
         if wrong is not None:
             yield Mistake(*_place(tree, full, text, template.start), full, *wrong)
     if path == ("foreach",) and only_template(text) is None:
@@ -138,6 +140,9 @@ def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterato
             problem,
             f"write a list, or one template that stands for one, like {OPENING} params.name }}}}",
         )
+
+
+_NO_INPUT = ("names what comes in, as in the arrow language", "write tasks.NAME.output or params.NAME")
 
 
 def _place(tree: Tree, path: Path, text: str, offset: int) -> tuple[int, int]:

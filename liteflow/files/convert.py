@@ -62,7 +62,18 @@ class _Script:
     def __init__(self, workflow: Workflow, file: str) -> None:
         self._workflow = workflow
         self._file = file
-        ours = {"flow", "task", "skip", "unmapped", "plain_value", "work", "values", "item", "items"}
+        ours = {
+            "flow",
+            "task",
+            "skip",
+            "unmapped",
+            "plain_value",
+            "work",
+            "context",
+            "values",
+            "item",
+            "items",
+        }
         taken = {*ours, *PYTHON_TYPES, *workflow.params}
         gated = [f"{name} (when)" for name, spec in workflow.tasks.items() if _has_gate(spec)]
         self._functions = _names([*workflow.tasks, *gated], taken)
@@ -92,6 +103,7 @@ class _Script:
         modules: dict[str, set[str]] = {"liteflow": {"flow", "task"}}
         modules["liteflow"] |= {"skip"} if any(_skips(spec) for spec in specs) else set()
         modules["liteflow"] |= {"unmapped"} if any(self._unmaps(spec) for spec in specs) else set()
+        modules["liteflow"] |= {"Context"} if any(spec.work.waits for spec in specs) else set()
         if any(
             _made_plain(spec, r) for spec in specs for r in (*work_references(spec), *when_references(spec))
         ):
@@ -166,19 +178,27 @@ class _Script:
             for r in work_references(spec)
         )
         work = _constructed(spec.work, timeout_of(self._workflow, spec))
+        filled = _run("work.filled(values)", spec)
         body = (
-            f"    work = {work}\n    values = {{\n{values}    }}\n    return work.filled(values).run()"
+            f"    work = {work}\n    values = {{\n{values}    }}\n    return {filled}"
             if values
-            else f"    return {work}.run()"
+            else f"    return {_run(work, spec)}"
         )
-        arguments = ", ".join([*(["item"] if spec.foreach is not None else []), *parameters.values()])
-        head = f"@task{self._settings(name, spec)}\ndef {self._functions[name]}({arguments}):"
+        given_item = ["item"] if spec.foreach is not None else []
+        waits = spec.work.waits
+        arguments = ", ".join(
+            [*given_item, *parameters.values(), *(["*", "context: Context"] if waits else [])]
+        )
+        kind = "async def" if waits else "def"
+        head = f"@task{self._settings(name, spec)}\n{kind} {self._functions[name]}({arguments}):"
         return f"{head}\n{about}{body}"
 
     def _parameters(self, references: Iterable[Reference]) -> dict[Reference, str]:
         """The parameter of a function for each value that it needs but the item."""
         given = [reference for reference in references if reference.root != "item"]
-        names = _names([str(r) for r in given], {"work", "task", "flow", "skip", "item", "items", "values"})
+        names = _names(
+            [str(r) for r in given], {"work", "context", "task", "flow", "skip", "item", "items", "values"}
+        )
         return {reference: names[str(reference)] for reference in given}
 
     def _unmaps(self, spec: TaskSpec) -> bool:
@@ -373,6 +393,11 @@ def _condition(condition: Condition, names: Mapping[Reference, str]) -> str:
 def _text(text: str) -> str:
     """A docstring of one line."""
     return '"""' + text.replace("\\", "\\\\").replace('"', "'") + '"""'
+
+
+def _run(work: str, spec: TaskSpec) -> str:
+    """The expression that does the work."""
+    return f"await {work}.run_async(context)" if spec.work.waits else f"{work}.run()"
 
 
 def _constructed(work: TaskType, timeout: float | None) -> str:

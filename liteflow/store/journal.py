@@ -25,7 +25,8 @@ from typing import Final
 
 from liteflow.errors import RecordRefusedError, StoreError, StoreGoneError
 from liteflow.store.db import StoreConnection
-from liteflow.store.faults import FAULTS, explain
+from liteflow.store.events import Waited, wait, waited
+from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.lease import Owner, driving
 from liteflow.store.newrun import CONTEXT, DEFINITION, INSTANCE, TASK, NewRun, Row, write_run
 from liteflow.store.place import Identity
@@ -253,6 +254,7 @@ class Journal:
         self._put("DELETE FROM outcome WHERE id = ?", ids)
         self._put("DELETE FROM chunk WHERE id = ?", ids)
         self._put("DELETE FROM growth WHERE id = ?", ids)
+        self._put("DELETE FROM wait WHERE id = ?", ids)
         self._put(_CHUNKS_VOID, ids)
 
     def renumber(self, mapping: Mapping[int, int], remac: Remac) -> None:
@@ -309,6 +311,28 @@ class Journal:
             connection.execute("INSERT INTO chunk VALUES (?, ?, ?)", (row_id, seq, data))
 
         self._transact(write)
+
+    def waited(self, row_id: int, name: str | None) -> Waited:
+        """Since when a task instance waits, and the event that it has taken (see events.py).
+
+        All that was put before has been committed: the task instance is in the store.
+
+        Args:
+            row_id: The task instance's.
+            name: The event's; None: it waits for none.
+
+        Raises:
+            StoreError: It can't be written.
+        """
+        connection = self.connection
+        with explained(connection.path):
+            known = waited(connection, row_id, name)
+        if known is None:
+            self._transact(lambda: wait(connection, row_id, name))
+            with explained(connection.path):
+                known = waited(connection, row_id, name)
+        assert known is not None
+        return known
 
     def commit(self) -> None:
         """Commit all that was put since the last time, in that order, as one transaction.

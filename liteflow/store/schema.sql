@@ -137,6 +137,25 @@ CREATE TABLE context (
     PRIMARY KEY (run, key)
 ) STRICT;
 
+-- Events: what was sent from outside, for task instances that wait for it.
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY,         -- in the order in which they were sent
+    name TEXT NOT NULL,
+    run INTEGER REFERENCES run ON DELETE CASCADE, -- the one that it is for; NULL: any
+    at INTEGER NOT NULL,             -- since 1970
+    taken INTEGER NOT NULL,          -- 1: some run has taken it
+    data TEXT NOT NULL               -- JSON
+) STRICT;
+
+CREATE INDEX event_name ON event (name);
+
+-- Task instances that wait, or have waited: for a time to pass, or for an event.
+CREATE TABLE wait (
+    id INTEGER PRIMARY KEY REFERENCES instance ON DELETE CASCADE,
+    since INTEGER NOT NULL,          -- since 1970
+    event INTEGER                    -- event.seq that it has taken; NULL: none yet
+) STRICT;
+
 -- Chunks: what attempts gave before they ended.
 CREATE TABLE stream (
     seq INTEGER PRIMARY KEY,         -- in the order in which the driver got them

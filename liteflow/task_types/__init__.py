@@ -2,7 +2,7 @@
 
     templates   ${{ tasks.x.output }}: which references stand in a text
     base        TaskType: fields, and how templates in them get their values
-    shell · python · http · sql · call
+    shell · python · http · sql · call · wait
     work        a task's function, as it travels to workers
     registry    the types there are, those of plug-ins too
 
@@ -19,19 +19,39 @@ from liteflow.faces import face
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from liteflow.task_types.base import TaskType, option
-    from liteflow.task_types.http import Http
+    from liteflow.task_types.http import Http, HttpDelete, HttpGet, HttpPost, HttpPut
     from liteflow.task_types.python import Python
     from liteflow.task_types.shell import Shell
     from liteflow.task_types.sql import Sql
+    from liteflow.task_types.wait import WaitDelay, WaitEvent
 
-__all__ = ["Http", "Python", "Shell", "Sql", "TaskType", "option"]
+__all__ = [
+    "Http",
+    "HttpDelete",
+    "HttpGet",
+    "HttpPost",
+    "HttpPut",
+    "Python",
+    "Shell",
+    "Sql",
+    "TaskType",
+    "WaitDelay",
+    "WaitEvent",
+    "option",
+]
 
 _HOMES = {
     "Http": "http",
+    "HttpDelete": "http",
+    "HttpGet": "http",
+    "HttpPost": "http",
+    "HttpPut": "http",
     "Python": "python",
     "Shell": "shell",
     "Sql": "sql",
     "TaskType": "base",
+    "WaitDelay": "wait",
+    "WaitEvent": "wait",
     "option": "base",
 }
 

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from attrs import NOTHING, Attribute, evolve, field, fields, frozen
 
 from liteflow.task_types.templates import Reference, Template, as_text, only_template, templates_in
+
+if TYPE_CHECKING:
+    from liteflow.context import Context
 
 Work = TypeVar("Work", bound="TaskType")
 
@@ -59,6 +62,9 @@ class TaskType:
     Attributes:
         timeout: Seconds that the attempt may take, None for any; the file's `timeout`.
         variables: Values for the variables of texts in a language; `filled` sets them.
+        input: What comes in, where it is a step of the arrow language.
+
+    One that only waits says so (`waits`), and has a coroutine, `run_async`.
 
     >>> from liteflow.task_types import Http
     >>> Http(url="http://localhost/${{ params.page }}").filled({"params.page": "a b"}).url
@@ -68,12 +74,18 @@ class TaskType:
     kind: ClassVar[str]
     executor: ClassVar[str | None] = None
     retry_on: ClassVar[tuple[type[BaseException], ...]] = (Exception,)
+    waits: ClassVar[bool] = False
 
     timeout: float | None = field(default=None, metadata={"file": False})
     variables: Mapping[str, object] = field(factory=dict, metadata={"file": False})
+    input: Any = field(default=None, metadata={"file": False})
 
     def run(self) -> object:
         """Do it, and return its output."""
+        raise NotImplementedError
+
+    async def run_async(self, context: Context) -> object:
+        """The same of one that waits; `context` is the attempt's."""
         raise NotImplementedError
 
     def language(self, name: str) -> Language | None:

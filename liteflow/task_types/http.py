@@ -13,9 +13,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from http.client import HTTPException
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
-from attrs import Attribute, frozen
+from attrs import Attribute, evolve, frozen
 from attrs.validators import in_
 
 from liteflow.task_types.base import TaskType, option
@@ -141,3 +141,52 @@ def _open(request: urllib.request.Request, timeout: float) -> Any:
         return urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as answer:
         return answer
+
+
+@frozen(kw_only=True)
+class HttpGet(Http):
+    """Ask a web server for what is at an address."""
+
+    kind: ClassVar[str] = "http:get"
+    method: Literal["GET"] = option("GET", help="What is asked of the server.", validator=in_(("GET",)))
+
+
+@frozen(kw_only=True)
+class HttpDelete(Http):
+    """Ask a web server to delete what is at an address."""
+
+    kind: ClassVar[str] = "http:delete"
+    method: Literal["DELETE"] = option(
+        "DELETE", help="What is asked of the server.", validator=in_(("DELETE",))
+    )
+
+
+@frozen(kw_only=True)
+class HttpPost(Http):
+    """Send data to a web server; a step of the arrow language sends what came in, unless it says what."""
+
+    kind: ClassVar[str] = "http:post"
+    method: Literal["POST"] = option("POST", help="What is asked of the server.", validator=in_(("POST",)))
+
+    def run(self) -> object:
+        """Send, and return the answer."""
+        return super(HttpPost, _with_input(self)).run()
+
+
+@frozen(kw_only=True)
+class HttpPut(Http):
+    """Put data at an address; a step of the arrow language puts what came in, unless it says what."""
+
+    kind: ClassVar[str] = "http:put"
+    method: Literal["PUT"] = option("PUT", help="What is asked of the server.", validator=in_(("PUT",)))
+
+    def run(self) -> object:
+        """Put it there, and return the answer."""
+        return super(HttpPut, _with_input(self)).run()
+
+
+Sending = TypeVar("Sending", HttpPost, HttpPut)
+
+
+def _with_input(work: Sending) -> Sending:
+    return evolve(work, json=work.input) if work.json is None and work.body is None else work

@@ -1,4 +1,4 @@
-"""Which task types are there: the four that are built in, `task`, and those of plug-ins.
+"""Which task types are there: those that are built in, and those of plug-ins.
 
 A plug-in is an installed package with an entry point in the group `liteflow.task_types`:
 
@@ -21,13 +21,29 @@ from attrs import NOTHING, define
 from liteflow.errors import DefinitionError, UnknownNameError
 from liteflow.task_types.base import TaskType, options_of
 from liteflow.task_types.call import TaskCall
-from liteflow.task_types.http import Http
+from liteflow.task_types.http import Http, HttpDelete, HttpGet, HttpPost, HttpPut
 from liteflow.task_types.python import Python
 from liteflow.task_types.shell import Shell
 from liteflow.task_types.sql import Sql
+from liteflow.task_types.wait import WaitDelay, WaitEvent
 
 GROUP = "liteflow.task_types"
-BUILT_IN: dict[str, type[TaskType]] = {kind.kind: kind for kind in (Shell, Python, Http, Sql, TaskCall)}
+BUILT_IN: dict[str, type[TaskType]] = {
+    kind.kind: kind
+    for kind in (
+        Shell,
+        Python,
+        Http,
+        HttpGet,
+        HttpPost,
+        HttpPut,
+        HttpDelete,
+        Sql,
+        TaskCall,
+        WaitDelay,
+        WaitEvent,
+    )
+}
 
 
 class OptionFacts(NamedTuple):

@@ -1,8 +1,10 @@
 """`${{ tasks.fetch.output }}`: what a text refers to, and where in it.
 
     reference := "tasks" NAME ("output" item* | "exit_code" | "state")
-               | "params" NAME item*  |  "item" item*
+               | "params" NAME item*  |  "item" item*  |  "input" item*
     item      := .name  |  [0]  |  ["any text"]
+
+`item` is for what is run once an item, `input` for steps of the arrow language: what comes in.
 
 It is a language of look-up and nothing else: no attributes, no calls, no operators, no
 formats, so no text can do more than name a value.  Names are joined by dots; one that is
@@ -25,8 +27,9 @@ OPENING, CLOSING = "${{", "}}"
 _SPACE = re.compile(r"\s*")
 _WORD = re.compile(r"[^\W\d][\w-]*")
 _STEP = re.compile(r"""\s*(?:\.\s*([^\W\d][\w-]*)|\[\s*(?:(-?\d{1,9})|"([^"]*)"|'([^']*)')\s*\])""")
-_ROOTS = ("tasks", "params", "item")
+_ROOTS = ("tasks", "params", "item", "input")
 _PARTS = ("output", "exit_code", "state")
+Root = Literal["tasks", "params", "item", "input"]
 _EXAMPLES = "write tasks.NAME.output, tasks.NAME.exit_code, params.NAME or item"
 
 
@@ -35,8 +38,8 @@ class Reference:
     """What a template names.
 
     Attributes:
-        root: "tasks", "params" or "item".
-        name: Of the task or the parameter; empty for "item".
+        root: "tasks", "params", "item" or "input".
+        name: Of the task or the parameter; else empty.
         part: "output", "exit_code" or "state" of a task, else empty.
         path: Keys that lead on into the value, one after the other.
 
@@ -44,7 +47,7 @@ class Reference:
     'tasks.fetch.output.rows[0]'
     """
 
-    root: Literal["tasks", "params", "item"]
+    root: Root
     name: str = ""
     part: str = ""
     path: tuple[str | int, ...] = ()
@@ -124,8 +127,8 @@ def _end_of(text: str, start: int) -> int:
 
 def _reference(text: str, start: int, inside: str) -> Reference:
     steps, at, root = _steps(text, start, inside)
-    if root == "item":
-        return Reference("item", path=tuple(steps))
+    if root in ("item", "input"):
+        return Reference(root, path=tuple(steps))
     if not steps or not isinstance(steps[0], str):
         raise TemplateError(text, at, f"{root!r} is not followed by a name", _EXAMPLES)
     name, rest = steps[0], steps[1:]
@@ -137,9 +140,7 @@ def _reference(text: str, start: int, inside: str) -> Reference:
     return Reference("tasks", name, str(rest[0]), tuple(rest[1:]))
 
 
-def _steps(
-    text: str, start: int, inside: str
-) -> tuple[list[str | int], int, Literal["tasks", "params", "item"]]:
+def _steps(text: str, start: int, inside: str) -> tuple[list[str | int], int, Root]:
     """Return what follows the root, where the root stands in the text, and the root."""
     begin = _SPACE.match(inside)
     at = begin.end() if begin else 0

@@ -1,6 +1,6 @@
 """The functions of a file's tasks, as they travel to workers; they load nothing of `files` for it.
 
-FileTask   does the work of a task, if its condition holds
+FileTask   does the work of a task, if its condition holds; WaitingFileTask does so as a coroutine
 Gate       decides for others: whether a task is to run, or which items it is to be run for
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
+from liteflow.context import Context
 from liteflow.errors import shown
 from liteflow.outcomes import Failure, skip
 from liteflow.task_types.base import TaskType, options_of, texts_in
@@ -47,6 +48,10 @@ class FileTask:
 
     def __call__(self, values: Mapping[str, object] | None = None, item: object = None) -> Any:
         """Do the work; `values` are by what the templates say, `item` is that of a `foreach`."""
+        return self.work_with(values, item).run()
+
+    def work_with(self, values: Mapping[str, object] | None = None, item: object = None) -> TaskType:
+        """Return the work with values in the places of its templates; skipped if its condition is false."""
         if self.folder is not None and self.folder not in sys.path:
             sys.path.insert(0, self.folder)
         known = {name: plain_value(name, value) for name, value in (values or {}).items()}
@@ -54,7 +59,29 @@ class FileTask:
             skip("its condition does not hold")
         for reference in item_references(self.work):
             known[str(reference)] = item_at(item, reference)
-        return self.work.filled(known).run()
+        return self.work.filled(known)
+
+
+class WaitingFileTask(FileTask):
+    """The same of work that waits: a coroutine.
+
+    >>> import asyncio
+    >>> from liteflow.task_types import WaitDelay
+    >>> wait = WaitingFileTask(WaitDelay(seconds="${{ params.s }}"))
+    >>> asyncio.run(wait({"params.s": 0.001}, context=Context()))
+    """
+
+    # The engine gives a context to whoever has a parameter for it.
+    async def __call__(  # type: ignore[override]
+        self, values: Mapping[str, object] | None = None, item: object = None, *, context: Context
+    ) -> Any:
+        """Do the work; arguments as of a FileTask."""
+        return await self.work_with(values, item).run_async(context)
+
+
+def file_task(work: TaskType, folder: str | None = None, when: Condition | None = None) -> FileTask:
+    """Return the function of a task; arguments as of a FileTask."""
+    return (WaitingFileTask if work.waits else FileTask)(work, folder, when)
 
 
 @frozen(slots=False, unsafe_hash=False)
@@ -117,6 +144,6 @@ def item_at(item: Any, reference: Reference) -> object:
         try:
             value = value[key]
         except (KeyError, IndexError, TypeError):
-            problem = f"is not there: the item is {shown(item, 80)}"
+            problem = f"is not there: the {reference.root} is {shown(item, 80)}"
             raise ValueRefusedError(str(reference), problem, "correct the reference, or the list") from None
     return value

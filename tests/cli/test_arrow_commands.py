@@ -6,8 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import frozen
+
+from liteflow.cli.app import execute
 
 FLOW = "@flow nightly\nfetch→?`$[?(@.n > 1)]`score # last\n"
 TASKS = """
@@ -24,6 +28,28 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "nightly.flow").write_text(FLOW, encoding="utf-8")
     (tmp_path / "nightly.py").write_text(TASKS)
     return tmp_path
+
+
+@frozen
+class Said:
+    """How a command has ended, and what it has said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Carries out a command in this process, in the folder: most of them need none of their own."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("LITEFLOW_DB", raising=False)
+
+    def carried_out(*arguments: str) -> Said:
+        status = execute(arguments)
+        return Said(status, *capsys.readouterr())
+
+    return carried_out
 
 
 def liteflow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -47,40 +73,69 @@ def test_a_flow_is_run_with_the_tasks_of_a_module_and_the_input_of_a_file(folder
     assert json.loads(ran.stdout)["outputs"]["nightly"]["preview"] == '{"n": 1}', ran.stderr
 
 
-def test_input_that_is_no_json_is_told_in_one_line(folder):
-    ran = liteflow(folder, "run", "nightly.flow", "--input", "{n: 1}")
+def test_input_that_is_no_json_is_told_in_one_line(folder, command):
+    ran = command("run", "nightly.flow", "--input", "{n: 1}")
 
     assert ran.returncode == 2
     assert "is no JSON" in ran.stderr
 
 
-def test_a_flow_is_validated_without_running(folder):
-    well = liteflow(folder, "validate", "nightly.flow")
+def test_a_flow_is_validated_without_running(folder, command):
+    well = command("validate", "nightly.flow")
     (folder / "nightly.flow").write_text("fetch → scoer")
-    wrong = liteflow(folder, "validate", "nightly.flow")
+    wrong = command("validate", "nightly.flow")
 
     assert (well.returncode, wrong.returncode) == (0, 2)
     assert "nightly.flow:1:9: there is no task scoer" in wrong.stderr
     assert "did you mean score?" in wrong.stderr
 
 
-def test_fmt_lays_a_file_out_and_check_only_says_so(folder):
-    checked = liteflow(folder, "fmt", "--check", "nightly.flow")
+def test_fmt_lays_a_file_out_and_check_only_says_so(folder, command):
+    checked = command("fmt", "--check", "nightly.flow")
     before = (folder / "nightly.flow").read_text(encoding="utf-8")
-    formatted = liteflow(folder, "fmt", "nightly.flow")
+    formatted = command("fmt", "nightly.flow")
 
     assert (checked.returncode, formatted.returncode) == (1, 0)
     assert before == FLOW
     assert "fetch → ?`$[?(@.n > 1)]` score  # last" in (folder / "nightly.flow").read_text(encoding="utf-8")
-    assert liteflow(folder, "fmt", "--check", "nightly.flow").returncode == 0
+    assert command("fmt", "--check", "nightly.flow").returncode == 0
 
 
-def test_a_flow_is_drawn_as_svg_without_its_tasks(folder):
+def test_a_flow_is_drawn_as_svg_without_its_tasks(folder, command):
     (folder / "nightly.py").unlink()
 
-    drawn = liteflow(folder, "dag", "nightly.flow", "-o", "nightly.svg")
+    drawn = command("dag", "nightly.flow", "-o", "nightly.svg")
 
     picture = (folder / "nightly.svg").read_text(encoding="utf-8")
     assert drawn.returncode == 0, drawn.stderr
     assert picture.startswith("<svg")
     assert "? $[?(@.n &gt; 1)]" in picture
+
+
+def test_an_event_is_sent_to_a_run_and_what_it_says_is_its_result(folder, command):
+    (folder / "waits.flow").write_text("wait:event(- name: approved -)")
+    (folder / "by.json").write_text('{"by": "Ada"}')
+
+    sent = command("event", "approved", "--data", "@by.json", "--db", "runs.db")
+    ran = command("run", "waits.flow", "--db", "runs.db", "--json", "-q")
+
+    assert (sent.returncode, sent.stdout) == (0, "")
+    assert "event approved is sent" in sent.stderr
+    assert json.loads(ran.stdout)["outputs"]["wait:event"]["value"] == {"by": "Ada"}, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--data", "{by: Ada}"), "is no JSON"),
+        (("--data", "NaN"), "is no JSON"),
+        (("--data", "@nowhere.json"), "can't read nowhere.json"),
+        (("--run", "nowhere"), "there is no such file"),
+    ],
+)
+def test_an_event_that_can_not_be_sent_says_why_in_one_line(command, arguments, said):
+    told = command("event", "approved", *arguments, "--db", "runs.db")
+
+    assert told.returncode == 2
+    assert said in told.stderr
+    assert len(told.stderr.splitlines()) == 1

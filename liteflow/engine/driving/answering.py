@@ -9,7 +9,7 @@ from liteflow.engine.contexts import Entry
 from liteflow.engine.driving.core import Core
 from liteflow.engine.states import State
 from liteflow.executor.base import Executor
-from liteflow.executor.link import OVER, Ask, Parts
+from liteflow.executor.link import OVER, Ask, Parts, Reply
 from liteflow.executor.payload import Payload
 from liteflow.wiring import sources_in
 
@@ -33,7 +33,17 @@ class Answering(Core):
             reply=lambda node, number, reply: executor_of(node).reply(node, number, reply),
             waits=lambda node, waiting: executor_of(node).waits(node, waiting),
             record=record,
+            waited=self._waited,
         )
+
+    def _waited(self, node: int, event: str | None) -> Reply:
+        """Since when a node waits, and what the event says that it has got; a text: none can come."""
+        journal = self._journal
+        if event is not None and journal.connection.identity is None:
+            return "the run is kept nowhere (db=None), so no event can come to it; give it a file"
+        # The node is to be in the store.
+        self._recorder.commit()
+        return tuple(journal.waited(journal.base + node, event))
 
     def _output(self, node: int) -> Payload | Parts:
         """The value of a node that has one, needed by a call or not."""

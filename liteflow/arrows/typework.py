@@ -1,0 +1,53 @@
+"""What a worker does for a step that is a task type: its templates get their values, and it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve, frozen
+
+from liteflow.context import Context
+from liteflow.task_types.base import TaskType, options_of, texts_in
+from liteflow.task_types.templates import templates_in
+from liteflow.task_types.work import item_at
+
+
+@frozen(slots=False, unsafe_hash=False)
+class TypeWork:
+    """Does the work of a task type with what comes in.
+
+    >>> from liteflow.task_types import Python
+    >>> TypeWork(Python(run="result = {'n': ${{ input.n }} + 1}"))({"n": 1})
+    {'n': 2}
+    """
+
+    work: TaskType
+
+    def _identity(self) -> object:
+        """What a resume takes for its code: not how long it may take."""
+        return self.work.kind, {f.name: getattr(self.work, f.name) for f in options_of(type(self.work))}
+
+    def __call__(self, input: Any = None) -> Any:
+        """Do the work."""
+        return self.filled(input).run()
+
+    def filled(self, input: Any) -> TaskType:
+        """The work with values in the places of its templates.
+
+        Raises:
+            ValueRefusedError: What comes in has no such part.
+        """
+        fields = options_of(type(self.work))
+        texts = (text for f in fields for _, text in texts_in(getattr(self.work, f.name), ()))
+        found = {template.reference for text in texts for template in templates_in(text)}
+        values = {str(reference): item_at(input, reference) for reference in found}
+        return evolve(self.work.filled(values), input=input)
+
+
+class WaitingTypeWork(TypeWork):
+    """The same of work that waits: a coroutine."""
+
+    # The engine gives a context to whoever has a parameter for it.
+    async def __call__(self, input: Any = None, *, context: Context) -> Any:  # type: ignore[override]
+        """Do the work."""
+        return await self.filled(input).run_async(context)

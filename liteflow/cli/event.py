@@ -1,0 +1,80 @@
+"""`liteflow event NAME`: tells runs that wait for it that something has happened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liteflow.cli.common import Db, chosen_db, examples, open_history
+from liteflow.cli.output import complain
+from liteflow.errors import CommandLineError
+from liteflow.store.events import send_event
+from liteflow.views.shown import label
+
+LARGEST = 1_000_000
+"""So many characters an event may say: what is larger belongs into a file, whose name it says."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        epilog=examples(
+            "liteflow event approved",
+            'liteflow event approved --data \'{"by": "Ada"}\' --db runs.db',
+            "liteflow event approved --run nightly",
+        )
+    )
+    def event(
+        name: Annotated[str, typer.Argument(metavar="NAME", help="What the steps that wait know it by.")],
+        *,
+        data: Annotated[
+            str | None,
+            typer.Option(
+                "--data", metavar="JSON|@FILE", help="What it says; an empty object if nothing is given."
+            ),
+        ] = None,
+        run: Annotated[
+            str | None, typer.Option("--run", metavar="RUN", help="Only this run gets it, as `show` has it.")
+        ] = None,
+        db: Db = None,
+    ) -> None:
+        """Send an event to the steps that wait for it (wait:event); it may come before they wait.
+
+        It is kept in the store: each run that is there takes it once, and if none of them does, a later one.
+        """
+        if not name:
+            raise CommandLineError("an event needs a name")
+        text = _json("{}" if data is None else data)
+        run_id = None
+        if run is not None:
+            with open_history(db) as history:
+                run_id = history.find_run(run).id
+        send_event(chosen_db(db), name, text, run_id)
+        complain(f"liteflow: event {label(name, 200)} is sent")
+
+
+def _json(data: str) -> str:
+    """The JSON that is meant, in its shortest form."""
+    if data.startswith("@"):
+        try:
+            data = Path(data[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandLineError(f"--data: can't read {label(data[1:], 300)}: {error}") from None
+    try:
+        value = json.loads(data, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise CommandLineError(f"--data {label(data, 80)} is no JSON: {error}") from None
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    if len(text) > LARGEST:
+        raise CommandLineError(
+            f"--data has {len(text):,} characters, and {LARGEST:,} are taken; send the name of a file instead"
+        )
+    return text
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not in JSON")
