@@ -22,7 +22,7 @@ from liteflow.flow import Flow
 from liteflow.views.dot import dot
 from liteflow.views.graph import Graph, fold, from_dag
 from liteflow.views.graph_svg import svg
-from liteflow.views.html import html
+from liteflow.views.html import html, page
 from liteflow.views.mermaid import mermaid
 from liteflow.views.shown import label
 from liteflow.views.text import text
@@ -98,11 +98,12 @@ def register(app: typer.Typer) -> None:
         SVG and HTML need no Graphviz.
         """
         meant, words = _meant(target, file, arguments or [])
-        if suffix_of(meant) == ".flow" and (to or _by_name(output, Picture.svg)) is Picture.svg:
-            drawn: str | bytes = _arrows(meant)
+        picture = to or _by_name(output, Picture.text)
+        if suffix_of(meant) == ".flow":
+            drawn = arrow_drawing(meant, picture)
         else:
             graph = from_dag(compiled_for_a_look(load_flow(meant, tasks), words, meant))
-            drawn = drawing(fold(graph) if folded else graph, to or _by_name(output, Picture.text))
+            drawn = drawing(fold(graph) if folded else graph, picture)
         if output is not None:
             write_file(Path(output), drawn)
         elif isinstance(drawn, bytes):
@@ -120,14 +121,33 @@ def _meant(target: str | None, file: str | None, words: list[str]) -> tuple[str,
     return file, [*([target] if target is not None else []), *words]
 
 
-def _arrows(file: str) -> str:
-    """Draw a .flow file with its blocks, guards and notes; its tasks are not needed for that."""
+def arrow_drawing(file: str, picture: Picture) -> str | bytes:
+    """Draw a .flow file with its blocks, guards and notes; its tasks are not needed for that.
+
+    Raises:
+        ArrowError: What is wrong with its text, and where.
+        CommandLineError: It needs Graphviz, which is not there or fails.
+    """
     # Start-up: the language takes 40 ms to load.
     from liteflow.arrows.compile import compile_text  # noqa: PLC0415
+    from liteflow.views import nested  # noqa: PLC0415
     from liteflow.views.flowchart import drawn  # noqa: PLC0415
     from liteflow.views.svg import svg as of_boxes  # noqa: PLC0415
 
-    return of_boxes(drawn(compile_text(text_of(Path(file)), file))) + "\n"
+    group = drawn(compile_text(text_of(Path(file)), file))
+    match picture:
+        case Picture.text:
+            return nested.text(group, ascii_only=not knows_unicode(sys.stdout.encoding)) + "\n"
+        case Picture.mermaid:
+            return nested.mermaid(group) + "\n"
+        case Picture.dot:
+            return nested.dot(group) + "\n"
+        case Picture.svg:
+            return of_boxes(group) + "\n"
+        case Picture.html:
+            return page(group.label or Path(file).stem, of_boxes(group)) + "\n"
+        case _:
+            return _by_graphviz(nested.dot(group), picture)
 
 
 def _by_name(output: str | None, usual: Picture) -> Picture:

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from liteflow.cli.common import Db, examples, open_history
+from liteflow.cli.dag import Picture, arrow_drawing
 from liteflow.cli.output import complain, knows_unicode, say
-from liteflow.cli.source import is_file, load_flow
+from liteflow.cli.source import is_file, load_flow, suffix_of
 from liteflow.errors import CommandLineError
 from liteflow.views import mermaid as mermaid_view
 from liteflow.views.dot import dot
@@ -42,7 +43,7 @@ def register(app: typer.Typer) -> None:
             str,
             typer.Argument(
                 metavar="FLOW|RUN|FILE[:FLOW]",
-                help="A run, as `show` has it, or a flow in a Python file, which is loaded for that.",
+                help="A run, as `show` has it, a flow in a Python file, which is loaded, or a .flow file.",
             ),
         ],
         arguments: Annotated[
@@ -62,7 +63,12 @@ def register(app: typer.Typer) -> None:
         ] = None,
         db: Db = None,
     ) -> None:
-        """Draw a run with its states, or the flow of a script."""
+        """Draw a run with its states, or the flow of a script or a .flow file."""
+        if is_file(target) and suffix_of(target) == ".flow":
+            drawn = arrow_drawing(target, Picture(to.value))
+            assert isinstance(drawn, str)
+            say(drawn.rstrip("\n"))
+            return
         graph = _of_script(target, arguments or []) if is_file(target) else _of_run(target, arguments, db)
         if folded:
             graph = fold(graph)

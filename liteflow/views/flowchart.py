@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from attrs import evolve
 
 from liteflow.arrows.graph import CompiledFlow, Kind, Node, Region
@@ -67,7 +69,7 @@ def _item(region: Region, place: int, node: Node) -> Box | Group:
 
 def _box(node: Node) -> Box:
     if node.kind is Kind.LITERAL:
-        return Box(repr(node.value), "data")
+        return Box(json.dumps(node.value, ensure_ascii=False), "data")
     if node.kind is Kind.TASK:
         return Box(node.name, "step", _line(node.doc))
     return Box(f"<{node.name}>", "data")

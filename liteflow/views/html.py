@@ -27,14 +27,19 @@ def html(graph: Graph) -> str:
     >>> "<h1>a &amp; b</h1>" in html(Graph("a & b", (GraphNode("x", "x"),), ()))
     True
     """
-    title = escape(label(graph.title))
     states = [state for state in LOOKS if any(node.states.get(state) for node in graph.nodes)]
     legend = "".join(f"<li>{_patch(LOOKS[state])}{state}</li>" for state in states)
     run = f"<p>run {escape(label(graph.run))}: {shown_state(graph.state)}</p>" if graph.run else ""
+    return page(graph.title, f"{run}{svg(graph)}\n<ul>{legend}</ul>")
+
+
+def page(title: str, body: str) -> str:
+    """Return a page with a picture; `body` is HTML, the title is not."""
+    heading = escape(label(title))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>{title}</h1>\n{run}{svg(graph)}\n<ul>{legend}</ul></body></html>"
+        f"<title>{heading}</title><style>{_STYLE}</style></head>\n"
+        f"<body><h1>{heading}</h1>\n{body}</body></html>"
     )
 
 

@@ -245,16 +245,27 @@ def _edge(
         path += f"L{x2:g} {low:g}C{x2 - 30:g} {low:g} {x2 - 30:g} {y2:g} {x2:g} {y2:g}"
         yield f'<path class="edge back" d="{path}" marker-end="url(#tip)"/>'
     else:
-        turn = min(28.0, (x2 - x1) / 2)
-        # On at its own height, past what stands between.
-        passes = any(x1 < place[0] and place[0] + place[2] < x2 for place in places)
-        near = x2 - 2 * turn if passes else x1
-        path = f"M{x1:g} {y1:g}L{near:g} {y1:g}C{near + turn:g} {y1:g} {near + turn:g} {y2:g} "
-        path += f"{near + 2 * turn:g} {y2:g}L{x2:g} {y2:g}"
-        yield f'<path class="edge" d="{path}" marker-end="url(#tip)"/>'
+        yield f'<path class="edge" d="{_way(places, x1, y1, x2, y2)}" marker-end="url(#tip)"/>'
     if edge.label:
         at = f'x="{x2 - 8:g}" y="{y2 - 5:g}" text-anchor="end"'
         yield f'<text class="guard" {at}>{_text(edge.label, 40)}</text>'
+
+
+def _way(
+    places: Sequence[tuple[float, float, float, float]], x1: float, y1: float, x2: float, y2: float
+) -> str:
+    """The path of an arrow: on at its own height, past what stands between, or above it."""
+    between = [place for place in places if x1 < place[0] and place[0] + place[2] < x2]
+    in_the_way = [y for _, y, _, height in between if y <= y1 <= y + height]
+    turn = min(28.0, (x2 - x1) / 2)
+    if in_the_way:
+        turn, high = turn / 2, min(in_the_way) - 8
+        path = f"M{x1:g} {y1:g}C{x1 + turn:g} {y1:g} {x1 + turn:g} {high:g} {x1 + 2 * turn:g} {high:g}"
+        near = x2 - 2 * turn
+        return f"{path}L{near:g} {high:g}C{near + turn:g} {high:g} {near + turn:g} {y2:g} {x2:g} {y2:g}"
+    near = x2 - 2 * turn if between else x1
+    path = f"M{x1:g} {y1:g}L{near:g} {y1:g}C{near + turn:g} {y1:g} {near + turn:g} {y2:g} "
+    return f"{path}{near + 2 * turn:g} {y2:g}L{x2:g} {y2:g}"
 
 
 def _text(text: str, limit: int = 60) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,3 +94,29 @@ def test_neither_liteflow_nor_its_arrows_load_a_parser_before_a_text_is_read():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"
+
+
+def making() -> Any:
+    """The script that draws the pictures."""
+    spec = importlib.util.spec_from_file_location("make_pictures", ROOT / "docs" / "pictures" / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pictures_are_what_dag_draws_today():
+    drawn = making().drawings()
+
+    assert {file: file.read_text("utf-8") for file in drawn} == drawn, "run docs/pictures/make.py"
+
+
+def test_each_picture_of_the_page_shows_the_flow_above_it():
+    page = (ROOT / "docs" / "arrows.md").read_text("utf-8")
+    shown = re.findall(
+        r"^```\w*\n((?:(?!```).*\n)*)```\n\n!\[[^]]+\]\(pictures/(\w+)\.svg\)", page, re.MULTILINE
+    )
+    flows = {file.stem: file.read_text("utf-8") for file in (ROOT / "docs" / "pictures").glob("*.flow")}
+
+    assert {name: text for text, name in shown} == flows

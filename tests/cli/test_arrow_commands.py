@@ -112,6 +112,57 @@ def test_a_flow_is_drawn_as_svg_without_its_tasks(folder, command):
     assert "? $[?(@.n &gt; 1)]" in picture
 
 
+@pytest.mark.parametrize(
+    ("words", "begins", "holds"),
+    [
+        (("dag", "nightly.flow"), "nightly\n  fetch\n", "score ← fetch  ? $[?(@.n > 1)]"),
+        (("dag", "nightly.flow", "-o", "x.mmd"), "---\ntitle", "subgraph"),
+        (("dag", "nightly.flow", "-o", "x.dot"), "digraph {", "? $[?(@.n > 1)]"),
+        (("dag", "nightly.flow", "-o", "x.html"), "<!doctype html>", "<h1>nightly</h1>"),
+        (("visualize", "nightly.flow"), "---\ntitle", "flowchart LR"),
+        (("visualize", "nightly.flow", "--format", "dot"), "digraph {", "? $[?(@.n > 1)]"),
+    ],
+)
+def test_a_flow_is_drawn_as_what_is_wanted(folder, command, words, begins, holds):
+    (folder / "nightly.flow").write_text(f"{FLOW}; {{ tidy }}", encoding="utf-8")
+    (folder / "nightly.py").unlink()
+
+    told = command(*words)
+
+    drawn = (folder / words[3]).read_text(encoding="utf-8") if "-o" in words else told.stdout
+    assert told.returncode == 0, told.stderr
+    assert drawn.startswith(begins)
+    assert holds in drawn
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("fetch → {\n  score", ["1:9: the `{` here isn't closed", "fetch → {", "        ^", "add its `}`"]),
+        ("fetch :x\nscore :x", ["2:7:", "`:x`", "the first is at 1:7", "score :x", "      ^"]),
+        ("fetch :x → score\n:x → fetch", ["2:1:", "if a new statement begins here, put a `;` before it"]),
+        ("fetch → scoer", ["1:9: there is no task scoer", "did you mean score?"]),
+    ],
+)
+@pytest.mark.parametrize("words", [("validate",), ("run", "--tasks", "nightly")])
+def test_a_mistake_is_told_with_its_place_a_mark_and_a_remedy(folder, command, words, text, said):
+    (folder / "nightly.flow").write_text(text, encoding="utf-8")
+
+    told = command(*words, "nightly.flow")
+
+    assert [part for part in said if part not in told.stderr] == [], told.stderr
+    assert told.returncode == 2
+
+
+def test_a_file_that_can_not_be_read_is_laid_out_by_nobody(folder, command):
+    (folder / "nightly.flow").write_text("fetch → → score")
+
+    told = command("fmt", "nightly.flow")
+
+    assert (told.returncode, (folder / "nightly.flow").read_text()) == (2, "fetch → → score")
+    assert "nightly.flow:1:9: a task was expected" in told.stderr
+
+
 def test_an_event_is_sent_to_a_run_and_what_it_says_is_its_result(folder, command):
     (folder / "waits.flow").write_text("wait:event(- name: approved -)")
     (folder / "by.json").write_text('{"by": "Ada"}')
