@@ -11,7 +11,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from benchmarks.calls import NAP_S
 from benchmarks.measure import Compared, Figure, Target, in_turn, run_python, sample, whole_process
@@ -26,12 +26,15 @@ class Sizes:
     width: int = 100
     megabytes: int = 100
     naps: int = 1_000
+    statements: int = 10_000
     memory: int = 100_000
     repeat: int = 5
     starts: int = 15
 
 
-QUICK = Sizes(fan_out=200, chain=30, width=10, megabytes=2, naps=20, memory=2_000, repeat=1, starts=1)
+QUICK = Sizes(
+    fan_out=200, chain=30, width=10, megabytes=2, naps=20, statements=100, memory=2_000, repeat=1, starts=1
+)
 
 LOADED_LATER = ("typer", "rich", "yaml", "lark", "asyncio")
 
@@ -181,6 +184,46 @@ def mapped(sizes: Sizes) -> Iterator[Figure]:
     return figures(f"map over {sizes.fan_out:,}", sizes.fan_out + 1, Target("at least", 4), both)
 
 
+def arrows(sizes: Sizes) -> Iterator[Figure]:
+    """The arrow language: a chain as a text beside the same in Python, and how long texts take to be read."""
+    size, many = sizes.chain, sizes.statements
+    taken = in_turn(
+        {
+            "text": partial(sample, "arrows", "chain", size),
+            "python": partial(sample, "kept", "chain", size),
+            "read": partial(sample, "arrows", "read_chain", size),
+            "once": partial(sample, "arrows", "read_statements", many),
+            "twice": partial(sample, "arrows", "read_statements", 2 * many),
+        },
+        sizes.repeat,
+    )
+    seconds = {name: of(samples, "seconds") for name, samples in taken.items()}
+    text, python = seconds["text"], seconds["python"]
+    work = f"chain of {size:,}, as a text"
+    target = Target("at most", 1.3)
+    yield evolve(
+        figure(work, size, text, python, target=target, as_rate=False),
+        theirs=f"{a_call(python, size)}, liteflow in Python",
+    )
+    yield read(f"- its text read and compiled, {size:,} steps", seconds["read"], 0.2)
+    yield read(f"{many:,} statements read and compiled", seconds["once"], 2.0)
+    once, twice = seconds["once"], seconds["twice"]
+    yield Figure(
+        f"- {2 * many:,} of them",
+        f"{median(twice):.2f} s",
+        f"{median(once):.2f} s for {many:,}",
+        Compared.of(twice, once, lambda our, their: our / their),
+        "x the time",
+        Target("at most", 2.3),
+    )
+
+
+def read(work: str, seconds: list[float], limit_s: float) -> Figure:
+    nothing = [0.0] * len(seconds)
+    compared = Compared.of(seconds, nothing, lambda our, _: our)
+    return Figure(work, f"{median(seconds):.2f} s", "", compared, "seconds", Target("at most", limit_s))
+
+
 def memory(sizes: Sizes) -> Iterator[Figure]:
     """What a task costs the driver at its peak: a fan-out against one of a tenth of its size."""
     few = sizes.memory // 10
@@ -272,6 +315,7 @@ CASES: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "large": large,
     "naps": naps,
     "mapped": mapped,
+    "arrows": arrows,
     "memory": memory,
     "start_up": start_up,
 }
