@@ -59,7 +59,7 @@ class Written:
 
         given = caller_names(1) if tasks is None else tasks
         recipe = recipe_of_text(text, given, name, max_rounds, sys._getframe(1).f_code.co_filename)
-        return cls(recipe.name, recipe, **options)
+        return cls(recipe.name, recipe, **{**recipe.options, **options})
 
     @classmethod
     def from_file(
@@ -94,4 +94,4 @@ class Written:
 
         given = caller_names(1) if tasks is None else tasks
         recipe = recipe_of_file(path, given, name, max_rounds)
-        return cls(recipe.name, recipe, **options)
+        return cls(recipe.name, recipe, **{**recipe.options, **options})

@@ -62,6 +62,7 @@ def compile_model(model: Model) -> CompiledFlow:
         name=flow.name if flow else None,
         doc=flow.doc if flow else None,
         parameters=flow.parameters.value if flow and flow.parameters else None,
+        at=flow.at if flow else None,
         origin=model.origin,
     )
 

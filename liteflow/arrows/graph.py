@@ -105,7 +105,8 @@ class CompiledFlow:
     """A flow, compiled.
 
     `steps` are its tasks, literals and resources in the order of the text, `labels` what they are called:
-    by their name, or `name#k` for the k-th step of a name that is there more than once.
+    by their name, or `name#k` for the k-th step of a name that is there more than once.  `at` is where its
+    name is declared.
     """
 
     root: Region = field(repr=False)
@@ -115,6 +116,7 @@ class CompiledFlow:
     doc: str | None = None
     parameters: Any = None
     origin: Origin = field(factory=Origin, repr=False)
+    at: At | None = field(default=None, repr=False)
 
     @property
     def edges(self) -> tuple[tuple[str, str], ...]:

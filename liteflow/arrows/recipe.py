@@ -16,14 +16,15 @@ from liteflow import xcom
 from liteflow.arrows.compile import compile_text
 from liteflow.arrows.control import ArrowControl
 from liteflow.arrows.course import MAX_ROUNDS
-from liteflow.arrows.errors import ArrowLimitError, Origin
+from liteflow.arrows.errors import ArrowLimitError, Origin, StepError
 from liteflow.arrows.graph import CompiledFlow, Kind, Node, in_order
 from liteflow.arrows.parse import MAX_CHARACTERS
 from liteflow.arrows.symbols import Known, Made, argument
-from liteflow.arrows.tasks import StepTask, step_tasks
+from liteflow.arrows.tasks import SETTINGS, StepTask, step_tasks
 from liteflow.arrows.values import join, merge, returned
-from liteflow.errors import CommandLineError
+from liteflow.errors import CommandLineError, DefinitionError
 from liteflow.lazy import Call, Lazy
+from liteflow.options import check_names
 from liteflow.policy import Policy
 from liteflow.task import Task
 
@@ -51,6 +52,7 @@ class ArrowRecipe:
         self.name = name
         self.folder = folder
         self.steps = step_tasks(flow, tasks, folder)
+        self.options = options_in(flow)
         self.__doc__ = flow.doc
         # As a function's own: a run notes the file that its flow is written in.
         self.__code__ = _CODE
@@ -100,6 +102,27 @@ def read_flow(path: str | PathLike[str]) -> tuple[CompiledFlow, str]:
             Origin(str(file)), None, what, "load data by `<uri>`, or give it as the input"
         )
     return compile_text(text, str(file)), file.stem
+
+
+def options_in(flow: CompiledFlow) -> dict[str, Any]:
+    """What a flow's own declaration says of its runs: `@flow nightly (- liteflow: {max_workers: 2} -)`.
+
+    Raises:
+        StepError: It is no object, or there is no such option.
+    """
+    parameters = flow.parameters
+    if not isinstance(parameters, dict) or SETTINGS not in parameters:
+        return {}
+    options = parameters[SETTINGS]
+    remedy = f"`{SETTINGS}` is an object of options of runs, as of `Flow`: max_workers, timeout, ..."
+    try:
+        if not isinstance(options, dict):
+            raise DefinitionError(f"{options!r} is no object")
+        check_names("flow", options)
+    except DefinitionError as error:
+        what = f"@flow {flow.name} can't be like this: {error}"
+        raise StepError.of(flow.origin, flow.at, what, remedy) from error
+    return options
 
 
 class _Calls:

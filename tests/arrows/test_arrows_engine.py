@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from liteflow import Flow, RunFailed, flow, run_workflow, skip, task
 from liteflow.arrows import Context, Runner, compile_text
-from liteflow.arrows.errors import StepError, UnknownTaskError
+from liteflow.arrows.errors import ArrowError, StepError, UnknownTaskError
 
 CASES = Path(__file__).parent / "cases"
 NAMES = [case["name"] for case in json.loads((CASES / "index.json").read_text())["cases"]]
@@ -195,6 +196,34 @@ def test_a_flow_is_written_in_a_program_with_the_functions_around_it():
     quadruple = flow("double → double")
 
     assert quadruple.run(input={"n": 2}, db=None).result == {"n": 8}
+
+
+def test_a_declaration_names_and_documents_a_flow_and_has_options_of_its_runs(tmp_path):
+    text = """
+    @flow nightly (- liteflow: {db: %s, executor: thread}
+                     team: us -) '''What is done each night'''
+    where
+    """
+
+    def where(input: Any) -> Any:
+        return {"thread": threading.current_thread() is not threading.main_thread()}
+
+    embedded = flow(text % (tmp_path / "own.db"))
+    ran = embedded.run()
+
+    assert (embedded.name, embedded.__doc__) == ("nightly", "What is done each night")
+    assert (ran.result, (tmp_path / "own.db").exists()) == ({"thread": True}, True)
+    assert embedded.run(db=None, executor="inline").result == {"thread": False}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [("{max_worker: 2}", "did you mean 'max_workers'"), ("2", "2 is no object")]
+)
+def test_an_option_that_no_flow_has_is_told_with_its_place(options, said):
+    with pytest.raises(ArrowError, match=said) as refused:
+        Flow.parse(f"@flow nightly (- liteflow: {options} -)\nnear", globals())
+
+    assert str(refused.value).startswith("<text>:1:7: @flow nightly")
 
 
 def test_a_flow_of_a_text_is_a_part_of_another_flow():
