@@ -52,6 +52,7 @@ def compile_model(model: Model) -> CompiledFlow:
     (('A', 'B', 'C', 'D'), (('start', 'A'), ('A', 'B'), ('A', 'D'), ('B', 'C'), ('C', 'D'), ('D', 'end')))
     """
     compiler = _Compiler(model.origin, declared(model))
+    compiler.foresee(model)
     with uncollected():
         root = compiler.region(model.statements)
     flow = model.flow
@@ -136,6 +137,13 @@ class _Compiler:
         self._count(0, sum(map(len, scope.targets)), None)
         self.levels -= 1
         return Region(tuple(nodes), _with_rounds(nodes, scope, loops))
+
+    def foresee(self, model: Model) -> None:
+        """Refuse what named blocks make too large, before it is made."""
+        mentions = Model(model.statements).mentions()
+        steps = sum(self.names[one.name].steps if one.name in self.names else 1 for one in mentions)
+        self._count(steps, 0, None)
+        self.nodes = 0
 
     # --- statements ------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from liteflow.arrows.errors import ArrowError, DeclarationError, Origin
 from liteflow.arrows.model import Block, Fan, FlowDeclaration, Literal, Mention, Model, TaskDeclaration
@@ -13,12 +13,16 @@ from liteflow.arrows.model import Block, Fan, FlowDeclaration, Literal, Mention,
 
 @frozen
 class Declared:
-    """A name, aliases resolved: the task that does its work (`base`) with default parameters, or a block."""
+    """A name, aliases resolved: the task that does its work (`base`) with default parameters, or a block.
+
+    `steps` is how many steps it stands for.
+    """
 
     base: str
     parameters: Any = None
     doc: str | None = None
     block: Block | None = field(default=None, repr=False)
+    steps: int = 1
 
     def parameters_with(self, own: Literal | None) -> Any:
         """The parameters of a mention: its own win over the defaults.
@@ -50,8 +54,8 @@ def declared(model: Model) -> dict[str, Declared]:
         if first is not task:
             what = f"{task.name} is declared twice" + (f"; the first is at {first.at}" if first.at else "")
             raise DeclarationError.of(origin, task.at, what, "put both together")
-    _no_block_in_itself(origin, by_name)
-    names = {name: _resolved(origin, by_name, name) for name in by_name}
+    steps = _no_block_in_itself(origin, by_name)
+    names = {name: evolve(_resolved(origin, by_name, name), steps=steps[name]) for name in by_name}
     for mention in model.mentions():
         known = names.get(mention.name)
         if known is not None and known.block is not None and mention.parameters is not None:
@@ -99,9 +103,12 @@ def _by_way_of(names: list[str]) -> str:
     return f", by way of {', '.join(names)}" if names else ""
 
 
-def _no_block_in_itself(origin: Origin, by_name: dict[str, TaskDeclaration]) -> None:
-    """A walk over which named block mentions which; aliases count as mentions."""
-    done: set[str] = set()
+def _no_block_in_itself(origin: Origin, by_name: dict[str, TaskDeclaration]) -> dict[str, int]:
+    """A walk over which named block mentions which (aliases count as mentions).
+
+    It gives how many steps each name stands for.
+    """
+    done: dict[str, int] = {}
     for name in by_name:
         way: dict[str, Iterator[str]] = {}
         follow: str | None = name
@@ -117,8 +124,10 @@ def _no_block_in_itself(origin: Origin, by_name: dict[str, TaskDeclaration]) -> 
             last = next(reversed(way), None)
             follow = None if last is None else next(way[last], None)
             if last is not None and follow is None:
-                done.add(last)
+                # What it mentions is done already.
+                done[last] = sum(done.get(mention, 1) for mention in _mentioned(by_name[last])) or 1
                 del way[last]
+    return done
 
 
 def _mentioned(task: TaskDeclaration) -> Iterator[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,13 +64,17 @@ NEAR = {name: near_function(name) for name in "ABCD"}
 FAR = {name: far_function(name) for name in "ABCD"}
 
 
-@given(scopes(), st.sampled_from([{}, {"n": 1}, {"n": 60}, [{"n": 5}, {"n": 50}], []]), st.booleans())
-@settings(
-    max_examples=60,
+laws = settings(
+    # More of them by this variable, when what is tested here is worked on; `-m soak` tries 300.
+    max_examples=int(os.environ.get("LITEFLOW_EXAMPLES", "20")),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+
+
+@given(scopes(), st.sampled_from([{}, {"n": 1}, {"n": 60}, [{"n": 5}, {"n": 50}], []]), st.booleans())
+@laws
 def test_a_flow_on_the_engine_gives_what_a_naive_interpreter_gives(statements, value, far):
     naive = Naive(max_rounds=8)
     flow = Flow.parse(write(Model(statements)), FAR if far else NEAR, max_rounds=8, name="law")
@@ -95,12 +102,7 @@ def test_a_flow_on_the_engine_gives_what_a_naive_interpreter_gives(statements, v
     st.booleans(),
     st.integers(0, 12),
 )
-@settings(
-    max_examples=60,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+@laws
 def test_a_flow_that_failed_somewhere_and_goes_on_gives_what_it_would_have_given(
     statements, value, far, fatal
 ):
@@ -130,3 +132,11 @@ def test_a_flow_that_failed_somewhere_and_goes_on_gives_what_it_would_have_given
         assert plain(run.result) == wanted
         assert plain(flow.run(run_id="one", inputs={"input": value}).result) == wanted
     assert sorted(Record.done) == sorted(name for name, _ in naive.calls)
+
+
+@pytest.mark.soak
+def test_the_same_holds_for_many_more_flows():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(command, env={**os.environ, "LITEFLOW_EXAMPLES": "300"}, check=False)
+
+    assert done.returncode == 0
