@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ from liteflow.views.html import html, page
 from liteflow.views.mermaid import mermaid
 from liteflow.views.shown import label
 from liteflow.views.text import text
+
+if TYPE_CHECKING:
+    from liteflow.arrows.graph import CompiledFlow
 
 # Graphviz needs longer for graphs that nobody could read.
 _PATIENCE_S = 60
@@ -102,8 +105,13 @@ def register(app: typer.Typer) -> None:
         if suffix_of(meant) == ".flow":
             drawn = arrow_drawing(meant, picture)
         else:
-            graph = from_dag(compiled_for_a_look(load_flow(meant, tasks), words, meant))
-            drawn = drawing(fold(graph) if folded else graph, picture)
+            flow = load_flow(meant, tasks)
+            written = text_of_flow(flow)
+            if written is not None:
+                drawn = group_drawing(written, flow.name, picture)
+            else:
+                graph = from_dag(compiled_for_a_look(flow, words, meant))
+                drawn = drawing(fold(graph) if folded else graph, picture)
         if output is not None:
             write_file(Path(output), drawn)
         elif isinstance(drawn, bytes):
@@ -130,11 +138,26 @@ def arrow_drawing(file: str, picture: Picture) -> str | bytes:
     """
     # Start-up: the language takes 40 ms to load.
     from liteflow.arrows.compile import compile_text  # noqa: PLC0415
+
+    return group_drawing(compile_text(text_of(Path(file)), file), Path(file).stem, picture)
+
+
+def text_of_flow(flow: Flow[Any, Any]) -> CompiledFlow | None:
+    """Return what a flow of a Python file is in the arrow language, if it is one."""
+    recipe = getattr(flow._recipe, "function", None)
+    # Where nobody has loaded this module, no flow is a text.
+    module = sys.modules.get("liteflow.arrows.recipe")
+    return recipe.flow if module is not None and isinstance(recipe, module.ArrowRecipe) else None
+
+
+def group_drawing(flow: CompiledFlow, name: str, picture: Picture) -> str | bytes:
+    """Draw a flow in the arrow language; `name` is what it is called if it says nothing else."""
+    # Start-up, as above.
     from liteflow.views import nested  # noqa: PLC0415
     from liteflow.views.flowchart import drawn  # noqa: PLC0415
     from liteflow.views.svg import svg as of_boxes  # noqa: PLC0415
 
-    group = drawn(compile_text(text_of(Path(file)), file))
+    group = drawn(flow)
     match picture:
         case Picture.text:
             return nested.text(group, ascii_only=not knows_unicode(sys.stdout.encoding)) + "\n"
@@ -145,7 +168,7 @@ def arrow_drawing(file: str, picture: Picture) -> str | bytes:
         case Picture.svg:
             return of_boxes(group) + "\n"
         case Picture.html:
-            return page(group.label or Path(file).stem, of_boxes(group)) + "\n"
+            return page(group.label or name, of_boxes(group)) + "\n"
         case _:
             return _by_graphviz(nested.dot(group), picture)
 

@@ -48,6 +48,8 @@ def register(app: typer.Typer) -> None:
         """
         if not name:
             raise CommandLineError("an event needs a name")
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise CommandLineError(f"the event's name {label(name, 80)} is no text in UTF-8")
         text = _json("{}" if data is None else data)
         run_id = None
         if run is not None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from liteflow.cli.common import Db, examples, open_history
-from liteflow.cli.dag import Picture, arrow_drawing
+from liteflow.cli.dag import Picture, arrow_drawing, group_drawing, text_of_flow
 from liteflow.cli.output import complain, knows_unicode, say
 from liteflow.cli.source import is_file, load_flow, suffix_of
 from liteflow.errors import CommandLineError
@@ -64,12 +64,11 @@ def register(app: typer.Typer) -> None:
         db: Db = None,
     ) -> None:
         """Draw a run with its states, or the flow of a script or a .flow file."""
-        if is_file(target) and suffix_of(target) == ".flow":
-            drawn = arrow_drawing(target, Picture(to.value))
-            assert isinstance(drawn, str)
+        drawn = _of_file(target, arguments or [], Picture(to.value)) if is_file(target) else None
+        if isinstance(drawn, str):
             say(drawn.rstrip("\n"))
             return
-        graph = _of_script(target, arguments or []) if is_file(target) else _of_run(target, arguments, db)
+        graph = drawn or _of_run(target, arguments, db)
         if folded:
             graph = fold(graph)
         elif folded is None and to is Format.mermaid:
@@ -77,11 +76,17 @@ def register(app: typer.Typer) -> None:
         say(_written(graph, to))
 
 
-def _of_script(target: str, words: list[str]) -> Graph:
+def _of_file(target: str, words: list[str], picture: Picture) -> Graph | str:
+    """The graph of a flow; one in the arrow language is drawn at once."""
     # Imported here: who looks at a run needs no flow.
     from liteflow.cli.arguments import read_inputs  # noqa: PLC0415
 
+    if suffix_of(target) == ".flow":
+        return str(arrow_drawing(target, picture))
     flow = load_flow(target)
+    written = text_of_flow(flow)
+    if written is not None:
+        return str(group_drawing(written, flow.name, picture))
     return from_dag(flow.compile(inputs=read_inputs(flow, words)))
 
 

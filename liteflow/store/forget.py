@@ -10,6 +10,12 @@ from liteflow.store.faults import FAULTS, explain
 from liteflow.store.lease import SESSION_COLUMNS, Session, here, standing
 from liteflow.store.rows import RunRow
 
+# Taken by a run, and sent before any of those that are left: nobody can take them any more.
+_EVENTS_OVER = (
+    "DELETE FROM event WHERE taken = 1 AND NOT EXISTS (SELECT 1 FROM run WHERE created_at <= event.at) "
+    "AND NOT EXISTS (SELECT 1 FROM wait WHERE wait.event = event.seq)"
+)
+
 
 def forget_runs(connection: StoreConnection, runs: Iterable[RunRow]) -> int:
     """Delete runs: their graphs, values, attempts and logs; return how many there were.
@@ -40,6 +46,13 @@ def forget_runs(connection: StoreConnection, runs: Iterable[RunRow]) -> int:
                 connection.rollback()
                 raise
             connection.commit()
+        connection.begin()
+        try:
+            connection.execute(_EVENTS_OVER)
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
         connection.checkpoint()
     except FAULTS as error:
         raise explain(error, connection.path) from error

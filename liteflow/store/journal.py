@@ -312,27 +312,34 @@ class Journal:
 
         self._transact(write)
 
-    def waited(self, row_id: int, name: str | None) -> Waited:
+    def waited(self, row_id: int, name: str | None) -> Waited | None:
         """Since when a task instance waits, and the event that it has taken (see events.py).
-
-        All that was put before has been committed: the task instance is in the store.
 
         Args:
             row_id: The task instance's.
             name: The event's; None: it waits for none.
 
+        Returns:
+            None: It begins to wait, or there is an event for it to take: see `wait`.
+
+        Raises:
+            StoreError: It can't be read.
+        """
+        with explained(self.connection.path):
+            return waited(self.connection, row_id, name)
+
+    def wait(self, row_id: int, name: str | None) -> Waited:
+        """The same when that has been written down, at once.
+
+        All that was put before has been committed: the task instance is in the store.
+
         Raises:
             StoreError: It can't be written.
         """
-        connection = self.connection
-        with explained(connection.path):
-            known = waited(connection, row_id, name)
-        if known is None:
-            self._transact(lambda: wait(connection, row_id, name))
-            with explained(connection.path):
-                known = waited(connection, row_id, name)
-        assert known is not None
-        return known
+        self._transact(lambda: wait(self.connection, row_id, name))
+        known = self.waited(row_id, name)
+        # An event that came just now is for the next time.
+        return Waited(time.time_ns() // 1000, None) if known is None else known
 
     def commit(self) -> None:
         """Commit all that was put since the last time, in that order, as one transaction.

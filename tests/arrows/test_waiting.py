@@ -15,7 +15,9 @@ import pytest
 
 from liteflow import Flow, RunFailed, run_workflow
 from liteflow.arrows.errors import ArrowError
+from liteflow.store.db import open_store
 from liteflow.store.events import send_event
+from liteflow.store.forget import forget_runs
 from liteflow.store.history import History
 
 HERE = {"executor": "inline"}
@@ -185,3 +187,18 @@ def test_what_waits_goes_on_waiting_when_its_driver_was_killed(tmp_path):
     again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert again.stdout == "{'a': 1, 'b': 1}\n", again.stderr
+
+
+def test_events_that_nobody_can_take_any_more_are_forgotten_with_their_runs(tmp_path):
+    db = tmp_path / "db"
+    send_event(db, "go", "1")
+    send_event(db, "other", "2")
+    run("wait:event(- name: go -)", db)
+    with History(db) as history:
+        runs = history.runs()
+
+    connection = open_store(db)
+    forget_runs(connection, runs)
+
+    assert connection.execute("SELECT name FROM event").fetchall() == [("other",)]
+    connection.close()

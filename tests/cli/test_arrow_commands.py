@@ -135,6 +135,14 @@ def test_a_flow_is_drawn_as_what_is_wanted(folder, command, words, begins, holds
     assert holds in drawn
 
 
+def test_a_flow_of_a_text_in_a_python_file_is_drawn_like_one_of_a_file(folder, command):
+    text = 'f = flow("near → ? `$.n` { near }")'
+    (folder / "script.py").write_text(f"from liteflow import flow\n\ndef near(input): ...\n\n{text}", "utf-8")
+
+    assert "subgraph" in command("visualize", "script.py").stdout
+    assert "{block} ← near  ? $.n" in command("dag", "script.py").stdout
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -180,6 +188,7 @@ def test_an_event_is_sent_to_a_run_and_what_it_says_is_its_result(folder, comman
     [
         (("--data", "{by: Ada}"), "is no JSON"),
         (("--data", "NaN"), "is no JSON"),
+        (("--data", "[" * 100_000), "is no JSON"),
         (("--data", "@nowhere.json"), "can't read nowhere.json"),
         (("--run", "nowhere"), "there is no such file"),
     ],

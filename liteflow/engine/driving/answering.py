@@ -41,9 +41,12 @@ class Answering(Core):
         journal = self._journal
         if event is not None and journal.connection.identity is None:
             return "the run is kept nowhere (db=None), so no event can come to it; give it a file"
-        # The node is to be in the store.
-        self._recorder.commit()
-        return tuple(journal.waited(journal.base + node, event))
+        known = journal.waited(journal.base + node, event)
+        if known is None:
+            # The node is to be in the store.
+            self._recorder.commit()
+            known = journal.wait(journal.base + node, event)
+        return tuple(known)
 
     def _output(self, node: int) -> Payload | Parts:
         """The value of a node that has one, needed by a call or not."""
