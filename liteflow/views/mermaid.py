@@ -68,7 +68,11 @@ def _is_plain(before: str, char: str, after: str) -> bool:
     # Spaces are not: the lexer takes a line with `direction LR` for a command even in quotes.
     # Joiners are, inside words: at their ends Markdown would see emphasis, a list or a rule.
     if char in "_-":
-        return before.isalnum() and after.isalnum()
+        return _is_word(before) and _is_word(after)
+    return _is_word(char)
+
+
+def _is_word(char: str) -> bool:
     return char.isalnum() and char not in _OWN_LETTERS
 
 

@@ -135,6 +135,19 @@ def test_each_event_is_taken_once_by_a_run_in_the_order_in_which_they_were_sent(
     assert (first, second) == ({"got": {"n": 2}}, {"n": 3})
 
 
+def test_every_run_that_is_there_gets_an_event_and_a_later_one_does_not(tmp_path):
+    db = tmp_path / "db"
+    flow = Flow.parse("wait:event(- name: go -)", {}, db=db)
+    handles = [flow.start(run_id=run_id) for run_id in ("one", "two")]
+    until(lambda: waiting(db) == 2)
+
+    send_event(db, "go", "1")
+    results = [handle.wait().result for handle in handles]
+    send_event(db, "go", "2")
+
+    assert (results, flow.run().result) == ([1, 1], 2)
+
+
 def test_an_event_for_one_run_is_seen_by_no_other(tmp_path):
     db = tmp_path / "db"
     Flow.parse("show", FUNCTIONS, name="other").run(db=db, run_id="other")
