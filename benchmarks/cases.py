@@ -27,13 +27,23 @@ class Sizes:
     megabytes: int = 100
     naps: int = 1_000
     statements: int = 10_000
+    items: int = 1_000_000
     memory: int = 100_000
     repeat: int = 5
     starts: int = 15
 
 
 QUICK = Sizes(
-    fan_out=200, chain=30, width=10, megabytes=2, naps=20, statements=100, memory=2_000, repeat=1, starts=1
+    fan_out=200,
+    chain=30,
+    width=10,
+    megabytes=2,
+    naps=20,
+    statements=100,
+    items=1_000,
+    memory=2_000,
+    repeat=1,
+    starts=1,
 )
 
 LOADED_LATER = ("typer", "rich", "yaml", "lark", "asyncio")
@@ -184,6 +194,47 @@ def mapped(sizes: Sizes) -> Iterator[Figure]:
     return figures(f"map over {sizes.fan_out:,}", sizes.fan_out + 1, Target("at least", 4), both)
 
 
+def rounds(sizes: Sizes) -> Iterator[Figure]:
+    """A loop in the next-task style, on threads."""
+    both = Both.of("rounds", sizes.chain, sizes.repeat)
+    ours, theirs = of(both.kept, "seconds"), of(both.plain, "seconds")
+    yield Figure(
+        f"loop of {sizes.chain:,} next tasks, on threads",
+        a_call(ours, sizes.chain),
+        f"{a_call(theirs, sizes.chain)}, submit",
+        Compared.of(ours, theirs, lambda our, _: our / sizes.chain * 1e3),
+        "ms a round",
+        Target("at most", 0.3),
+    )
+
+
+def growth(sizes: Sizes) -> Iterator[Figure]:
+    """A map over a million: what an item takes, against one over a hundredth; and the driver's memory."""
+    many, few = sizes.items, sizes.items // 100
+    taken = in_turn(
+        {str(size): partial(sample, "kept", "mapped", size) for size in (many, few)}, min(sizes.repeat, 2)
+    )
+    ours, theirs = of(taken[str(many)], "seconds"), of(taken[str(few)], "seconds")
+    yield Figure(
+        f"map over {many:,}",
+        a_call(ours, many),
+        f"{a_call(theirs, few)} of {few:,}",
+        Compared.of(ours, theirs, lambda our, their: (our / many) / (their / few)),
+        "x the time an item",
+        Target("at most", 1.3),
+    )
+    peaks = of(taken[str(many)], "peak")
+    nothing = [0.0] * len(peaks)
+    yield Figure(
+        "- the driver's memory",
+        f"{median(peaks) / 1e6:.0f} MB",
+        "",
+        Compared.of(peaks, nothing, lambda our, _: our / 1e6),
+        "MB",
+        Target("at most", 1_500),
+    )
+
+
 def arrows(sizes: Sizes) -> Iterator[Figure]:
     """The arrow language: a chain as a text beside the same in Python, and how long texts take to be read."""
     size, many = sizes.chain, sizes.statements
@@ -315,6 +366,8 @@ CASES: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "large": large,
     "naps": naps,
     "mapped": mapped,
+    "rounds": rounds,
+    "growth": growth,
     "arrows": arrows,
     "memory": memory,
     "start_up": start_up,

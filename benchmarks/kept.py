@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import calls
-from liteflow import Flow, task, unmapped
+from liteflow import Context, Flow, NextTask, TaskOutput, task, unmapped
 
 STORE = "liteflow.db"
 
@@ -60,6 +60,18 @@ def mapped(size: int) -> Any:
     return result(Flow("mapped", total(add.map(range(size), unmapped(1)))))
 
 
+def rounds(size: int) -> Any:
+    """A task that asks for itself: on threads, as such flows are unless told otherwise."""
+    flow = Flow(db=STORE)
+
+    @flow.task("step")
+    def step(_context: Context, inputs: dict[str, int]) -> TaskOutput:
+        left = inputs["left"]
+        return TaskOutput(left, [NextTask("step", {"left": left - 1})] if left else None)
+
+    return dict(flow.run("step", inputs={"left": size}))["step"]
+
+
 SHAPES = {
     "fan_out": fan_out,
     "chain": chain,
@@ -67,4 +79,5 @@ SHAPES = {
     "large": large,
     "naps": naps,
     "mapped": mapped,
+    "rounds": rounds,
 }

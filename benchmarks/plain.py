@@ -6,7 +6,7 @@ sensible way that the standard library offers, and gives what `kept.py` gives fo
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from queue import SimpleQueue
 
 from benchmarks.calls import WORKERS, add, array, consume, join_three, nap, parents, source, total
@@ -84,6 +84,14 @@ def mapped(size: int) -> int:
         return pool.submit(total, [future.result() for future in futures]).result()
 
 
+def rounds(size: int) -> int:
+    left = size
+    with ThreadPoolExecutor(4) as pool:
+        while left:
+            left = pool.submit(add, left, -1).result()
+    return left
+
+
 SHAPES = {
     "fan_out": fan_out,
     "chain": chain,
@@ -91,4 +99,5 @@ SHAPES = {
     "large": large,
     "naps": naps,
     "mapped": mapped,
+    "rounds": rounds,
 }
