@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, get_args
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from liteflow import hints
 from liteflow.errors import ArgumentError, UnknownNameError
@@ -98,7 +98,8 @@ class Signature:
     def of(cls, function: Callable[..., Any], owner: str) -> Signature:
         """Read a function's signature; one that has none (written in C) takes anything.
 
-        A parameter annotated `Context` is not the caller's to give.
+        A parameter annotated `Context` is not the caller's to give.  A class whose objects all take
+        the same says so by `_one_signature`: a workflow file may have thousands of them.
 
         >>> def scale(rows, factor=1.0): ...
         >>> signature = Signature.of(scale, "scale()")
@@ -107,6 +108,12 @@ class Signature:
         >>> signature.required
         ('rows',)
         """
+        if getattr(type(function), "_one_signature", False):
+            return _of_class(function)._called(owner)
+        return cls._read(function, owner)
+
+    @classmethod
+    def _read(cls, function: Callable[..., Any], owner: str) -> Signature:
         try:
             raw = tuple(inspect.signature(function).parameters.values())
         except (ValueError, TypeError):
@@ -134,6 +141,13 @@ class Signature:
             context=None if context is None else context.name,
             context_at=place,
         )
+
+    def _called(self, owner: str) -> Signature:
+        """The same for another function of its class, with what has been found out of its annotations."""
+        found = {name: getattr(self, name) for name in ("annotations", "parameters", "typed", "_yields")}
+        made = evolve(self, owner=owner)
+        vars(made).update(found)
+        return made
 
     @cached_property
     def _yields(self) -> bool:
@@ -224,6 +238,17 @@ class Signature:
         names = f" ({', '.join(self.positional)})" if self.positional else ""
         plural = "" if takes == 1 else "s"
         return f"takes {takes or 'no'} positional argument{plural}{names}, but {given} are given"
+
+
+_OF_CLASSES: dict[type, Signature] = {}
+
+
+def _of_class(function: Callable[..., Any]) -> Signature:
+    """The signature of all objects of a class that says that they have one."""
+    kind = type(function)
+    if kind not in _OF_CLASSES:
+        _OF_CLASSES[kind] = Signature._read(function, kind.__name__)
+    return _OF_CLASSES[kind]
 
 
 def _is_context(annotation: Any, function: Callable[..., Any]) -> bool:

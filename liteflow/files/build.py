@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 from types import CodeType
@@ -19,16 +19,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from liteflow.files.check import (
-    condition_of,
-    dependence_of,
-    foreach_references,
-    references_in,
-    upstream_of,
-    when_references,
-    work_references,
-    work_texts,
-)
+from liteflow.files.check import Uses, condition_of, dependence_of, references_in, work_texts
 from liteflow.files.mistakes import Mistake, WorkflowFileError
 from liteflow.files.mistakes import Path as FilePath
 from liteflow.files.model import PYTHON_TYPES, REQUIRED, TaskSpec, Workflow
@@ -65,10 +56,9 @@ def timeout_of(workflow: Workflow, spec: TaskSpec) -> float | None:
     return workflow.settings.timeout if spec.timeout is None else spec.timeout
 
 
-def order_of(workflow: Workflow) -> list[str]:
+def order_of(uses: Mapping[str, Uses]) -> list[str]:
     """Return the tasks, each after those that it waits for; else as in the file."""
-    sorter = TopologicalSorter({name: upstream_of(spec) for name, spec in workflow.tasks.items()})
-    return list(sorter.static_order())
+    return list(TopologicalSorter({name: used.upstream for name, used in uses.items()}).static_order())
 
 
 def told_of(spec: TaskSpec) -> dict[str, Any]:
@@ -94,16 +84,19 @@ class Builder:
         workflow: The workflow.
         file: Where it is written.
         tree: Where its parts stand in the file.
+        uses: What each task uses, by name.
         tasks: The tasks made of it, by name.
     """
 
     workflow: Workflow
     file: str
     tree: Tree
+    uses: dict[str, Uses] = field(factory=dict)
     tasks: dict[str, Task[..., Any]] = field(factory=dict)
 
     def recipe(self) -> Callable[..., Any]:
         """Return the flow's function, with the workflow's params as its parameters."""
+        self.uses.update((name, Uses.of(spec)) for name, spec in self.workflow.tasks.items())
         mistakes = [m for name, spec in self.workflow.tasks.items() for m in self._prepare(name, spec)]
         if mistakes:
             raise WorkflowFileError(self.file, tuple(mistakes))
@@ -160,40 +153,40 @@ class Builder:
 
     def _expression(self, params: Mapping[str, Any]) -> dict[str, Any]:
         calls: dict[str, Call[Any]] = {}
-        for name in order_of(self.workflow):
+        for name in order_of(self.uses):
             calls[name] = self._call(name, params, calls)
-        waited_for = {needed for spec in self.workflow.tasks.values() for needed in upstream_of(spec)}
+        waited_for = {needed for used in self.uses.values() for needed in used.upstream}
         return {name: self._output(name, calls) for name in self.workflow.tasks if name not in waited_for}
 
     def _call(self, name: str, params: Mapping[str, Any], calls: Mapping[str, Call[Any]]) -> Call[Any]:
         """Make the call of a task, with the gate before it if it needs one."""
-        spec = self.workflow.tasks[name]
+        spec, uses = self.workflow.tasks[name], self.uses[name]
 
-        def valued(references: list[Reference]) -> dict[str, Any]:
+        def valued(references: Sequence[Reference]) -> dict[str, Any]:
             return {str(r): self._value(name, r, params, calls) for r in references if r.root != "item"}
 
-        values = valued(work_references(spec))
+        values = valued(uses.work)
         condition, first = condition_of(spec), None
-        items = None if spec.foreach is None else self._items(name, spec, valued(foreach_references(spec)))
+        items = None if spec.foreach is None else self._items(name, spec, valued(uses.foreach))
         if condition is not None and (items is not None or isinstance(spec.work, TaskCall)):
-            given = valued(when_references(spec))
-            about = tuple(r for r in when_references(spec) if r.root == "item")
+            given = valued(uses.when)
+            about = tuple(r for r in uses.when if r.root == "item")
             gate = Task(Gate(condition, about), self._gate_name(name))
             first = self._placed(name, gate, ((given, items if items is not None else ()), None))
             items = first if items is not None else None
         elif condition is not None:
-            values |= valued(when_references(spec))
+            values |= valued(uses.when)
         if items is None:
             call = self._placed(name, self.tasks[name], self._arguments(name, spec.work, values))
         else:
             call = self._mapped(name, spec.work, values, items)
         # What gives it a value is waited for already.
-        of_value = {r.name: values.get(str(r)) for r in work_references(spec)}
+        of_value = {r.name: values.get(str(r)) for r in uses.work}
         fed = {needed for needed, value in of_value.items() if isinstance(value, Lazy)}
         if items is not None or condition is not None:
-            earlier = [*foreach_references(spec), *when_references(spec)]
+            earlier = [*uses.foreach, *uses.when]
             fed |= {r.name for r in earlier if r.part != "exit_code"}
-        call._after = [calls[needed] for needed in upstream_of(spec) if needed not in fed]
+        call._after = [calls[needed] for needed in uses.upstream if needed not in fed]
         if first is not None and first is not items:
             call._after.append(first)
         return call

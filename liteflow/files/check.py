@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from attrs import frozen
@@ -62,11 +62,6 @@ def references_in(texts: Iterable[str]) -> list[Reference]:
     return list(dict.fromkeys(t.reference for text in texts for t in templates_in(text)))
 
 
-def references_of(spec: TaskSpec) -> list[Reference]:
-    """Return what the templates of a task name; as `references_in`."""
-    return references_in(text for _, text in texts_of(spec))
-
-
 def work_references(spec: TaskSpec) -> list[Reference]:
     """Return what those templates name that say what a task does."""
     return references_in(text for _, text in work_texts(spec))
@@ -98,8 +93,24 @@ def condition_of(spec: TaskSpec) -> Condition | None:
 
 def upstream_of(spec: TaskSpec) -> list[str]:
     """Return the tasks that a task waits for: those it names in templates, then `depends_on`."""
-    named = [reference.name for reference in references_of(spec) if reference.root == "tasks"]
-    return list(dict.fromkeys([*named, *spec.depends_on]))
+    return list(Uses.of(spec).upstream)
+
+
+@frozen
+class Uses:
+    """What a task's templates name, by where they stand, and the tasks that it waits for."""
+
+    work: Sequence[Reference]
+    when: Sequence[Reference]
+    foreach: Sequence[Reference]
+    upstream: Sequence[str]
+
+    @classmethod
+    def of(cls, spec: TaskSpec) -> Uses:
+        """Look through the texts of a task, once for all that ask."""
+        work, when, foreach = work_references(spec), when_references(spec), foreach_references(spec)
+        named = [reference.name for reference in (*work, *when, *foreach) if reference.root == "tasks"]
+        return cls(work, when, foreach, list(dict.fromkeys([*named, *spec.depends_on])))
 
 
 def _dependencies(known: Known, tree: Tree, name: str, spec: TaskSpec) -> Iterator[Mistake]:

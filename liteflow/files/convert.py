@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from liteflow.files.build import order_of, timeout_of, told_of
 from liteflow.files.check import (
+    Uses,
     condition_of,
     dependence_of,
     foreach_references,
@@ -85,7 +86,7 @@ class _Script:
         )
 
     def text(self) -> str:
-        order = order_of(self._workflow)
+        order = order_of({name: Uses.of(spec) for name, spec in self._workflow.tasks.items()})
         texts = [text for name in order for text in self._tasks_of(name, self._workflow.tasks[name])]
         tasks = "\n\n\n".join(texts)
         about = " ".join(self._workflow.description.split())

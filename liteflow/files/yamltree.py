@@ -1,17 +1,23 @@
 """YAML, the part of it that says the same to everybody.
 
+    text --parser's events--> Tree      no objects are made, and no document is nested too deep
+
 Refused are tags and aliases (they run code, or make gigabytes of a page), merge keys, keys
 that are given twice (the last would win in silence), and plain words that YAML 1.1, its
 successor and people read differently: `NO`, `1:30`, `014`, `1_000`, `2026-11-21`.
 
-Source: https://yaml.org/spec/1.1/, https://yaml.org/type/; the pure Python loader of PyYAML,
-because the one in C crashes on deep nesting.
+PyYAML's parser in C is ten times as fast as its pure one, but its loader crashes on deep nesting: so
+its events are taken, which need no depth.  What it does not take the pure one reads again, because that
+one says better what is wrong.
+
+Source: https://yaml.org/spec/1.1/, https://yaml.org/type/
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -26,36 +32,34 @@ _LIKE_A_NUMBER = re.compile(r"[-+]?(?:0o[0-7]+|[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]
 _TAG = "tag:yaml.org,2002:"
 
 
-class _Composer(yaml.SafeLoader):
-    """Composes nodes, up to a depth, of a document without aliases and tags; it makes no objects."""
+# A PyYAML that was built without libyaml has no parser in C.
+IN_C: bool = yaml.__with_libyaml__
 
-    depth = 0
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            _refuse(
-                event,
-                f"*{event.anchor} stands for another part",
-                "aliases are not taken: write that part out",
-            )
-        if getattr(event, "tag", None) is not None:
-            _refuse(event, f"has the tag {event.tag}", "tags are not taken: write plain YAML")
-        self.depth += 1
-        if self.depth > DEEPEST:
-            _refuse(event, f"is nested deeper than {DEEPEST} levels", "no workflow needs that")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
+class _PureParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
+    """PyYAML's parser in Python, without what makes nodes and objects of its events."""
+
+    def __init__(self, text: str) -> None:
+        yaml.reader.Reader.__init__(self, text)
+        yaml.scanner.Scanner.__init__(self)
+        yaml.parser.Parser.__init__(self)
 
 
 def _refuse(event: Any, problem: str, remedy: str) -> None:
+    raise MistakesFoundError([Mistake(*_place(event), (), problem, remedy)])
+
+
+def _place(event: Any) -> tuple[int, int]:
     mark = event.start_mark
-    raise MistakesFoundError([Mistake(mark.line + 1, mark.column + 1, (), problem, remedy)])
+    return mark.line + 1, mark.column + 1
 
 
-def read_yaml(text: str) -> tuple[Tree, list[Mistake]]:
+def read_yaml(text: str, *, in_c: bool = IN_C) -> tuple[Tree, list[Mistake]]:
     """Read a document.
+
+    Args:
+        text: The document.
+        in_c: Whether the parser in C is tried first; both give the same.
 
     Returns:
         The document, and mistakes beside which it can still be looked at.
@@ -67,76 +71,141 @@ def read_yaml(text: str) -> tuple[Tree, list[Mistake]]:
     >>> tree.plain(), mistakes
     ({'a': [1, 'x']}, [])
     """
-    composer = _Composer(text)
+    if in_c:
+        try:
+            return _read(_quick(text), text)
+        except yaml.MarkedYAMLError:
+            # Read again, for the words.
+            pass
     try:
-        node = composer.get_single_node()
+        return _read(_PureParser(text), text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         said = " ".join(str(part) for part in (error.context, error.problem) if part)
         raise MistakesFoundError([Mistake(line, column, (), f"no YAML: {said}", _remedy(said))]) from None
-    finally:
-        composer.dispose()
-    if node is None:
-        return Tree(None, 1, 1), []
-    reading = _Reading(text)
-    return reading.tree(node, ()), reading.mistakes
+
+
+def _quick(text: str) -> Any:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]  # noqa: PLC0415  it may not be there
+
+    return CParser(text)
+
+
+def _read(parser: Any, text: str) -> tuple[Tree, list[Mistake]]:
+    reading = _Reading(parser, text)
+    return reading.document(), reading.mistakes
 
 
 def _remedy(said: str) -> str:
     if "\\t" in said:
         return "indent with spaces, not with tabs"
-    if "single document" in said:
-        return "keep one document in a file"
     if "quoted scalar" in said:
         return "close the quotes"
     return "correct it; texts with ': ' or ' #' in them need quotes"
 
 
 class _Reading:
-    def __init__(self, text: str) -> None:
+    def __init__(self, parser: Any, text: str) -> None:
         self.mistakes: list[Mistake] = []
+        self._next = parser.get_event
         self._text = text
+        self._depth = 0
+        self._resolver = yaml.resolver.Resolver()
 
-    def tree(self, node: yaml.Node, path: Path) -> Tree:
-        line, column = node.start_mark.line + 1, node.start_mark.column + 1
-        if isinstance(node, yaml.ScalarNode):
-            raw = self._text[node.start_mark.index : node.end_mark.index]
-            return Tree(self._scalar(node, path), line, column, raw)
-        if isinstance(node, yaml.SequenceNode):
-            return Tree([self.tree(item, (*path, i)) for i, item in enumerate(node.value)], line, column)
+    def document(self) -> Tree:
+        event = self._next()
+        while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
+            event = self._next()
+        if isinstance(event, yaml.StreamEndEvent):
+            return Tree(None, 1, 1)
+        tree = self._tree(event, ())
+        self._next()
+        after = self._next()
+        if not isinstance(after, yaml.StreamEndEvent):
+            _refuse(after, "another document begins here", "keep one document in a file")
+        return tree
+
+    def _tree(self, event: Any, path: Path) -> Tree:
+        self._allowed(event)
+        line, column = _place(event)
+        if isinstance(event, yaml.ScalarEvent):
+            begin: Any = event.start_mark
+            end: Any = event.end_mark
+            raw = self._text[begin.index : end.index]
+            return Tree(self._scalar(event, path), line, column, raw)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            _refuse(event, f"is nested deeper than {DEEPEST} levels", "no workflow needs that")
+        if isinstance(event, yaml.SequenceStartEvent):
+            tree = Tree(list(self._items(path)), line, column)
+        else:
+            keys: dict[str, tuple[int, int]] = {}
+            tree = Tree(self._mapping(path, keys), line, column, keys=keys)
+        self._depth -= 1
+        return tree
+
+    def _allowed(self, event: Any) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            _refuse(
+                event,
+                f"*{event.anchor} stands for another part",
+                "aliases are not taken: write that part out",
+            )
+        if event.tag is not None:
+            _refuse(event, f"has the tag {event.tag}", "tags are not taken: write plain YAML")
+
+    def _items(self, path: Path) -> Iterator[Tree]:
+        number = 0
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            yield self._tree(event, (*path, number))
+            number += 1
+
+    def _mapping(self, path: Path, keys: dict[str, tuple[int, int]]) -> dict[str, Tree]:
         items: dict[str, Tree] = {}
-        keys: dict[str, tuple[int, int]] = {}
-        for key_node, item in node.value:
-            key = self._key(key_node, path)
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            place = _place(event)
+            key = self._key(event, path)
             if key is None:
-                continue
-            place = key_node.start_mark.line + 1, key_node.start_mark.column + 1
-            if key in items:
+                # Gone through for its mistakes of form.
+                self._tree(self._next(), path)
+            elif key in items:
                 problem = f"is here a second time, after line {keys[key][0]}"
                 self.mistakes.append(Mistake(*place, (*path, key), problem, "keep one of them"))
-                continue
-            keys[key] = place
-            items[key] = self.tree(item, (*path, key))
-        return Tree(items, line, column, keys=keys)
+                self._tree(self._next(), (*path, key))
+            else:
+                keys[key] = place
+                items[key] = self._tree(self._next(), (*path, key))
+        return items
 
-    def _key(self, node: yaml.Node, path: Path) -> str | None:
-        if isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}str":
-            return str(node.value)
-        place = node.start_mark.line + 1, node.start_mark.column + 1
-        if not isinstance(node, yaml.ScalarNode):
+    def _key(self, event: Any, path: Path) -> str | None:
+        place = _place(event)
+        if not isinstance(event, yaml.ScalarEvent):
+            self._tree(event, path)
             self.mistakes.append(Mistake(*place, path, "has a list or a mapping as a key", "keys are text"))
-        elif node.tag == f"{_TAG}merge":
+            return None
+        self._allowed(event)
+        kind = self._kind(event)
+        if kind == "str":
+            return str(event.value)
+        if kind == "merge":
             self.mistakes.append(Mistake(*place, path, "has a merge key (<<)", "write the keys out"))
         else:
-            kind = node.tag.removeprefix(_TAG)
-            problem = f"has the key {node.value}, which is {_KINDS.get(kind, kind)} to YAML and no text"
-            self.mistakes.append(Mistake(*place, path, problem, f'quote it: "{node.value}"'))
+            problem = f"has the key {event.value}, which is {_KINDS.get(kind, kind)} to YAML and no text"
+            self.mistakes.append(Mistake(*place, path, problem, f'quote it: "{event.value}"'))
         return None
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path) -> object:
-        text, kind = node.value, node.tag.removeprefix(_TAG)
-        if kind == "str" and (node.style is not None or not _LIKE_A_NUMBER.fullmatch(text)):
+    def _kind(self, event: Any) -> str:
+        """What YAML takes a scalar for: int, str, timestamp, ..."""
+        # Only what stands there plainly can be anything else than text.
+        if not event.implicit[0]:
+            return "str"
+        tag: str = self._resolver.resolve(yaml.ScalarNode, event.value, (True, False))  # type: ignore[no-untyped-call]
+        return tag.removeprefix(_TAG)
+
+    def _scalar(self, event: Any, path: Path) -> object:
+        text, kind = event.value, self._kind(event)
+        if kind == "str" and (event.style or not _LIKE_A_NUMBER.fullmatch(text)):
             return text
         if kind == "null":
             return None
@@ -146,11 +215,10 @@ class _Reading:
             return int(text)
         if kind == "float" and _FLOAT.fullmatch(text) and math.isfinite(float(text)):
             return float(text)
-        place = node.start_mark.line + 1, node.start_mark.column + 1
         shown = text if len(text) < 40 else f"{text[:40]}..."
         problem = f"is {shown}, which YAML takes for {_reading(text, kind)}"
         remedy = f'quote it if it is text: "{shown}"; else write a plain number, true or false'
-        self.mistakes.append(Mistake(*place, path, problem, remedy))
+        self.mistakes.append(Mistake(*_place(event), path, problem, remedy))
         # As text: what else is wrong with it will then be said as well.
         return text
 

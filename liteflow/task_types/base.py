@@ -11,8 +11,9 @@ variable of that language, whose value comes beside the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from attrs import NOTHING, Attribute, evolve, field, fields, frozen
 
@@ -156,13 +157,21 @@ def filled_data(data: Any, values: Mapping[str, object]) -> Any:
 
 def options_of(kind: type[TaskType]) -> tuple[Attribute[Any], ...]:
     """Return the fields of a task type that a file can give."""
-    return tuple(f for f in fields(kind) if f.metadata.get("file", True))
+    return _options_of(cast(Hashable, kind))
+
+
+@lru_cache(maxsize=64)
+def _options_of(kind: Hashable) -> tuple[Attribute[Any], ...]:
+    return tuple(f for f in fields(cast(Any, kind)) if f.metadata.get("file", True))
 
 
 def texts_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Iterate over all texts inside a value of plain data, each with the path to it."""
     if isinstance(value, str):
         yield path, value
+    elif value is None or isinstance(value, int | float):
+        # Most of what is no text; to ask whether it is a mapping costs ten times as much.
+        return
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from texts_in(item, (*path, key))

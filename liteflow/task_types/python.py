@@ -70,12 +70,21 @@ def some_code(_work: object, _field: Attribute[Any], value: str | None) -> None:
     except TemplateError:
         # The check of templates tells of it.
         return
+    problem = _problem_of(spliced(value, found, [f"LITEFLOW_{number}" for number in range(len(found))]))
+    if problem is not None:
+        raise ValueError(f"is no Python: {problem}; correct it")
+
+
+# The same code is looked at when the file is read, when its task is made, and when that gets its timeout.
+@lru_cache(maxsize=4096)
+def _problem_of(code: str) -> str | None:
     try:
-        ast.parse(spliced(value, found, [f"LITEFLOW_{number}" for number in range(len(found))]))
+        ast.parse(code)
     except SyntaxError as error:
-        raise ValueError(f"is no Python: {error.msg} (line {error.lineno} of it); correct it") from None
+        return f"{error.msg} (line {error.lineno} of it)"
     except (ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"is no Python: {error}; correct it") from None
+        return str(error)
+    return None
 
 
 def a_call(_work: object, _field: Attribute[Any], value: str | None) -> None:
@@ -189,7 +198,9 @@ def _compiled(code: str) -> Any:
 @contextlib.contextmanager
 def _surroundings(cwd: str | None, environment: dict[str, str]) -> Iterator[None]:
     """Work in that folder and environment, and go back: the worker goes on to other tasks."""
-    before, here = dict(os.environ), os.getcwd() if cwd is not None else None  # noqa: PTH109  for os.chdir
+    # Copied only where something is changed: it costs as much as a short task.
+    before = dict(os.environ) if environment else None
+    here = os.getcwd() if cwd is not None else None  # noqa: PTH109  for os.chdir
     os.environ.update(environment)
     try:
         if cwd is not None:
@@ -198,6 +209,6 @@ def _surroundings(cwd: str | None, environment: dict[str, str]) -> Iterator[None
     finally:
         if here is not None:
             os.chdir(here)
-        if environment:
+        if before is not None:
             os.environ.clear()
             os.environ.update(before)

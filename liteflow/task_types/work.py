@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import frozen
 
@@ -36,6 +36,8 @@ class FileTask:
     >>> FileTask(Python(run="result = ${{ item }} + ${{ params.n }}"))({"params.n": 1}, 20)
     21
     """
+
+    _one_signature: ClassVar[bool] = True
 
     work: TaskType
     folder: str | None = None

@@ -63,7 +63,10 @@ FILES = {
     "D18 tab": ("a:\n\tb: 1\n", "2:1: no YAML: .*; indent with spaces, not with tabs"),
     "D19 indent": ("a: 1\n  b: 2\n", "2:4: no YAML"),
     "D20 quote": ("a: 'b\n", "no YAML: .*; close the quotes"),
-    "D21 two documents": ("a: 1\n---\nb: 2\n", "2:1: no YAML: .*; keep one document in a file"),
+    "D21 two documents": (
+        "a: 1\n---\nb: 2\n",
+        "2:1: another document begins here; keep one document in a file",
+    ),
     "D23 UTF-16": (TASK.encode("utf-16"), "in UTF-16; save it as UTF-8"),
     "D24 Latin-1": ("workflow_name: gr\xfc\xdf".encode("latin-1"), "1:18: byte 0xfc is no UTF-8"),
     "D25 NUL": ("a: 1\nb: \0", r"2:4: character U\+0000"),

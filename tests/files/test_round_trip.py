@@ -2,11 +2,11 @@
 
 from keyword import iskeyword
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from liteflow.files.load import parse_workflow
-from liteflow.files.mistakes import WorkflowFileError
+from liteflow.files.load import REFUSED, parse_workflow
+from liteflow.files.mistakes import MistakesFoundError, WorkflowFileError
 from liteflow.files.model import Param, Settings, TaskSpec, Workflow
 from liteflow.files.structure import read_workflow
 from liteflow.files.write import to_data, to_json, to_yaml
@@ -183,3 +183,23 @@ def test_every_part_of_a_document_knows_its_place():
     assert tree.place(("tasks", "a", "env", "X")) == (6, 10)
     assert tree.place(("tasks", "a", "env", "X"), key=True) == (6, 7)
     assert tree.place(("tasks", "a", "cwd")) == (4, 5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.builds(to_yaml, workflows())
+    | st.text(max_size=60)
+    | st.text("ab:-[]{}\"'#&*!|> \n\t${}?,%", max_size=40)
+)
+def test_both_parsers_of_yaml_read_the_same(text):
+    def read(in_c):
+        try:
+            return read_yaml(text, in_c=in_c)
+        except MistakesFoundError as error:
+            return error.mistakes
+
+    assume(not REFUSED.search(text))
+    # What the parser in Python refuses, the one in C may take: newer rules allow more.
+    slow = read(in_c=False)
+    if not isinstance(slow, list):
+        assert read(in_c=True) == slow
