@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, get_args
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from liteflow import hints
 from liteflow.errors import ArgumentError, UnknownNameError
@@ -144,9 +144,10 @@ class Signature:
 
     def _called(self, owner: str) -> Signature:
         """The same for another function of its class, with what has been found out of its annotations."""
-        found = {name: getattr(self, name) for name in ("annotations", "parameters", "typed", "_yields")}
-        made = evolve(self, owner=owner)
-        vars(made).update(found)
+        # These are found out once for all; an object of a frozen class is written to like this.
+        _ = self.parameters, self.typed, self._yields
+        made = object.__new__(Signature)
+        vars(made).update(vars(self), owner=owner)
         return made
 
     @cached_property

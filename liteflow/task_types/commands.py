@@ -188,8 +188,11 @@ _running: set[int] = set()
 
 
 def _end_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:
         os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        # So it is with most: nobody was left.
+        return
 
 
 @atexit.register

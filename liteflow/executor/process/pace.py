@@ -18,6 +18,9 @@ _UNKNOWN_CALLS = 8
 _ENOUGH_FIRST_CALLS = 16
 # Calls expected to take longer than this never wait behind another.
 _ALONE_S = 0.02
+# Unheard of for this long while others are idle: what has not started is taken back.
+SILENT_S = 0.005
+SILENT_AND_ALL_BUSY_S = 0.1
 
 
 class Pace:

@@ -25,12 +25,9 @@ from liteflow.executor.payload import Large
 from liteflow.executor.process import nursery, wire
 from liteflow.executor.process.endings import Condemned, MemoryKills, cause_of_death, ended, lost
 from liteflow.executor.process.member import Member
-from liteflow.executor.process.pace import Pace
+from liteflow.executor.process.pace import SILENT_AND_ALL_BUSY_S, SILENT_S, Pace
 from liteflow.executor.process.page import Position
 
-# Unheard of for this long while others are idle: recall what has not started.
-_SILENT_S = 0.005
-_SILENT_AND_ALL_BUSY_S = 0.1
 # A killed process is gone within this time, unless the kernel itself is stuck with it.
 _ENDING_S = 5.0
 # So many workers that end by themselves before they are ready, or that end with no call running,
@@ -128,7 +125,7 @@ class ProcessExecutor:
         busy = member.condemned is not None or member.waiting
         if busy or not member.ready or member.messages_left() > 1:
             return False
-        if time.monotonic() - member.heard > _SILENT_S:
+        if time.monotonic() - member.heard > SILENT_S:
             return False
         return self._pace.may_wait_behind(call.function for call in member.calls.values())
 
@@ -417,7 +414,7 @@ class ProcessExecutor:
         return []
 
     def _silence(self) -> float:
-        return _SILENT_S if self._starved else _SILENT_AND_ALL_BUSY_S
+        return SILENT_S if self._starved else SILENT_AND_ALL_BUSY_S
 
     def _recallable(self) -> Iterable[Member]:
         return [m for m in self._members if len(m.calls) > 1 and m.ready and m.recalled < m.sequence]
