@@ -194,11 +194,12 @@ def _is_users_module(name: str | None) -> bool:
     if name in sys.builtin_module_names or name.partition(".")[0] in sys.stdlib_module_names:
         return name.startswith("__m")
     file = getattr(sys.modules.get(name), "__file__", None)
-    return not file or not file.startswith(_installed())
+    return not file or not file.startswith(installed_folders())
 
 
 @functools.cache
-def _installed() -> tuple[str, ...]:
+def installed_folders() -> tuple[str, ...]:
+    """Return the folders that hold what is installed and what Python brings: no code of the user's."""
     paths = sysconfig.get_paths()
     return tuple({paths[name] for name in ("purelib", "platlib", "stdlib", "platstdlib")})
 
@@ -259,12 +260,13 @@ def _source_text(function: FunctionType) -> str | None:
         (statement, *_) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     except (OSError, TypeError, SyntaxError, ValueError, IndexError):
         return None
-    return _tree(statement)
+    return tree_text(statement)
 
 
-def _tree(node: Any) -> str:
+def tree_text(node: Any) -> str:
+    """Return what a piece of source does, as text: without comments, docstrings and settings of `@task`."""
     if isinstance(node, list):
-        return f"[{','.join(map(_tree, node))}]"
+        return f"[{','.join(map(tree_text, node))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
     parts = {name: getattr(node, name, None) for name in node._fields if name not in _NO_CODE}
@@ -273,7 +275,7 @@ def _tree(node: Any) -> str:
         if ast.get_docstring(node, clean=False) is not None:
             parts["body"] = node.body[1:]
     # Fields that are empty are left out: newer Pythons have some that older ones lack.
-    inside = [f"{name}={_tree(part)}" for name, part in parts.items() if part not in (None, [])]
+    inside = [f"{name}={tree_text(part)}" for name, part in parts.items() if part not in (None, [])]
     return f"{type(node).__name__}({','.join(inside)})"
 
 

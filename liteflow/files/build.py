@@ -32,7 +32,7 @@ from liteflow.task import Task
 from liteflow.task_types.base import TaskType, filled_data, texts_in
 from liteflow.task_types.call import TaskCall
 from liteflow.task_types.faults import CallError, ValueRefusedError
-from liteflow.task_types.python import object_of
+from liteflow.task_types.python import Python, object_of
 from liteflow.task_types.shell import Shell
 from liteflow.task_types.templates import Reference, only_template, templates_in
 from liteflow.task_types.work import Gate, file_task, item_at
@@ -127,7 +127,8 @@ class Builder:
         if isinstance(spec.work, TaskCall):
             return self._prepare_call(name, spec, spec.work)
         work = evolve(spec.work, timeout=timeout_of(self.workflow, spec))
-        folder = str(Path(self.file).parent) if getattr(work, "call", None) else None
+        imports = isinstance(work, Python) or getattr(work, "call", None)
+        folder = str(Path(self.file).parent) if imports else None
         when = condition_of(spec) if spec.foreach is None else None
         self.tasks[name] = Task(file_task(work, folder, when), name, policy_of(self.workflow, spec))
         return []

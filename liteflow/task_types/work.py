@@ -46,7 +46,13 @@ class FileTask:
     def _identity(self) -> object:
         """What a resume takes for its code: not how long it may take, nor where the file lies."""
         options = {f.name: getattr(self.work, f.name) for f in options_of(type(self.work))}
-        return self.work.kind, options, self.when
+        call = getattr(self.work, "call", None)
+        if not call:
+            return self.work.kind, options, self.when
+        # Start-up: only drivers ask, and workers load this module.
+        from liteflow.task_types.called import code_behind  # noqa: PLC0415
+
+        return self.work.kind, options, self.when, code_behind(call, self.folder)
 
     def __call__(self, values: Mapping[str, object] | None = None, item: object = None) -> Any:
         """Do the work; `values` are by what the templates say, `item` is that of a `foreach`."""

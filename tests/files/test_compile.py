@@ -10,6 +10,9 @@ from programs import run_file, write
 from liteflow.errors import ArgumentError, EdgeTypeError
 from liteflow.files.compile import flow_from_file
 from liteflow.files.mistakes import WorkflowFileError
+from liteflow.fingerprint import code_of, is_same_code
+from liteflow.task_types import Python
+from liteflow.task_types.work import FileTask
 
 HEAD = "workflow_name: w\n"
 
@@ -230,3 +233,74 @@ def test_a_resume_runs_again_what_the_file_says_differently_now(tmp_path):
     assert again.output("a") == "3"
     attempts = {key: row.started_at for key, row in again.tasks.items()}
     assert attempts["b"] < attempts["a"]
+
+
+CALLED = """\
+from helpers import inner
+from package import part
+import package.deep
+
+RATE = 2
+
+def other():
+    return 'other'
+
+def work(n):
+    \"\"\"What it is for.\"\"\"
+    return inner(n) + part.more() + package.deep.last() + RATE
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "again"),
+    [
+        ("beside.py", "RATE = 2", "RATE = 3", True),
+        ("beside.py", "inner(n) +", "inner(n) -", True),
+        ("beside.py", "What it is for", "Something else", False),
+        ("beside.py", "'other'", "'another'", False),
+        ("helpers.py", "n + 1", "n + 2", True),
+        ("package/part.py", "last() + 1", "last() + 10", True),
+        ("package/deep.py", "return 5", "return 50", True),
+        ("package/deep.py", "'unused'", "'still unused'", False),
+    ],
+)
+def test_the_code_that_a_call_leads_to_is_a_part_of_its_task(file, before, after, again, tmp_path):
+    (tmp_path / "package").mkdir()
+    files = {
+        "beside.py": CALLED,
+        "helpers.py": "def inner(n):\n    return n + 1\n",
+        "package/__init__.py": "",
+        "package/part.py": "from .deep import last\n\ndef more():\n    return last() + 1\n",
+        "package/deep.py": "def last():\n    return 5\n\ndef unused():\n    return 'unused'\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    task = FileTask(Python(call="beside:work", args=[1]), str(tmp_path))
+    known = code_of(task)
+
+    assert before in files[file]
+    (tmp_path / file).write_text(files[file].replace(before, after))
+
+    assert is_same_code(known, code_of(task)) is not again
+
+
+def test_a_resume_calls_a_function_again_whose_code_has_changed(tmp_path):
+    module = tmp_path / "changing.py"
+    module.write_text("def one():\n    return 1\ndef two():\n    return 2\n")
+    tasks = "".join(f"  {name}: {{type: python, call: 'changing:{name}'}}\n" for name in ("one", "two"))
+    path = write(tmp_path, f"{HEAD}tasks:\n{tasks}  c: {{run: exit 1, depends_on: [one, two]}}\n")
+    first = flow_from_file(path).run(db=tmp_path / "x.db", check=False)
+
+    module.write_text(module.read_text().replace("return 1", "return 'one'"))
+    again = flow_from_file(path).resume(first.id, db=tmp_path / "x.db", check=False)
+
+    assert (again.output("one"), again.output("two")) == ("one", 2)
+    began = {key: row.started_at for key, row in again.tasks.items()}
+    assert began["two"] < began["one"]
+
+
+def test_code_of_a_task_imports_modules_beside_the_file(tmp_path):
+    (tmp_path / "beside_code.py").write_text("def word():\n    return 'found'\n")
+    tasks = "  a: {type: python, run: 'import beside_code; result = beside_code.word()'}\n"
+
+    assert flow(tmp_path, tasks).run(db=None).result == {"a": "found"}
