@@ -34,6 +34,12 @@ def consume(values: Any, factor: int) -> float:
     return float(values.sum()) * factor
 
 
+def code(text: str) -> Any:
+    names: dict[str, Any] = {}
+    exec(text, names)
+    return names["result"]
+
+
 async def nap(number: int) -> int:
     import asyncio  # noqa: PLC0415  only this shape needs it
 

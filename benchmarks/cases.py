@@ -28,6 +28,7 @@ class Sizes:
     naps: int = 1_000
     statements: int = 10_000
     items: int = 1_000_000
+    in_a_file: int = 1_000
     memory: int = 100_000
     repeat: int = 5
     starts: int = 15
@@ -41,6 +42,7 @@ QUICK = Sizes(
     naps=20,
     statements=100,
     items=1_000,
+    in_a_file=20,
     memory=2_000,
     repeat=1,
     starts=1,
@@ -275,6 +277,25 @@ def read(work: str, seconds: list[float], limit_s: float) -> Figure:
     return Figure(work, f"{median(seconds):.2f} s", "", compared, "seconds", Target("at most", limit_s))
 
 
+def in_a_file(sizes: Sizes) -> Iterator[Figure]:
+    """Workflow files, from reading them on: code in workers, and commands in threads."""
+    count = sizes.in_a_file
+    codes = Both.of("many_codes", count, sizes.repeat)
+    ours = of(codes.kept, "seconds")
+    yield Figure(
+        f"{count:,} python tasks in a file",
+        a_call(ours, count),
+        a_call(of(codes.plain, "seconds"), count),
+        Compared.of(ours, ours, lambda our, _: our / count * 1e3),
+        "ms a task",
+        Target("at most", 0.5),
+    )
+    commands = Both.of("many_commands", count, sizes.repeat)
+    ours, theirs = of(commands.kept, "seconds"), of(commands.plain, "seconds")
+    work, target = f"{count:,} shell tasks in a file", Target("at most", 1.3)
+    yield figure(work, count, ours, theirs, target=target, as_rate=False)
+
+
 def memory(sizes: Sizes) -> Iterator[Figure]:
     """What a task costs the driver at its peak: a fan-out against one of a tenth of its size."""
     few = sizes.memory // 10
@@ -369,6 +390,7 @@ CASES: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "rounds": rounds,
     "growth": growth,
     "arrows": arrows,
+    "in_a_file": in_a_file,
     "memory": memory,
     "start_up": start_up,
 }

@@ -6,6 +6,7 @@ building the graph, compiling and checking it, starting the workers, running, st
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from benchmarks import calls
@@ -72,6 +73,26 @@ def rounds(size: int) -> Any:
     return dict(flow.run("step", inputs={"left": size}))["step"]
 
 
+def many_codes(size: int) -> Any:
+    """A workflow file with so many tasks of code, from its text on."""
+    tasks = "".join(f"  t{n}: {{type: python, run: 'result = {n} + 1'}}\n" for n in range(size))
+    made = workflow(tasks)
+    return sum(result(made).values())
+
+
+def many_commands(size: int) -> Any:
+    """A workflow file with so many commands of the shell, which say nothing."""
+    tasks = "".join(f"  t{n}: {{run: 'true'}}\n" for n in range(size))
+    said = workflow(tasks).run(db=STORE, executor="thread", max_workers=calls.WORKERS).result
+    return sum(text == "" for text in said.values())
+
+
+def workflow(tasks: str) -> Flow[..., Any]:
+    path = Path("many.yaml")
+    path.write_text(f"workflow_name: many\ntasks:\n{tasks}", encoding="utf-8")
+    return Flow.from_file(path)
+
+
 SHAPES = {
     "fan_out": fan_out,
     "chain": chain,
@@ -80,4 +101,6 @@ SHAPES = {
     "naps": naps,
     "mapped": mapped,
     "rounds": rounds,
+    "many_codes": many_codes,
+    "many_commands": many_commands,
 }

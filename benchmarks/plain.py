@@ -6,10 +6,11 @@ sensible way that the standard library offers, and gives what `kept.py` gives fo
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from queue import SimpleQueue
 
-from benchmarks.calls import WORKERS, add, array, consume, join_three, nap, parents, source, total
+from benchmarks.calls import WORKERS, add, array, code, consume, join_three, nap, parents, source, total
 
 
 def fan_out(size: int) -> int:
@@ -92,6 +93,20 @@ def rounds(size: int) -> int:
     return left
 
 
+def many_codes(size: int) -> int:
+    with ProcessPoolExecutor(WORKERS) as pool:
+        futures = [pool.submit(code, f"result = {number} + 1") for number in range(size)]
+        return sum(future.result() for future in futures)
+
+
+def many_commands(size: int) -> int:
+    def command(_number: int) -> int:
+        return subprocess.run("true", shell=True, check=False).returncode
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return sum(code == 0 for code in pool.map(command, range(size)))
+
+
 SHAPES = {
     "fan_out": fan_out,
     "chain": chain,
@@ -100,4 +115,6 @@ SHAPES = {
     "naps": naps,
     "mapped": mapped,
     "rounds": rounds,
+    "many_codes": many_codes,
+    "many_commands": many_commands,
 }

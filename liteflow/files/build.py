@@ -218,7 +218,7 @@ class Builder:
         """The call of a task for each item."""
         task, at, policy = self.tasks[name], (self._place(name), 0), MapPolicy()
         if not isinstance(work, TaskCall):
-            named = {"item": items, **({"values": Unmapped(values)} if values else {})}
+            named = {"item": items, **({"_values": Unmapped(values)} if values else {})}
             return self._named(mapped_call(task, (), named, policy, at), name, name)
         references = references_in(text for _, text in texts_in(work.args, ()))
         of_item = {str(r): _OfItem(r) for r in references if r.root == "item"}

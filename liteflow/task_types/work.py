@@ -54,9 +54,9 @@ class FileTask:
 
         return self.work.kind, options, self.when, code_behind(call, self.folder)
 
-    def __call__(self, values: Mapping[str, object] | None = None, item: object = None) -> Any:
-        """Do the work; `values` are by what the templates say, `item` is that of a `foreach`."""
-        return self.work_with(values, item).run()
+    def __call__(self, _values: Mapping[str, object] | None = None, item: object = None) -> Any:
+        """Do the work; `_values` are by what the templates say, `item` is that of a `foreach`."""
+        return self.work_with(_values, item).run()
 
     def work_with(self, values: Mapping[str, object] | None = None, item: object = None) -> TaskType:
         """Return the work with values in the places of its templates; skipped if its condition is false."""
@@ -109,9 +109,9 @@ class Gate:
     when: Condition
     items: tuple[Reference, ...] = ()
 
-    def __call__(self, values: Mapping[str, object] | None = None, items: Iterable[Any] = ()) -> list[Any]:
+    def __call__(self, _values: Mapping[str, object] | None = None, items: Iterable[Any] = ()) -> list[Any]:
         """Return the items that are to be worked on; skipped if the condition is about all, and false."""
-        known = dict(values or {})
+        known = dict(_values or {})
         if not self.items:
             if not holds(self.when, known):
                 skip("its condition does not hold")

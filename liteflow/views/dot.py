@@ -39,8 +39,8 @@ def dot(graph: Graph) -> str:
     labelled = len(graph.edges) <= MAX_LABELLED_EDGES
     for edge in graph.edges:
         settings = [] if edge.parameters else ["style=dashed"]
-        if labelled and edge.parameters:
-            settings.append(f'label="{escaped(", ".join(edge.parameters))}"')
+        if labelled and edge.said:
+            settings.append(f'label="{escaped(", ".join(edge.said))}"')
         of_edge = f" [{', '.join(settings)}]" if settings else ""
         lines.append(f"    n{edge.source} -> n{edge.target}{of_edge}")
     return "\n".join([*lines, "}"])

@@ -57,6 +57,11 @@ class GraphEdge:
     target: int
     parameters: tuple[str, ...] = ()
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Those of the parameters that tell a reader something; a task of a workflow file has none."""
+        return tuple(name for name in self.parameters if not name.startswith("_"))
+
 
 @frozen
 class Graph:

@@ -116,6 +116,9 @@ def _laid_out(graph: Graph, down: bool) -> _Layout:
     for layer in layers:
         deep = max(places[one].across for one in layer) if layer else 0.0
         for one in layer:
+            if places[one].node is None:
+                # Straight on beside the nodes, and not over their corners.
+                places[one].across = deep
             places[one].top = across + (deep - places[one].across) / 2
         across += deep + BETWEEN
     along = max((p.at + p.along / 2 for p in places), default=0.0) + MARGIN
@@ -181,16 +184,18 @@ def _settle(layer: Sequence[_Place], wished: Sequence[float], first: float, last
 def _edges(graph: Graph, layout: _Layout, down: bool) -> Iterable[str]:
     labelled = len(graph.edges) <= MAX_LABELLED_EDGES
     for edge, way in zip(graph.edges, layout.ways, strict=True):
-        points = [(layout.places[way[0]].at, _end(layout.places[way[0]]))]
-        for number in way[1:]:
-            points.append((layout.places[number].at, layout.places[number].top))
+        first, *passed, last = (layout.places[number] for number in way)
+        points = [(first.at, first.top + first.across)]
+        for place in passed:
+            points += [(place.at, place.top), (place.at, place.top + place.across)]
+        points.append((last.at, last.top))
         dashes = "" if edge.parameters else ' stroke-dasharray="4 3"'
         curve = _curve(points, down)
         yield f'<path d="{curve}" fill="none" stroke="#616161"{dashes} marker-end="url(#arrow)"/>'
-        if labelled and edge.parameters:
+        if labelled and edge.said:
             (at, top), (to, end) = points[0], points[1]
             x, y = _turned((at + to) / 2, (top + end) / 2, down)
-            text = escape(label(", ".join(edge.parameters), 24))
+            text = escape(label(", ".join(edge.said), 24))
             yield (
                 f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" font-size="11" fill="#424242" '
                 f'stroke="#ffffff" stroke-width="3" paint-order="stroke">{text}</text>'
@@ -208,10 +213,6 @@ def _curve(points: Sequence[tuple[float, float]], down: bool) -> str:
 
 def _turned(along: float, across: float, down: bool) -> tuple[float, float]:
     return (along, across) if down else (across, along)
-
-
-def _end(place: _Place) -> float:
-    return place.top + place.across
 
 
 def _node(node: GraphNode, place: _Place, down: bool) -> str:

@@ -39,7 +39,7 @@ def mermaid(graph: Graph) -> str:
     lines += [f'    n{place}["{_node_label(node)}"]{_class(node)}' for place, node in enumerate(graph.nodes)]
     labelled = len(graph.edges) <= MAX_LABELLED_EDGES
     for edge in graph.edges:
-        names = ", ".join(map(escaped, edge.parameters)) if labelled else ""
+        names = ", ".join(map(escaped, edge.said)) if labelled else ""
         arrow = "-->" if edge.parameters else "-.->"
         lines.append(f"    n{edge.source} {arrow}" + (f'|"{names}"| ' if names else " ") + f"n{edge.target}")
     states = {node.state for node in graph.nodes if node.states}

@@ -69,13 +69,13 @@ def _inputs(graph: Graph, names: list[str], arrow: str) -> list[str]:
     """For each node, where its arguments come from: `rows ← extract; after check`."""
     sources: list[dict[str, list[str]]] = [{} for _ in graph.nodes]
     for edge in graph.edges:
-        parameters = ", ".join(map(label, edge.parameters))
-        sources[edge.target].setdefault(parameters, []).append(names[edge.source])
-    return ["; ".join(_fed(parameters, fed, arrow) for parameters, fed in of.items()) for of in sources]
+        said = " ".join([*([", ".join(map(label, edge.said))] if edge.said else []), arrow])
+        sources[edge.target].setdefault(said if edge.parameters else "after", []).append(names[edge.source])
+    return ["; ".join(_fed(said, fed) for said, fed in of.items()) for of in sources]
 
 
-def _fed(parameters: str, sources: list[str], arrow: str) -> str:
+def _fed(said: str, sources: list[str]) -> str:
     shown = ", ".join(sources[:MAX_INPUTS])
     if len(sources) > MAX_INPUTS:
         shown += f" and {len(sources) - MAX_INPUTS} more"
-    return f"{parameters} {arrow} {shown}" if parameters else f"after {shown}"
+    return f"{said} {shown}"

@@ -28,7 +28,7 @@ def test_templates_make_edges_and_depends_on_orders(tmp_path):
         "  c: {run: 'echo ${{ tasks.a.output }}', depends_on: [a, b]}\n",
     ).compile()
 
-    assert dag.edges == (("a", "b", None), ("a", "c", "values"), ("b", "c", None))
+    assert dag.edges == (("a", "b", None), ("a", "c", "_values"), ("b", "c", None))
     assert dag.leaves == ("c",)
 
 
