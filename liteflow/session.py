@@ -248,7 +248,7 @@ class Session:
             flow=dag.name,
             created_at=self._started_us,
             started_at=self._started_us,
-            arguments=json.dumps({name: xcom.preview_of(value)[0] for name, value in dag.parameters.items()}),
+            arguments=json.dumps(_previews(dag.parameters)),
             script=self._script,
             python=python_version(),
             settings=json.dumps(_plain(asdict(self._settings))),
@@ -417,6 +417,15 @@ def _stop_of(number: int) -> Stop:
     import signal  # noqa: PLC0415  loaded already, by `signals`
 
     return Stop("cancelled", f"ended by {signal.Signals(number).name}", number)
+
+
+def _previews(parameters: Mapping[str, object]) -> dict[str, str]:
+    if not parameters:
+        return {}
+    # Start-up: many flows have none.
+    from liteflow.redaction import redacted  # noqa: PLC0415
+
+    return {name: xcom.preview_of(redacted(name, value))[0] for name, value in parameters.items()}
 
 
 def _payload(values: TrustedValues, node: int) -> Payload:

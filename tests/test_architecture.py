@@ -78,6 +78,7 @@ PURE = {
     "hints",
     "names",
     "options",
+    "redaction",
     "uses",
     "parameters",
     "policy",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
@@ -14,6 +13,7 @@ from liteflow.dag import ATOMS, Dag, Node
 from liteflow.errors import StoreMissingError
 from liteflow.files.plan import Forecast, Plan, Planned, forecast, plan_of
 from liteflow.outlook import Outlook
+from liteflow.redaction import HIDDEN, is_secret, redacted
 from liteflow.settings import RunSettings
 from liteflow.store.history import History
 from liteflow.task_types.base import TaskType, options_of, spliced
@@ -22,11 +22,6 @@ from liteflow.task_types.work import FileTask
 from liteflow.views.shown import label
 from liteflow.xcom import preview_of
 
-HIDDEN = "***"
-SECRET = re.compile(
-    r"pass(word|wd|phrase)?(?![a-z])|secret|token|api[-_]?key|credential|authorization|private[-_]?key",
-    re.IGNORECASE,
-)
 # So many earlier runs are asked how long tasks take.
 ASKED = 5
 _TOO_LONG = 160
@@ -123,16 +118,17 @@ def shown_parameters(dag: Dag) -> dict[str, str]:
     return {name: _shown(name, value) for name, value in dag.parameters.items()}
 
 
+def _shown(name: str, value: object) -> str:
+    shown = redacted(name, value)
+    return HIDDEN if shown is HIDDEN else preview_of(shown)[0]
+
+
 def shown_work(dag: Dag, node: Node) -> dict[str, str]:
     """Return what a call is made of as it may be shown, as far as it is known before it runs."""
     function = node.task.fn
     if isinstance(function, FileTask):
         return dict(_fields(function.work, dag.parameters))
-    return {
-        name: HIDDEN if SECRET.search(name) else preview_of(value)[0]
-        for name, value in node.arguments()
-        if type(value) in ATOMS
-    }
+    return {name: _shown(name, value) for name, value in node.arguments() if type(value) in ATOMS}
 
 
 def _fields(work: TaskType, parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -148,7 +144,7 @@ def _fields(work: TaskType, parameters: Mapping[str, Any]) -> Iterator[tuple[str
 
 def _filled(name: str, value: Any, parameters: Mapping[str, Any]) -> Any:
     """Plain data with the values of parameters in it; those of tasks stay as they are written."""
-    if SECRET.search(name) and not isinstance(value, dict | list):
+    if is_secret(name) and not isinstance(value, dict | list):
         return HIDDEN
     if isinstance(value, Mapping):
         return {key: _filled(str(key), item, parameters) for key, item in value.items()}
@@ -163,19 +159,9 @@ def _filled(name: str, value: Any, parameters: Mapping[str, Any]) -> Any:
         inside = parameters.get(reference.name)
         for key in reference.path:
             inside = inside[key]  # type: ignore[index]  # compiling has looked
-        named = any(SECRET.search(str(part)) for part in (reference.name, *reference.path))
-        parts.append(HIDDEN if named else as_text(inside, str(reference)))
-    return spliced(value, found, parts)
-
-
-def _shown(name: str, value: object) -> str:
-    if SECRET.search(name):
-        return HIDDEN
-    if isinstance(value, Mapping):
-        # A secret may lie deeper in it.
-        inside = {key: HIDDEN if SECRET.search(str(key)) else item for key, item in value.items()}
-        return preview_of(inside)[0]
-    return preview_of(value)[0]
+        named = any(is_secret(str(part)) for part in (reference.name, *reference.path))
+        parts.append(HIDDEN if named else as_text(redacted("", inside), str(reference)))
+    return redacted("", spliced(value, found, parts))
 
 
 def _record(dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | None) -> dict[str, object]:

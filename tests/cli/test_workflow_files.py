@@ -320,3 +320,31 @@ def test_the_page_on_the_command_line_is_that_of_the_program(liteflow):
 
     shipped = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
     assert shipped.read_text() == page(), "run: python -m liteflow.cli.page > docs/command-line.md"
+
+
+SECRETS = """\
+workflow_name: secrets
+params:
+  api_token: tok-1
+  login: {default: {user: ada, password: pass-2, hosts: [{private_key: key-3}]}}
+tasks:
+  a:
+    run: ": ${{ params.api_token }} ${{ params.login }} ${{ params.login.password }} pg://ada:pass-4@host"
+    env: {MY_SECRET: sec-5, PLAIN: "${{ params.api_token }}"}
+"""
+HIDDEN = ("tok-1", "pass-2", "key-3", "pass-4", "sec-5")
+
+
+def test_a_plan_and_the_record_of_a_run_hide_what_is_a_secret_by_its_name(liteflow, folder):
+    (folder / "s.yaml").write_text(SECRETS)
+
+    plan = liteflow("run", "s.yaml", "--dry-run")
+    as_json = liteflow("run", "s.yaml", "--dry-run", "--json")
+    ended = liteflow("run", "s.yaml", "--mode", "inline")
+    shown = liteflow("show", "secrets")
+
+    assert (plan.returncode, as_json.returncode, ended.returncode) == (0, 0, 0)
+    assert "ada" in plan.stdout
+    assert "***" in shown.stdout
+    for text in (plan.stdout, as_json.stdout, ended.stdout + ended.stderr, shown.stdout):
+        assert not [secret for secret in HIDDEN if secret in text]
