@@ -11,13 +11,12 @@ from typing import Annotated
 
 import typer
 
-from liteflow.cli.common import Db, Json, chosen_db, examples, open_history
+from liteflow.cli.common import Db, Json, chosen_db, examples, history_to_change, open_history
 from liteflow.cli.output import complain, print_json_list, print_table, say
 from liteflow.cli.records import run_record
 from liteflow.cli.times import clock
 from liteflow.errors import CommandLineError, NoSuchRunError, RunOwnedError
 from liteflow.store.history import History, RunRow
-from liteflow.stored import updated_history
 from liteflow.views.shown import label
 from liteflow.views.states import tally
 
@@ -85,7 +84,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Take runs away, with their results and logs."""
-        with updated_history(chosen_db(db)) as history:
+        with history_to_change(chosen_db(db)) as history:
             _take_away(history, _meant(history, name), yes=yes, dry_run=dry_run)
 
     @app.command(epilog=examples("liteflow gc --keep 30d --dry-run", "liteflow gc --keep 12h --yes"))
@@ -99,7 +98,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Take away runs that have succeeded, failed or been cancelled long ago."""
         oldest = time.time() - seconds_of(keep)
-        with updated_history(chosen_db(db)) as history:
+        with history_to_change(chosen_db(db)) as history:
             runs = [row for row in history.runs() if row.state != "running"]
             _take_away(
                 history, [r for r in runs if (r.ended_at or r.created_at) < oldest], yes=yes, dry_run=dry_run

@@ -44,6 +44,18 @@ def open_history(db: str | None) -> History:
     return History(chosen_db(db))
 
 
+def history_to_change(db: Path) -> History:
+    """Open a store to look for runs that are to be changed; one of an older schema is updated.
+
+    Raises:
+        StoreError: It can't be read, or not updated.
+    """
+    # Start-up: all that reads values comes with it, and most commands read none.
+    from liteflow.stored import updated_history  # noqa: PLC0415
+
+    return updated_history(db)
+
+
 Tasks = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from liteflow import signals
-from liteflow.cli.common import Db, Tasks, chosen_db, examples
+from liteflow.cli.common import Db, Tasks, chosen_db, examples, history_to_change
 from liteflow.cli.run import (
     Debug,
     Executor,
@@ -25,7 +25,6 @@ from liteflow.cli.source import db_for, is_file, load_flow, load_flow_from, spli
 from liteflow.errors import CommandLineError, NotResumableError
 from liteflow.flow import Flow
 from liteflow.store.history import History, RunRow
-from liteflow.stored import updated_history
 from liteflow.views.shown import label
 
 
@@ -78,7 +77,7 @@ def register(app: typer.Typer) -> None:
                 path = store_of(flow, db_for(run, db))
             else:
                 path = chosen_db(db)
-            with updated_history(path) as history:
+            with history_to_change(path) as history:
                 row = _meant(history, run) if flow is None else _latest(history, flow)
             where = executor or ("inline" if debug else None)
             options = options_of(str(path), where, max_workers, timeout, trust, log_dir=log_dir)

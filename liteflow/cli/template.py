@@ -13,10 +13,6 @@ from liteflow.cli.common import examples
 from liteflow.cli.output import say, write_file
 from liteflow.cli.source import is_workflow
 from liteflow.errors import CommandLineError
-from liteflow.files.convert import to_python
-from liteflow.files.load import load_workflow
-from liteflow.files.model import name_problem
-from liteflow.files.write import to_json, to_yaml
 from liteflow.views.shown import label
 
 
@@ -91,6 +87,11 @@ def register(app: typer.Typer) -> None:
             raise CommandLineError(
                 f"{label(file, 200)} is no workflow file; give one that ends in .yaml or .json"
             )
+        # Start-up: no other command needs the whole language of files.
+        from liteflow.files.convert import to_python  # noqa: PLC0415
+        from liteflow.files.load import load_workflow  # noqa: PLC0415
+        from liteflow.files.write import to_json, to_yaml  # noqa: PLC0415
+
         workflow = load_workflow(file)
         if to is Form.py:
             _put(to_python(workflow, Path(file).name), output, force)
@@ -108,6 +109,8 @@ def starter(name: str, kind: Starter | None) -> str:
     Raises:
         CommandLineError: It can't be called so.
     """
+    from liteflow.files.model import name_problem  # noqa: PLC0415  as above
+
     known = {str(one): one for one in Starter}
     kind = kind or known.get(name, Starter.basic)
     text = files("liteflow.files").joinpath("starters", f"{kind}.yaml").read_text(encoding="utf-8")

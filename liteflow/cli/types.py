@@ -9,7 +9,6 @@ import typer
 from liteflow.cli.common import Json, examples
 from liteflow.cli.output import print_json_list, say
 from liteflow.errors import UnknownNameError
-from liteflow.task_types.registry import described
 from liteflow.views.shown import label
 
 
@@ -22,6 +21,9 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """List the task types of workflow files, with their fields."""
+        # Start-up: no other command loads the types because of this one.
+        from liteflow.task_types.registry import described  # noqa: PLC0415
+
         facts = [one for one in described() if kind in (None, one.kind)]
         if not facts and kind is not None:
             raise UnknownNameError("liteflow", "task type", kind, [one.kind for one in described()])

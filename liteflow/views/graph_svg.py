@@ -12,8 +12,8 @@ System Structures, IEEE Transactions on Systems, Man, and Cybernetics 11(2), 198
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 from itertools import pairwise
-from xml.sax.saxutils import escape, quoteattr
 
 from attrs import define, field, frozen
 
@@ -74,7 +74,7 @@ def svg(graph: Graph) -> str:
     title = label(graph.title) + run
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.0f}" height="{high:.0f}" '
-        f'viewBox="0 0 {wide:.0f} {high:.0f}" font-family={quoteattr(_FONT)} font-size="13" role="img">',
+        f'viewBox="0 0 {wide:.0f} {high:.0f}" font-family="{_FONT}" font-size="13" role="img">',
         f"<title>{escape(title)}</title>",
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto"><path d="M0 0.5 8 4 0 7.5z" fill="#616161"/></marker></defs>',
