@@ -12,11 +12,13 @@ and no more lines than the terminal has.  What tasks print, and what fails, goes
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
+from typing import Any, Self, TextIO
 
 import rich.live
 from rich.console import Console, Group, RenderableType
@@ -24,7 +26,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from liteflow.cli.output import knows_unicode
+from liteflow.cli.output import is_terminal, knows_unicode
 from liteflow.cli.progress import (
     LOUD,
     Changes,
@@ -34,6 +36,7 @@ from liteflow.cli.progress import (
     finished,
     printed,
     resumption,
+    shown_line,
     told,
 )
 from liteflow.cli.times import duration
@@ -43,6 +46,7 @@ from liteflow.views.states import FINISHED, joint_state, look, tally
 # A run of no more task instances than this is shown one by one.
 FEW = 12
 PER_SECOND = 4
+MOST_OF_A_NAME = 24
 
 
 class Live(Silence):
@@ -50,7 +54,8 @@ class Live(Silence):
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
-        self._console = console or Console(stderr=True, highlight=False, markup=False, emoji=False)
+        # The stream itself: what `sys.stderr` is while the table is up, writes through us.
+        self._console = console or Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
         self._picture = Picture(not knows_unicode(self._console.encoding))
         self._lock = threading.Lock()
         self._live = rich.live.Live(
@@ -65,10 +70,20 @@ class Live(Silence):
         # rich's own thread would end with a traceback when the terminal goes away.
         self._ticker = threading.Thread(target=self._tick, name="liteflow-progress", daemon=True)
 
+    def __enter__(self) -> Self:
+        """Take what this process writes to the terminal: tasks in threads do, and would tear the table."""
+        self._streams = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = (Above(s, self._write) if is_terminal(s) else s for s in self._streams)
+        return self
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the terminal back, however the run ended."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, Above):
+                stream.end()
+        sys.stdout, sys.stderr = self._streams
         self._stop.set()
         if self._ticker.is_alive():
             self._ticker.join()
@@ -110,6 +125,9 @@ class Live(Silence):
             Text(printed(key, text), "" if stream == "stdout" else "dim") for key, stream, text in lines
         )
 
+    def _write(self, lines: Sequence[str]) -> None:
+        self._above(Text(shown_line(line)) for line in lines)
+
     def _above(self, lines: Iterable[Text]) -> None:
         # All at once: each time, the table is taken away and put back.
         text = Text("\n").join(lines)
@@ -130,6 +148,43 @@ class Live(Silence):
         except (OSError, ValueError):
             # The terminal is gone; the run goes on.
             self._stop.set()
+
+
+class Above:
+    """Stands for a stream that leads to the terminal: whole lines go above the table."""
+
+    def __init__(self, stream: TextIO, show: Callable[[Sequence[str]], None]) -> None:
+        self._stream = stream
+        self._show = show
+        self._lock = threading.Lock()
+        # What has no line end yet, of each thread that writes.
+        self._rest: dict[int, str] = {}
+
+    def write(self, text: str) -> int:
+        """Show the lines that are whole now."""
+        thread = threading.get_ident()
+        with self._lock:
+            *lines, rest = (self._rest.pop(thread, "") + text).split("\n")
+            if rest:
+                self._rest[thread] = rest
+        if lines:
+            self._show(lines)
+        return len(text)
+
+    def writelines(self, texts: Iterable[str]) -> None:
+        """Write them all."""
+        self.write("".join(texts))
+
+    def end(self) -> None:
+        """Show what never got its line end."""
+        with self._lock:
+            lines = [*self._rest.values()]
+            self._rest.clear()
+        if lines:
+            self._show(lines)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Picture:
@@ -158,14 +213,15 @@ class Picture:
         self.tally.apply(changes)
         if len(self.tally) > FEW:
             return
+        now = self._now()
         for key, (state, attempt) in changes.items():
             self._attempts[key] = attempt
             if state == "running":
-                self._began[key] = self._now()
+                self._began[key] = now
                 self._took.pop(key, None)
             elif state in FINISHED or state == "retrying":
                 # One that was over between two looks has no beginning: it took no time worth a word.
-                self._took[key] = self._now() - self._began.get(key, self._now())
+                self._took[key] = now - self._began.get(key, now)
 
     def write(self, lines: Written) -> None:
         """Tasks have printed something."""
@@ -177,6 +233,9 @@ class Picture:
         room = max(1, height - 5)
         rows = list(self._instances() if len(self.tally) <= FEW else self._tasks(room))
         table = Table.grid(padding=(0, 2))
+        if rows:
+            # Names keep their room where the terminal is narrow: what was printed can be read above.
+            table.add_column(min_width=min(max(cells[0].cell_len for cells in rows[:room]), MOST_OF_A_NAME))
         for cells in rows[:room]:
             table.add_row(*cells)
         if len(rows) > room:

@@ -202,5 +202,9 @@ def printed(key: str, text: str) -> str:
     >>> printed("load", "loading\\n")
     'load | loading'
     """
-    shown = visible(text[: LONGEST_LINE + 1].removesuffix("\n"), keep="\t")
-    return f"{label(key)} | {cut(shown, LONGEST_LINE)}"
+    return f"{label(key)} | {shown_line(text)}"
+
+
+def shown_line(text: str) -> str:
+    """Return a line of a task's, harmless and not too long."""
+    return cut(visible(text[: LONGEST_LINE + 1].removesuffix("\n"), keep="\t"), LONGEST_LINE)

@@ -33,39 +33,22 @@ from liteflow.xcom import preview_of
 MANY_OUTPUTS = 20
 
 
+def _setting(name: str, metavar: str, text: str, *also: str, **rest: Any) -> Any:
+    """An option that the environment can give too: LITEFLOW_MAX_WORKERS for --max-workers."""
+    variable = f"LITEFLOW_{name.strip('-').replace('-', '_').upper()}"
+    return typer.Option(name, *also, metavar=metavar, envvar=variable, help=text, **rest)
+
+
 Executor = Annotated[
     str | None,
-    typer.Option(
-        "--mode",
-        "--executor",
-        metavar="NAME",
-        envvar="LITEFLOW_MODE",
-        help="Where tasks run: process, thread, async or inline.",
-    ),
+    _setting("--mode", "NAME", "Where tasks run: process, thread, async or inline.", "--executor"),
 ]
-MaxWorkers = Annotated[
-    int | None,
-    typer.Option(
-        "--max-workers", min=1, metavar="N", envvar="LITEFLOW_MAX_WORKERS", help="So many tasks at a time."
-    ),
-]
+MaxWorkers = Annotated[int | None, _setting("--max-workers", "N", "So many tasks at a time.", min=1)]
 Timeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        envvar="LITEFLOW_TIMEOUT",
-        help="End the run when it takes longer than this.",
-    ),
+    float | None, _setting("--timeout", "SECONDS", "End the run when it takes longer than this.")
 ]
 LogDir = Annotated[
-    str | None,
-    typer.Option(
-        "--log-dir",
-        metavar="FOLDER",
-        envvar="LITEFLOW_LOG_DIR",
-        help="Write the log of each attempt to a file there too.",
-    ),
+    str | None, _setting("--log-dir", "FOLDER", "Write the log of each attempt to a file there too.")
 ]
 Trust = Annotated[
     bool,

@@ -1,6 +1,9 @@
 """What a run says of itself while it goes on."""
 
 import io
+import re
+import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -167,6 +170,38 @@ def test_the_display_is_taken_away_at_the_end_and_what_was_said_stays():
     assert r"load | loading\x1b[2J" in written
     assert "load: failed" in written
     assert written.endswith("\x1b[1A\x1b[2K") or "\x1b[2K" in written.rpartition("etl · run")[2]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_what_this_process_prints_stands_above_the_table_in_whole_lines(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    console = Console(file=terminal, width=80, height=24, force_terminal=True, color_system=None)
+    with Live(console) as live:
+        live.started("3f2a", "etl", ["load"])
+        print("part 1", end="")
+        other = threading.Thread(target=print, args=("of another\x1b[2J thread",))
+        other.start()
+        other.join()
+        print(" and 2")
+        print("no end", end="")
+        live.ended("succeeded")
+
+    assert sys.stdout is terminal
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in terminal.getvalue().splitlines()]
+    assert {"part 1 and 2", r"of another\x1b[2J thread", "no end"} <= set(lines)
+
+
+def test_a_name_keeps_its_room_where_the_terminal_is_narrow():
+    picture = picture_of(["prepare_the_data"], {"prepare_the_data": ("running", 1)})
+    picture.write([("prepare_the_data", "stdout", "a long line " * 20)])
+
+    assert "prepare_the_data" in drawn(picture, wide=40)[1]
 
 
 class Gone(io.StringIO):
