@@ -29,6 +29,7 @@ FLOORS: list[set[str]] = [
         "signals",
         "outcomes",
         "function",
+        "redaction",
         "engine.__init__",
         "engine.stopping",
     },
