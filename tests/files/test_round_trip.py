@@ -195,11 +195,11 @@ def test_both_parsers_of_yaml_read_the_same(text):
     def read(in_c):
         try:
             return read_yaml(text, in_c=in_c)
-        except MistakesFoundError as error:
-            return error.mistakes
+        except MistakesFoundError:
+            return None
 
     assume(not REFUSED.search(text))
     # What the parser in Python refuses, the one in C may take: newer rules allow more.
     slow = read(in_c=False)
-    if not isinstance(slow, list):
+    if slow is not None:
         assert read(in_c=True) == slow
