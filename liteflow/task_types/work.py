@@ -81,10 +81,10 @@ class WaitingFileTask(FileTask):
 
     # The engine gives a context to whoever has a parameter for it.
     async def __call__(  # type: ignore[override]
-        self, values: Mapping[str, object] | None = None, item: object = None, *, context: Context
+        self, _values: Mapping[str, object] | None = None, item: object = None, *, context: Context
     ) -> Any:
         """Do the work; arguments as of a FileTask."""
-        return await self.work_with(values, item).run_async(context)
+        return await self.work_with(_values, item).run_async(context)
 
 
 def file_task(work: TaskType, folder: str | None = None, when: Condition | None = None) -> FileTask:
