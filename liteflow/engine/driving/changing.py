@@ -86,16 +86,20 @@ class Changing(Answering):
         self._values.ended((node,))
         self._gain(grown)
 
-    def _gain(self, grown: Grown, *, write: bool = True) -> None:
-        """The run has new nodes."""
+    def _note_gain(self, grown: Grown) -> None:
+        """The run has new nodes, which the schedule is to be told of."""
         plan, node = self._plan, grown.parent
         self._heights.extend(array("i", [self._heights[node]]) * grown.count)
         self._add_lanes()
-        if write:
-            self._growths.write(grown)
+        self._growths.write(grown)
         if self._observer is not None:
             self._observer.grew([plan.key(n) for n in range(grown.first, grown.first + grown.count)])
             self._changes[plan.key(node)] = ("running", self._attempts.get(node, 1))
+
+    def _gain(self, grown: Grown) -> None:
+        """A node goes on as new ones."""
+        node = grown.parent
+        self._note_gain(grown)
         effects = self._schedule.grow(
             node, grown.predecessors, grown.parts, grown.rules, whatever=grown.whatever
         )
@@ -170,17 +174,13 @@ class Changing(Answering):
 
     def _obey_step(self, node: int, step: Step) -> None:
         """Do what a controller has said."""
-        schedule, plan = self._schedule, self._plan
+        schedule = self._schedule
         if self._gave_up:
             # The run ends; what would come does not.
             return
         if step.calls:
             grown = self._controls.grow(node, step.calls)
-            self._heights.extend(array("i", [self._heights[node]]) * grown.count)
-            self._growths.write(grown)
-            if self._observer is not None:
-                self._observer.grew([plan.key(n) for n in range(grown.first, grown.first + grown.count)])
-                self._changes[plan.key(node)] = ("running", self._attempts.get(node, 1))
+            self._note_gain(grown)
             self._follow(schedule.gain(node, grown.predecessors, grown.rules))
         if step.over and schedule.state(node) is State.GROWN:
             self._growths.begun(*self._controls.finish(node, step.value))
