@@ -1,4 +1,4 @@
-"""An empty folder for each row, and the one program that rows of the command line are sent to."""
+"""An empty folder for each row, and the program that rows of the command line are sent to."""
 
 import pytest
 from bad_program import Program
@@ -15,5 +15,4 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def program():
     """Call `liteflow`, or run Python, as `bad_program.Program` says."""
-    with Program() as started:
-        yield started
+    return Program()

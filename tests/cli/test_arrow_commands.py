@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import frozen
+from cli_program import forked_program
 
 from liteflow.cli.app import execute
 
@@ -53,8 +53,7 @@ def command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def liteflow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "liteflow", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=60)
+    return forked_program(folder)(*arguments)
 
 
 def test_a_flow_is_run_with_the_tasks_beside_it_and_its_input(folder):

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from cli_program import SCRIPT, program
+from cli_program import SCRIPT, forked_program
 
 OWN = {"LITEFLOW_KEY": "the key of this user"}
 OTHER = {"LITEFLOW_KEY": "the key of another user"}
@@ -16,7 +16,7 @@ OTHER = {"LITEFLOW_KEY": "the key of another user"}
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("check")
     (folder / "etl.py").write_text(SCRIPT)
-    call = program(folder)
+    call = forked_program(folder)
     assert call("run", "etl.py", "--run-id", "good-1", env=OWN).returncode == 0
     assert call("run", "etl.py", "--run-id", "good-2", env=OWN).returncode == 0
     return folder / "liteflow.db"
@@ -31,7 +31,7 @@ def folder(original, tmp_path):
 @pytest.fixture
 def check(folder):
     def call(*words, env=OWN):
-        done = program(folder)("check", *words, env=env)
+        done = forked_program(folder)("check", *words, env=env)
         assert done.stderr == ""
         return done
 
@@ -110,7 +110,7 @@ def test_a_damaged_file_is_a_finding(check, folder):
 
 
 def test_without_a_store_there_is_nothing_to_check(tmp_path):
-    done = program(tmp_path)("check")
+    done = forked_program(tmp_path)("check")
 
     assert done.returncode == 2
     assert "there is no such file" in done.stderr

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from cli_program import program
+from cli_program import environment, forked_program
+from support.forked import Forked, Request
 
 SCRIPT = """
 import os
@@ -37,7 +38,7 @@ def folder(tmp_path):
 def test_a_run_that_has_ended_is_shown_to_its_end(folder):
     (folder / "go").touch()
     subprocess.run([sys.executable, "script.py"], cwd=folder, check=True, timeout=60, capture_output=True)
-    rows = json.loads(program(folder)("logs", "run-1", "--follow", "--json").stdout)
+    rows = json.loads(forked_program(folder)("logs", "run-1", "--follow", "--json").stdout)
 
     assert {(row["key"], row["stream"], row["line"]) for row in rows} == {
         ("talks", "stdout", "printed"),
@@ -48,14 +49,9 @@ def test_a_run_that_has_ended_is_shown_to_its_end(folder):
 
 def test_a_run_that_goes_on_is_followed_to_its_end_and_shown_harmless(folder):
     run = subprocess.Popen([sys.executable, "script.py"], cwd=folder, stdout=subprocess.DEVNULL)
-    while not (folder / "liteflow.db").exists() or program(folder)("show", "run-1").returncode:
+    while not (folder / "liteflow.db").exists() or forked_program(folder)("show", "run-1").returncode:
         assert run.poll() is None
-    looker = subprocess.Popen(
-        [sys.executable, "-m", "liteflow", "logs", "run-1", "talks", "--follow"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    looker = Forked(Request("liteflow", ("logs", "run-1", "talks", "--follow"), str(folder), environment()))
     assert looker.stdout is not None
     first = [looker.stdout.readline() for _ in range(2)]
     (folder / "go").touch()

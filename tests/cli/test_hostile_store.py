@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from cli_program import program
+from cli_program import forked_program
 
 from liteflow import Dag, flow, task
 from liteflow.errors import LiteflowError
@@ -128,7 +128,7 @@ def soil(db):
 def test_looking_reads_no_pickle(folder, bomb, command):
     plant(folder / "liteflow.db", bomb)
 
-    done = program(folder)(*command)
+    done = forked_program(folder)(*command)
 
     assert done.returncode == (1 if command[0] == "check" else 0), done.stderr
     assert not (folder / "exploded").exists()
@@ -138,7 +138,7 @@ def test_looking_reads_no_pickle(folder, bomb, command):
 def test_whatever_text_a_store_holds_is_only_shown(folder, command):
     soil(folder / "liteflow.db")
 
-    done = program(folder)(*command)
+    done = forked_program(folder)(*command)
 
     assert done.returncode == (1 if command[0] == "check" else 0), done.stderr
     said = done.stdout + done.stderr
@@ -152,7 +152,7 @@ def test_whatever_text_a_store_holds_is_only_shown(folder, command):
 def test_whatever_text_a_store_holds_is_only_a_label_in_a_drawing(folder, form):
     soil(folder / "liteflow.db")
 
-    drawn = program(folder)("visualize", "latest", "--format", form).stdout
+    drawn = forked_program(folder)("visualize", "latest", "--format", form).stdout
 
     assert drawn
     if form == "mermaid":

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from cli_program import environment
+from support.forked import Forked, Request
 
 
 def one_line(text):
@@ -21,8 +22,8 @@ def one_line(text):
 # --- what it runs ----------------------------------------------------------------------------
 
 
-def test_the_only_flow_of_a_script_is_run_and_its_output_shown(liteflow):
-    done = liteflow("run", "etl.py")
+def test_the_only_flow_of_a_script_is_run_and_its_output_shown(new_liteflow):
+    done = new_liteflow("run", "etl.py")
 
     assert done.returncode == 0, done.stderr
     assert "succeeded" in done.stdout.splitlines()[0]
@@ -62,7 +63,7 @@ def test_a_flow_is_named_after_a_colon_when_there_are_several(liteflow, folder):
     assert liteflow("run", "two.py:other").returncode == 0
 
 
-def test_modules_beside_the_script_can_be_imported_here_and_in_workers(liteflow, folder):
+def test_modules_beside_the_script_can_be_imported_here_and_in_workers(new_liteflow, folder):
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere" / "helper.py").write_text("def double(x):\n    return 2 * x\n")
     (folder / "elsewhere" / "flows.py").write_text(
@@ -70,7 +71,7 @@ def test_modules_beside_the_script_can_be_imported_here_and_in_workers(liteflow,
         "@task\ndef t(x: int) -> int:\n    import helper as h\n    return h.double(helper.double(x))\n"
         "@flow\ndef f(x: int = 5):\n    return t(x)\n"
     )
-    done = liteflow("run", "elsewhere/flows.py", "--json", "-q")
+    done = new_liteflow("run", "elsewhere/flows.py", "--json", "-q")
     assert json.loads(done.stdout)["outputs"]["t"]["value"] == 20
 
 
@@ -87,14 +88,14 @@ def test_classes_of_the_script_are_the_same_in_every_task(liteflow, folder):
     assert run["outputs"]["same"]["value"] is True
 
 
-def test_the_script_is_the_main_module(liteflow, folder):
+def test_the_script_is_the_main_module(new_liteflow, folder):
     (folder / "main.py").write_text(
         "import __main__, sys\nfrom liteflow import flow, task\n"
         "@task\ndef t() -> int:\n    return 1\n"
         "@flow\ndef f():\n    assert __main__.f is f\n    assert sys.argv == [__main__.__file__]\n"
         "    return t()\n"
     )
-    done = liteflow("run", "main.py")
+    done = new_liteflow("run", "main.py")
     assert done.returncode == 0, done.stderr
 
 
@@ -104,13 +105,13 @@ def test_any_executor_can_be_asked_for(liteflow, executor):
 
 
 @pytest.mark.parametrize("name", ["etl.v2.py", "my-flow.py", "json.py", "flow with space.py"])
-def test_a_script_may_have_any_name(liteflow, folder, name):
+def test_a_script_may_have_any_name(new_liteflow, folder, name):
     (folder / "etl.py").rename(folder / name)
-    assert liteflow("run", name, "-q").returncode == 0
+    assert new_liteflow("run", name, "-q").returncode == 0
 
 
-def test_nothing_is_written_beside_the_script(liteflow, folder):
-    liteflow("run", "etl.py", "--db", "x.db")
+def test_nothing_is_written_beside_the_script(new_liteflow, folder):
+    new_liteflow("run", "etl.py", "--db", "x.db")
     assert sorted(path.name for path in folder.iterdir()) == ["etl.py", "failing.py", "x.db"]
 
 
@@ -307,15 +308,9 @@ def test_a_signal_cancels_the_run_keeps_what_is_finished_and_is_the_exit_status(
 def on_terminal(folder, *words, wide=80, **env):
     """Call the program with standard error on a terminal, and return what it drew there."""
     leader, follower = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "liteflow", *words],
-        cwd=folder,
-        env=environment(**{"TERM": "xterm", "COLUMNS": str(wide), "LINES": "24", **env}),
-        stdin=subprocess.DEVNULL,
-        stdout=follower,
-        stderr=follower,
-        start_new_session=True,
-    ) as running:
+    env = environment(**{"TERM": "xterm", "COLUMNS": str(wide), "LINES": "24", **env})
+    request = Request("liteflow", words, str(folder), env, own_session=True)
+    with Forked(request, stdout=follower, stderr=follower) as running:
         os.close(follower)
         drawn = b""
         while True:

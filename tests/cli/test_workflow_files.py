@@ -34,25 +34,25 @@ def record(done):
     return json.loads(done.stdout)
 
 
-def test_a_workflow_file_runs_resumes_and_is_looked_at_like_a_script(liteflow, daily):
-    failed = liteflow("run", "daily.yaml", "--set", "day=Friday", "--set", "n=3")
+def test_a_workflow_file_runs_resumes_and_is_looked_at_like_a_script(new_liteflow, daily):
+    failed = new_liteflow("run", "daily.yaml", "--set", "day=Friday", "--set", "n=3")
     assert failed.returncode == 1
     assert "check failed:" in failed.stderr
-    listed = liteflow("list-checkpoints", "daily", "--json")
+    listed = new_liteflow("list-checkpoints", "daily", "--json")
     (found,) = json.loads(listed.stdout)
     assert found["states"] == {"succeeded": 2, "failed": 1, "upstream_failed": 1}
     assert found["script"] == str(daily / "daily.yaml")
-    assert "2/4" in liteflow("list-checkpoints").stdout
+    assert "2/4" in new_liteflow("list-checkpoints").stdout
 
     (daily / "ok").touch()
-    done = liteflow("resume", "daily.yaml")
+    done = new_liteflow("resume", "daily.yaml")
 
     assert done.returncode == 0, done.stderr
     assert "2 results are kept" in done.stderr
     assert 'report = "[\\"1\\", \\"2\\", \\"3\\"] data of Friday"' in done.stdout
-    assert "data of Friday" in liteflow("logs", "--task", "report").stdout
-    assert "check" in liteflow("show", "daily").stdout
-    assert liteflow("resume", "daily.yaml").returncode == 2
+    assert "data of Friday" in new_liteflow("logs", "--task", "report").stdout
+    assert "check" in new_liteflow("show", "daily").stdout
+    assert new_liteflow("resume", "daily.yaml").returncode == 2
 
 
 def test_resume_and_run_resume_do_the_same(liteflow, daily):

@@ -109,8 +109,8 @@ def test_a_driver_lives_whatever_the_clock_says(script: Folder, shift: int) -> N
     set_clock(script, shift)
     env = {"PYTHONPATH": f"{script.path / 'clock'}:{ROOT}"}
 
-    assert ended(script.liteflow("resume", "r", env=env))[0] == 3
-    assert '"state": "running"' in done(script.liteflow("runs", "--json", env=env))
+    assert ended(script.new_liteflow("resume", "r", env=env))[0] == 3
+    assert '"state": "running"' in done(script.new_liteflow("runs", "--json", env=env))
     (script.path / "open").touch()
     assert done(process) == "succeeded\n"
 

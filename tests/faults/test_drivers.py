@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from support.drivers import Folder, change, done, ended, faults, kill, until
+from support.drivers import Folder, change, done, ended, faults, freeze, kill, until
 
 SCRIPT = """
 @task
@@ -133,8 +133,7 @@ def test_a_dead_drivers_run_is_taken_over_at_once(script: Folder) -> None:
 
 def frozen(folder: Folder) -> subprocess.Popen[str]:
     process = begun(folder)
-    process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    freeze(process)
     return process
 
 
@@ -154,8 +153,7 @@ def test_a_driver_whose_run_was_taken_over_while_it_was_frozen_commits_nothing_m
     else:
         process = script.python("flow.py")
         until_it_waits(script)
-    process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    freeze(process)
     # As if the machine had been started anew: the only way to get at a run whose driver lives.
     change(script.db, "UPDATE session SET boot = 'an earlier one'")
     new = script.liteflow("resume", "r")

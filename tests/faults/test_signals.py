@@ -71,9 +71,11 @@ def script(folder: Folder) -> Folder:
 
 def begin(folder: Folder, how: str, flow: str, **options: Any) -> subprocess.Popen[str]:
     """Start a run in a group of its own, as a shell does for what is in the foreground."""
+    if how == "forked":
+        return folder.liteflow("run", f"flow.py:{flow}", own_session=True)
     options = {"start_new_session": True} | options
     if how == "cli":
-        return folder.liteflow("run", f"flow.py:{flow}", **options)
+        return folder.new_liteflow("run", f"flow.py:{flow}", **options)
     return folder.python("flow.py", flow, **options)
 
 
@@ -91,8 +93,10 @@ def assert_ended_well(folder: Folder, process: subprocess.Popen[str], number: in
 
 
 @ALL
-@pytest.mark.parametrize("how", ["cli", "script"])
-@pytest.mark.parametrize("flow", ["runs_busy", "runs_deaf"])
+@pytest.mark.parametrize(
+    ("how", "flow"),
+    [("cli", "runs_busy"), ("forked", "runs_deaf"), ("script", "runs_busy"), ("script", "runs_deaf")],
+)
 def test_a_signal_cancels_the_run_and_keeps_what_had_finished(script, how, flow, number) -> None:
     process = begin(script, how, flow)
     until_it_waits(script)

@@ -19,6 +19,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from support.forked import Forked, Request
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MARK = "LITEFLOW_TEST_MARK"
 
@@ -64,8 +66,17 @@ class Folder:
         """Start Python on a script, or what else it takes."""
         return self.start([sys.executable, *words], **options)
 
-    def liteflow(self, *words: str, **options: Any) -> subprocess.Popen[str]:
-        """Start the command line."""
+    def liteflow(
+        self, *words: str, cwd: Path | None = None, own_session: bool = False
+    ) -> subprocess.Popen[str]:
+        """Start the command line, forked."""
+        folder, marked = str(cwd or self.path), environment(self.path)
+        process: Any = Forked(Request("liteflow", words, folder, marked, own_session=own_session))
+        self.started.append(process)
+        return process
+
+    def new_liteflow(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """Start the command line in a new interpreter, for what depends on how one starts."""
         return self.start([sys.executable, "-m", "liteflow", *words], **options)
 
     def close(self) -> None:
@@ -123,6 +134,12 @@ def until(holds: Callable[[], Any], within: float = 20.0) -> Any:
         assert time.monotonic() < limit, "it does not come to this"
         time.sleep(0.002)
     return found
+
+
+def freeze(process: subprocess.Popen[str]) -> None:
+    """Stop a process, and wait until it stands still."""
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
 
 
 def kill(process: subprocess.Popen[str]) -> None:
