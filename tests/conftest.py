@@ -4,11 +4,31 @@ import os
 import signal
 
 import pytest
+from support import laws
 
 # Started in the background by a shell, we and all we start would ignore Ctrl-C; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # The hundreds of programs that we start would each compile the library anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def soaks(config: pytest.Config) -> bool:
+    """Whether what takes long is asked for."""
+    return "soak" in config.option.markexpr.replace("not soak", "")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    laws.choose(soak=soaks(config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a soak, each law is tried with all its examples."""
+    if not soaks(config):
+        return
+    for item in items:
+        if item.get_closest_marker("law") or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.soak)
 
 
 @pytest.fixture(scope="session", autouse=True)

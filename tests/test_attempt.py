@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 
 from liteflow import pickling, xcom
 from liteflow.errors import NotPicklableError, ResultTypeError
@@ -291,7 +292,7 @@ def test_however_much_an_exception_has_to_say_it_is_told_shortly(fn):
 
 @example("a\0b\ud800")
 @given(st.text(st.characters(exclude_categories=()), max_size=30))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_any_text_of_an_exception_can_be_stored(text):
     told = failure(raises, ValueError(text))
 

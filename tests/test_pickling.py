@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 from support.script import run_script
 
 from liteflow import pickling
@@ -100,7 +101,7 @@ def build(tree, leaf):
 
 
 @given(nested(st.sampled_from(HOLES) | ATOMS), st.lists(ATOMS, min_size=4, max_size=4), st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_values_stand_in_the_places_of_the_holes_wherever_these_are(tree, values, by_value):
     def filled(leaf):
         return values[leaf.number] if is_hole(leaf) else leaf
@@ -203,7 +204,7 @@ VALUES = nested(
 
 
 @given(VALUES)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_value_comes_back_as_it_was_the_short_way_and_the_long(tree):
     value = build(tree, lambda leaf: leaf)
 

@@ -15,9 +15,12 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 
 from liteflow import Flow, task
 from liteflow.executor import PoolExecutor
+
+pytestmark = pytest.mark.law
 
 
 @attrs.frozen
@@ -134,11 +137,9 @@ def shape(pairs: list[Pair], part: str) -> Any:
     return {"last": values[-1], "all": (values, Box(values[0]))}
 
 
-@pytest.mark.parametrize(
-    "executor, examples", [("inline", 60), ("thread", 40), ("process", 25), ("async", 25)]
-)
-def test_a_random_dag_gives_what_plain_evaluation_gives(executor: str, examples: int, tmp_path: Path) -> None:
-    check_random_dags(executor, examples, tmp_path)
+@pytest.mark.parametrize("executor, full", [("inline", 60), ("thread", 40), ("process", 25), ("async", 25)])
+def test_a_random_dag_gives_what_plain_evaluation_gives(executor: str, full: int, tmp_path: Path) -> None:
+    check_random_dags(executor, full, tmp_path)
 
 
 def test_a_random_dag_gives_the_same_on_a_pool_of_threads(tmp_path: Path) -> None:
@@ -151,10 +152,10 @@ def test_a_random_dag_gives_the_same_on_a_pool_of_processes(tmp_path: Path) -> N
         check_random_dags(pool, 25, tmp_path)
 
 
-def check_random_dags(executor: Any, examples: int, where: Path) -> None:
+def check_random_dags(executor: Any, full: int, where: Path) -> None:
     """Coroutines among the calls are at home on the event loop, so that each run has two executors."""
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(full), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def check(data: st.DataObject) -> None:
         pairs = [Pair(number(n), n) for n in data.draw(st.lists(st.integers(-9, 9), min_size=1, max_size=3))]

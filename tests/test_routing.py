@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 
 from liteflow.engine.routing import Request, Routing
 from liteflow.errors import UnknownNameError
@@ -115,7 +116,7 @@ requests = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(requests, max_size=25), st.integers())
 def test_every_run_ends_and_starts_the_same_when_it_is_told_the_same(asked, seed):
     random = Random(seed)
@@ -136,7 +137,7 @@ def test_every_run_ends_and_starts_the_same_when_it_is_told_the_same(asked, seed
     assert [again.ended(number, wanted) for number, wanted in told] == log
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(1, 30), st.integers())
 def test_a_join_runs_once_in_whatever_order_those_end_that_ask_for_it(count, seed):
     routing = Routing("f", NAMES, Request("a"))

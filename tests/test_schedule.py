@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.laws import examples
 
 from liteflow.engine.lanes import ReadyLane
 from liteflow.engine.schedule import Schedule
@@ -261,14 +262,14 @@ class AnyRun(RuleBasedStateMachine):
 
 
 TestAnyRun = AnyRun.TestCase
-TestAnyRun.settings = settings(deadline=None, max_examples=120, stateful_step_count=40)
+TestAnyRun.settings = settings(deadline=None, max_examples=examples(120), stateful_step_count=40)
 
 
 # --- the whole run at once -----------------------------------------------------------------
 
 
 @given(graphs(most=25), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_every_node_runs_once_and_after_its_inputs_in_any_order_of_outcomes(predecessors, random):
     schedule = Schedule(predecessors)
     ready, running, done = schedule.start(), [], []
@@ -290,7 +291,7 @@ def test_every_node_runs_once_and_after_its_inputs_in_any_order_of_outcomes(pred
 
 
 @given(graphs(most=25), st.sets(st.integers(0, 24)))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_after_failures_all_runs_but_what_depends_on_them(predecessors, failing):
     schedule = Schedule(predecessors)
     ready, blocked = schedule.start(), []
@@ -314,7 +315,7 @@ def test_after_failures_all_runs_but_what_depends_on_them(predecessors, failing)
 
 
 @given(graphs(most=12))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_a_height_is_the_length_of_the_longest_path_to_an_end(predecessors):
     def longest(node):
         after = [n for n, before in enumerate(predecessors) if node in before]

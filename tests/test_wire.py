@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 
 from liteflow.executor.payload import Large
 from liteflow.executor.process import wire
@@ -70,7 +71,7 @@ def read(descriptor):
 
 
 @given(st.lists(st.tuples(KINDS, BODIES), max_size=6), st.lists(st.integers(1, 60)))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_frames_come_whole_and_in_order_however_the_bytes_are_split(frames, sizes):
     data = b"".join(wire.frame(kind, body) for kind, body in frames)
     ours, theirs = socket.socketpair()
@@ -142,7 +143,7 @@ def test_what_is_no_frame_is_told_at_once(sockets, garbage):
 
 @given(st.binary(min_size=10, max_size=60))
 @example(wire.frame(wire.NEWS, (1, 2))[:-1] + b"\xff")
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_no_bytes_at_all_raise_anything_else(garbage):
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -171,7 +172,7 @@ def test_a_frame_is_made_of_plain_values_only():
 
 
 @given(st.lists(st.integers(0, 300_000), min_size=1, max_size=6), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 def test_what_the_socket_does_not_take_yet_is_kept_and_sent_later(sizes, random):
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -213,7 +214,7 @@ def test_sending_to_a_dead_worker_is_no_error_and_keeps_nothing(sockets):
     st.lists(st.lists(st.binary(min_size=1, max_size=9), max_size=3), min_size=1, max_size=6),
     st.integers(0, 200_000),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_descriptors_come_with_their_frames(payloads, padding):
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -326,7 +327,7 @@ def test_what_sends_a_descriptor_holds_it_open_until_it_has_left(sockets):
 
 
 @given(st.lists(st.binary(max_size=2000) | st.binary().map(memoryview), min_size=1).filter(any))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_the_parts_of_a_large_payload_lie_one_after_the_other(parts):
     whole = b"".join(parts)
 
@@ -376,7 +377,7 @@ POSITIONS = st.none() | st.builds(
 
 
 @given(st.lists(POSITIONS))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_page_tells_what_was_last_written_on_it(positions):
     descriptor = anonymous_file("liteflow-test")
     os.ftruncate(descriptor, SIZE)

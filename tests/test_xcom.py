@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from support.laws import examples
 from support.values import VALUES, Data, alike
 
 from liteflow.errors import NotPicklableError
@@ -30,7 +31,7 @@ def round_trip(value):
 
 
 @given(VALUES)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_any_value_comes_back_as_it_was(value):
     encoded = encode(value)
 
@@ -121,7 +122,7 @@ ARRAYS = st_numpy.arrays(DTYPES, st_numpy.array_shapes(min_dims=1, max_dims=3, m
 
 
 @given(ARRAYS, st.sampled_from(["C", "F", "reversed", "every other"]))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_arrays_come_back_with_type_shape_and_order(values, layout):
     # Large enough to lie beside the pickle, where it is contiguous.
     repeats = 1 + OUT_OF_BAND // values.nbytes
@@ -143,7 +144,7 @@ def test_arrays_come_back_with_type_shape_and_order(values, layout):
 
 
 @given(st.lists(st.integers(0, 3 * OUT_OF_BAND), max_size=5))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_buffers_of_any_size_in_any_order_find_their_places(sizes):
     arrays = [np.full(size, i, dtype="u1") for i, size in enumerate(sizes)]
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
+from support.laws import examples
 from support.values import VALUES, Data, alike
 
 from liteflow.xcom import EXACT_CHARS, PREVIEW_CHARS, encode, preview_of, type_name
@@ -46,7 +47,7 @@ def plain(value):
 @example({"a": {1: 2}})
 @example((1, 2))
 @example({"x": math.nan})
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_an_exact_preview_is_the_values_json_and_no_other_says_so(value):
     text, exact = preview_of(value)
 
@@ -67,7 +68,7 @@ def too_large(value):
 
 
 @given(VALUES)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_a_preview_is_short_text_that_a_database_can_hold(value):
     text, _ = preview_of([value, Data(value)])
 

@@ -4,6 +4,7 @@ from keyword import iskeyword
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 
 from liteflow.files.load import REFUSED, parse_workflow
 from liteflow.files.mistakes import MistakesFoundError, WorkflowFileError
@@ -106,7 +107,7 @@ def workflows(draw):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(workflows())
 def test_a_workflow_written_to_yaml_and_to_json_and_read_back_is_the_same(workflow):
     assert parse_workflow(to_yaml(workflow), "x.yaml") == workflow
@@ -149,7 +150,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(ANYTHING)
 def test_whatever_a_document_holds_is_a_workflow_or_told_of(data):
     import json
@@ -163,7 +164,7 @@ def test_whatever_a_document_holds_is_a_workflow_or_told_of(data):
         assert to_data(workflow)["tasks"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(max_size=60) | st.text("ab:-[]{}\"'#&*!|> \n\t${}?,%", max_size=40))
 def test_whatever_text_a_file_holds_it_is_read_or_told_of(text):
     for json in (False, True):

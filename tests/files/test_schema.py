@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from hypothesis import given, settings
+from support.laws import examples
 from test_bad_files import FILES
 from test_round_trip import workflows
 
@@ -40,7 +41,7 @@ def test_everything_has_a_description():
     assert [name for name, told in properties(schema()) if not told.get("description")] == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(workflows())
 def test_what_the_reader_takes_the_schema_takes(workflow):
     CHECK.validate(json.loads(json.dumps(to_data(workflow))))

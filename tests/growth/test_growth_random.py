@@ -38,7 +38,7 @@ def check(run: Any, made: list[Program]) -> None:
     assert {row.state for row in run.tasks.values()} <= ended
 
 
-@pytest.mark.parametrize("executor, examples", [("inline", 100), ("thread", 25), ("process", 20)])
+@pytest.mark.parametrize("executor, examples", [("inline", 40), ("thread", 12), ("process", 6)])
 def test_a_random_growing_graph_gives_what_plain_evaluation_gives(executor: str, examples: int) -> None:
     @settings(max_examples=examples, deadline=None, suppress_health_check=ANY_HEALTH)
     @given(programs())
@@ -136,7 +136,7 @@ def soaked(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 def test_a_growing_run_whose_driver_is_killed_goes_on_and_does_nothing_twice(tmp_path_factory, monkeypatch):
-    soaked(tmp_path_factory, monkeypatch, 6)
+    soaked(tmp_path_factory, monkeypatch, 3)
 
 
 @pytest.mark.soak

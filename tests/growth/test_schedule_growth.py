@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.laws import examples
 
 from liteflow.engine.schedule import Schedule
 from liteflow.engine.states import Effects, IllegalEventError, State, When
@@ -305,7 +306,7 @@ class AnyGrowth(RuleBasedStateMachine):
 
 
 TestAnyGrowth = AnyGrowth.TestCase
-TestAnyGrowth.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+TestAnyGrowth.settings = settings(deadline=None, max_examples=examples(150), stateful_step_count=40)
 
 
 # --- single laws ---------------------------------------------------------------------------
@@ -363,7 +364,7 @@ def test_a_map_that_collects_has_a_value_whatever_becomes_of_its_items(whatever,
 
 
 @given(st.integers(1, 300))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_parents_however_deep_have_their_values_with_the_last_child_innermost_first(depth):
     schedule = Schedule([()])
     schedule.start()

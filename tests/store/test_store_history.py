@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_rows import START, begin, begun, failed, in_pieces, succeeded, tried
+from support.laws import examples
 
 from liteflow import store
 from liteflow.errors import NoSuchRunError, StoreDamagedError
@@ -366,7 +367,7 @@ def iso(seconds):
     ),
     ended=st.booleans(),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_the_views_and_the_history_tell_the_same(tmp_path_factory, offset, took, states, ended):
     db = tmp_path_factory.mktemp("same") / "a.db"
     journal = begun(db, inputs=INPUTS)

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from store_rows import START, begin, failed, in_pieces, succeeded, success, tried
+from support.laws import examples
 
 from liteflow.errors import LeaseLostError
 from liteflow.store.db import open_store
@@ -195,4 +196,4 @@ class Written(RuleBasedStateMachine):
 ENDED = {"succeeded", "failed", "upstream_failed"}
 
 TestWritten = Written.TestCase
-TestWritten.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestWritten.settings = settings(max_examples=examples(30, 15), stateful_step_count=20, deadline=None)

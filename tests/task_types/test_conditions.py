@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 
 from liteflow.task_types.conditions import holds, parse_condition
 from liteflow.task_types.faults import ConditionError, TemplateError
@@ -109,7 +110,7 @@ def conditions(draw, depth=3):
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(conditions())
 def test_a_condition_is_true_when_the_same_in_python_is(condition):
     text, python = condition
@@ -117,7 +118,7 @@ def test_a_condition_is_true_when_the_same_in_python_is(condition):
     assert holds(parse_condition(text), {}) == bool(eval(python))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text("()[],<>=!'\"\\${} .anotri0", max_size=40))
 def test_whatever_a_text_holds_it_is_a_condition_or_refused_with_a_place_in_it(text):
     try:

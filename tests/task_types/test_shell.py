@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 
 from liteflow.task_types import Shell
 from liteflow.task_types.faults import CommandError, OutputError, TemplateError, ValueRefusedError
@@ -62,7 +63,7 @@ def test_a_value_arrives_as_it_is_and_is_never_run(shell, place, value, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30))
 def test_whatever_text_goes_in_comes_out(value):
     work = Shell(run='printf "%s." "${{ params.x }}"').filled({"params.x": value})
