@@ -106,10 +106,12 @@ def test_any_task_may_put_chunks(executor, db):
     ]
 
 
-def test_ten_thousand_chunks_are_all_there(executor, db):
-    chunks = list(Flow("f", words(10_000)).stream(db=db, executor=executor))
+def test_thousands_of_chunks_are_all_there(executor, db):
+    # More than any buffer between processes holds; where there is none between them, fewer do.
+    count = 10_000 if executor == "process" else 2_000
+    chunks = list(Flow("f", words(count)).stream(db=db, executor=executor))
 
-    assert [chunk.value for chunk in chunks] == [*(f"word {i}" for i in range(10_000)), "end"]
+    assert [chunk.value for chunk in chunks] == [*(f"word {i}" for i in range(count)), "end"]
 
 
 def test_a_chunk_comes_while_its_task_runs(plain, db, tmp_path):

@@ -73,7 +73,8 @@ def resumed(folder: Folder, *changes: tuple[str, str]) -> tuple[str, str, set[st
         source = source.replace(old, new)
     folder.write(source)
     before = folder.starts()
-    status, out, err = ended(folder.python("flow.py", "resume"))
+    # The run was begun by an interpreter of its own.
+    status, out, err = ended(folder.script("flow.py", "resume"))
     assert status == 0, err
     started = {name for name, count in folder.starts().items() if count != before.get(name)}
     return out.strip(), err, started

@@ -1,6 +1,7 @@
 """The sample files that liteflow promises to run, as they stand; scripts that they name are stand-ins."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -67,18 +68,25 @@ def test_the_python_sample_leaves_its_results(folder):
     assert results["count"] == 10
 
 
-def test_the_parallel_sample_takes_its_longest_path_and_no_more(folder):
+@pytest.mark.parametrize("second", [0.5, pytest.param(1.0, marks=pytest.mark.soak)])
+def test_the_parallel_sample_takes_its_longest_path_and_no_more(folder, second):
+    """Its tasks sleep; `second` is how long each of their seconds takes."""
+    sample = SAMPLES.joinpath("parallel_workflow.yaml").read_text()
+    # setup, b (3 s), y (3 s), aggregate (1 s), report (1 s): no barrier between its levels.
+    longest = 8 * second
     # What else the machine does may hold up a run, but not each of three.
     for turn in range(3):
         place = folder / str(turn)
         place.mkdir()
-        told = run_file(SAMPLES / "parallel_workflow.yaml", place)
-        if told["took"] < 8 * 1.1:
+        path = folder / f"{turn}.yaml"
+        path.write_text(re.sub(r"sleep (\d)", lambda found: f"sleep {int(found[1]) * second}", sample))
+        told = run_file(path, place)
+        if told["took"] < longest + second:
             break
 
     assert told["state"] == "succeeded"
-    # setup, b (3 s), y (3 s), aggregate (1 s), report (1 s): no barrier between its levels.
-    assert 8 <= told["took"] < 8 * 1.1
+    # A barrier would cost one of its seconds: z and y would wait for b, and so would x (4 s).
+    assert longest <= told["took"] < longest + second
 
 
 @pytest.mark.parametrize(

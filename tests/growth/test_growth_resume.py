@@ -90,7 +90,9 @@ class Script:
         before = folder.starts()
         place = folder.path / (stop or "nowhere")
         place.touch()
-        status, out, err = ended(folder.python("flow.py", how, *keys))
+        # What runs on processes is driven by a new interpreter each time; for the others a fork will do.
+        start = folder.python if self._executor == "process" else folder.script
+        status, out, err = ended(start("flow.py", how, *keys))
         place.unlink()
         assert status == (-9 if stop.startswith("kill") else 0), err
         after = folder.starts()

@@ -336,9 +336,10 @@ def race(db, go, results):
     return children
 
 
-def test_of_two_processes_that_race_for_a_run_one_wins(db):
+@pytest.mark.parametrize("races", [15, pytest.param(100, marks=pytest.mark.soak)])
+def test_of_two_processes_that_race_for_a_run_one_wins(db, races):
     begun(db).close()
-    for _ in range(50):
+    for _ in range(races):
         reading, results = os.pipe()
         go, release = os.pipe()
         children = race(db, go, results)
@@ -356,7 +357,7 @@ def test_of_two_processes_that_race_for_a_run_one_wins(db):
         assert sorted(got[2:]) == sorted(b"WL")
 
     with History(db) as history:
-        assert [row.token for row in history.sessions("run-1")] == list(range(1, 52))
+        assert [row.token for row in history.sessions("run-1")] == list(range(1, races + 2))
 
 
 def test_many_runs_in_one_store_at_once_do_not_disturb_each_other(db):

@@ -66,6 +66,12 @@ class Folder:
         """Start Python on a script, or what else it takes."""
         return self.start([sys.executable, *words], **options)
 
+    def script(self, *words: str) -> subprocess.Popen[str]:
+        """Start a script as `python` does, but forked of a process that has loaded liteflow."""
+        process: Any = Forked(Request("script", words, str(self.path), environment(self.path)))
+        self.started.append(process)
+        return process
+
     def liteflow(
         self, *words: str, cwd: Path | None = None, own_session: bool = False
     ) -> subprocess.Popen[str]:
