@@ -277,7 +277,7 @@ def test_what_a_failed_attempt_has_set_stays(executor):
 def test_a_timeout_ends_who_waits(parallel):
     @task
     def goes_on():
-        time.sleep(2)
+        time.sleep(1)
 
     asks = got.options(timeout=0.3, name="asks")
     run = Flow("f", [asks("nothing"), goes_on()]).run(db=None, executor=parallel, check=False, max_workers=2)

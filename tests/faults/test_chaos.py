@@ -34,7 +34,9 @@ class Killer(threading.Thread):
                 self.kills += 1
 
 
-@pytest.mark.parametrize("tasks, kills, workers", [(80, 20, 2), (400, 100, 4)])
+@pytest.mark.parametrize(
+    "tasks, kills, workers", [(80, 20, 2), pytest.param(400, 100, 4, marks=pytest.mark.soak)]
+)
 def test_workers_killed_at_random_cost_at_most_an_attempt_each(
     tasks: int, kills: int, workers: int, tmp_path: Path
 ) -> None:

@@ -98,7 +98,8 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_what_has_left_its_session_ends_with_its_worker(
     escape: Callable[[str], None], then: Callable[[], Any], outcome: str, tmp_path: Path, mark: str
 ) -> None:
-    task = Task(escaping(escape, tmp_path, then), "escaping").options(timeout=1.0)
+    limit = 0.6 if then is sleep_long else 10.0
+    task = Task(escaping(escape, tmp_path, then), "escaping").options(timeout=limit)
 
     run = Flow("escape", task()).run(db=None, check=False, grace=0.2)
 

@@ -5,6 +5,7 @@ It is started by its path with the number of the socket that requests come by, a
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import io
@@ -16,6 +17,7 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -119,7 +121,7 @@ def _be_liteflow(words: list[str]) -> NoReturn:
 
     sys.modules["__main__"] = door
     sys.argv = [str(door.__file__), *words]
-    sys.exit(door.main())
+    _end(door.main())
 
 
 def _be_script(words: list[str]) -> NoReturn:
@@ -130,7 +132,19 @@ def _be_script(words: list[str]) -> NoReturn:
     sys.path.insert(0, str(path.parent))
     sys.excepthook = _tell_of_the_script_only
     exec(compile(path.read_bytes(), str(path), "exec"), script.__dict__)
-    sys.exit()
+    _end(0)
+
+
+def _end(status: int) -> NoReturn:
+    """End as Python does, but take nothing apart: all that is loaded would have to be copied for that."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # https://docs.python.org/3/library/sys.html#sys.exit: an error while the output is flushed.
+        status = 120
+    os._exit(status)
 
 
 def _tell_of_the_script_only(kind: Any, error: BaseException, trace: Any) -> None:
