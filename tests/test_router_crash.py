@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from liteflow.store.history import History
+
 SCRIPT = """
 import os, signal, sys
 from liteflow import Flow, NextTask, TaskOutput
@@ -81,19 +83,10 @@ def test_a_driver_that_is_killed_costs_what_had_not_committed(tmp_path, step, ex
 
 def committed(home: Path) -> list[str]:
     """What the steps are called whose outputs were in the store when the driver died."""
-    code = (
-        "from liteflow.store.history import History\n"
-        "with History('x.db') as history:\n"
-        "    row = history.find_run('latest')\n"
-        "    for x in history.xcoms(row.id): print(x.key, x.preview)\n"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    found = subprocess.run(
-        [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True, env=env
-    )
+    with History(home / "x.db") as history:
+        found = [(row.key, row.preview) for row in history.xcoms(history.find_run("latest").id)]
     names = []
-    for line in found.stdout.splitlines():
-        key, _, preview = line.partition(" ")
+    for key, preview in found:
         task = key.partition("-")[0]
         if task == "count":
             names.append(f"count {3 - int(key.partition('-')[2] or 1) + 1}")

@@ -203,12 +203,12 @@ def cut_power(run: Logged, durability: str, number: int, seed: int, place: Path)
 
 
 def test_a_power_cut_costs_full_durability_nothing_that_counted(logged, tmp_path):
-    cut_power(logged("full"), "full", 20, 1, tmp_path)
+    cut_power(logged("full"), "full", 12, 1, tmp_path)
 
 
 def test_a_power_cut_costs_normal_durability_a_suffix_and_never_consistency(logged, tmp_path):
     # That something is lost shows that what was not synced is in fact thrown away here.
-    assert cut_power(logged("normal"), "normal", 20, 2, tmp_path) > 0
+    assert cut_power(logged("normal"), "normal", 12, 2, tmp_path) > 0
 
 
 def test_a_power_cut_in_a_stores_first_moments_leaves_what_becomes_a_store(logged, tmp_path):

@@ -95,7 +95,7 @@ def assert_ended_well(folder: Folder, process: subprocess.Popen[str], number: in
 @ALL
 @pytest.mark.parametrize(
     ("how", "flow"),
-    [("cli", "runs_busy"), ("forked", "runs_deaf"), ("script", "runs_busy"), ("script", "runs_deaf")],
+    [("cli", "runs_busy"), ("forked", "runs_deaf"), ("script", "runs_deaf")],
 )
 def test_a_signal_cancels_the_run_and_keeps_what_had_finished(script, how, flow, number) -> None:
     process = begin(script, how, flow)

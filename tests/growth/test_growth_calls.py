@@ -116,32 +116,38 @@ def deep(n: int) -> Any:
     return [deep(n - 1)] if n else 0
 
 
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        (lambda: router("one"), 20),
-        (lambda: [router("one"), router("two")], [20, 6]),
-        (lambda: total(several(3)), 6),
-        (lambda: total(several(0)), 0),
-        (nest, {"a": 2, "b": [[0, 2], 5], 3: (4,)}),
-        (lambda: nest()["b"][0], [0, 2]),
-        (an_item, 4),
-        (a_map, [0, 4, 8]),
-        (lambda: double.map(a_map()), [0, 8, 16]),
-        (lambda: several.map([0, 1, 2]), [[], [0], [0, 2]]),
-        (lambda: count(30), 30),
-        (lambda: sum_to(20), 210),
-        (lambda: of_a_closure(4), 5),
-        (of_a_lambda, 3),
-        (boxed, 7),
-        (large_argument, 200_000),
-        (lambda: length(large_result()), 3_000_000),
-        (lambda: length.map([b"x" * 100_000] * 3), [100_000] * 3),
-        (lambda: length.map(large.map([2_000_000, 5])), [2_000_000, 5]),
-    ],
-)
+CALLS = [
+    (lambda: router("one"), 20),
+    (lambda: [router("one"), router("two")], [20, 6]),
+    (lambda: total(several(3)), 6),
+    (lambda: total(several(0)), 0),
+    (nest, {"a": 2, "b": [[0, 2], 5], 3: (4,)}),
+    (lambda: nest()["b"][0], [0, 2]),
+    (an_item, 4),
+    (a_map, [0, 4, 8]),
+    (lambda: double.map(a_map()), [0, 8, 16]),
+    (lambda: several.map([0, 1, 2]), [[], [0], [0, 2]]),
+    (lambda: count(30), 30),
+    (lambda: sum_to(20), 210),
+    (lambda: of_a_closure(4), 5),
+    (of_a_lambda, 3),
+    (boxed, 7),
+    (large_argument, 200_000),
+    (lambda: length(large_result()), 3_000_000),
+    (lambda: length.map([b"x" * 100_000] * 3), [100_000] * 3),
+    (lambda: length.map(large.map([2_000_000, 5])), [2_000_000, 5]),
+]
+
+
+@pytest.mark.parametrize("executor", ["inline", "thread"])
+@pytest.mark.parametrize(("expression", "expected"), CALLS)
 def test_what_a_task_goes_on_as_is_its_result(run, expression, expected):
     assert run(expression()).result == expected
+
+
+@pytest.mark.parametrize("executor", ["process"])
+def test_so_it_is_with_many_at_once_in_processes(run):
+    assert run([expression() for expression, _ in CALLS]).result == [expected for _, expected in CALLS]
 
 
 def test_values_may_lie_as_deep_as_the_calls_that_gave_them(run):

@@ -68,40 +68,46 @@ def whatever(anything: Any) -> Any:
     return anything
 
 
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        (lambda: double.map([1, 2, 3]), [2, 4, 6]),
-        (lambda: double.map(x for x in (3, 2, 1)), [6, 4, 2]),
-        (lambda: double.map(numbers(4)), [0, 2, 4, 6]),
-        (lambda: numbers(3) >> double.map() >> total(), 6),
-        (lambda: double.map([]), []),
-        (lambda: total(double.map(numbers(0))), 0),
-        (lambda: increased.map(double.map([])), []),
-        (lambda: add.map([1, 2], [10, 20]), [11, 22]),
-        (lambda: add.map(numbers(2), [10, 20], c=numbers(2)), [10, 22]),
-        (lambda: add.map([1, 2], unmapped(5)), [6, 7]),
-        (lambda: add.map([1, 2], b=unmapped(increased(6)), c=[3, 4]), [11, 13]),
-        (lambda: add.map([increased(1), 2, double(4)], unmapped(0)), [2, 2, 8]),
-        (lambda: add.starmap([(1, 2), (3,), (4, 5)]), [3, 103, 9]),
-        (lambda: add.starmap(pairs(3), c=unmapped(1)), [1, 12, 23]),
-        (lambda: add.starmap([(1, 2)], c=[7]), [10]),
-        (lambda: table.map([0, 1, 3]), [[], [0], [0, 2, 4]]),
-        (lambda: total.map(table.map(numbers(4))), [0, 0, 2, 6]),
-        (lambda: increased.map(double.map(increased.map(numbers(3)))), [3, 5, 7]),
-        (lambda: add.map(double.map(numbers(3)), increased.map(numbers(3))), [1, 4, 7]),
-        (lambda: add.map(double.map(numbers(3)), numbers(3)), [0, 3, 6]),
-        (lambda: double.map([4, 5])[1] >> add(total(double.map(numbers(3)))), 106),
-        (lambda: double.map(numbers(3))[2], 4),
-        (lambda: add(double.map(numbers(3))[-1], total(double.map(numbers(3)))), 10),
-        (lambda: {"a": double.map([1]), "b": [increased.map(numbers(2)), 5]}, {"a": [2], "b": [[1, 2], 5]}),
-        (lambda: whatever.map([None, [1], {"k": 2}, b"b"]), [None, [1], {"k": 2}, b"b"]),
-        (lambda: whatever.map([double.map([1, 2]), increased.map(numbers(2))]), [[2, 4], [1, 2]]),
-        (lambda: whatever({"maps": [double.map([1]), double.map(numbers(2))]}), {"maps": [[2], [0, 2]]}),
-    ],
-)
+MAPS = [
+    (lambda: double.map([1, 2, 3]), [2, 4, 6]),
+    (lambda: double.map(x for x in (3, 2, 1)), [6, 4, 2]),
+    (lambda: double.map(numbers(4)), [0, 2, 4, 6]),
+    (lambda: numbers(3) >> double.map() >> total(), 6),
+    (lambda: double.map([]), []),
+    (lambda: total(double.map(numbers(0))), 0),
+    (lambda: increased.map(double.map([])), []),
+    (lambda: add.map([1, 2], [10, 20]), [11, 22]),
+    (lambda: add.map(numbers(2), [10, 20], c=numbers(2)), [10, 22]),
+    (lambda: add.map([1, 2], unmapped(5)), [6, 7]),
+    (lambda: add.map([1, 2], b=unmapped(increased(6)), c=[3, 4]), [11, 13]),
+    (lambda: add.map([increased(1), 2, double(4)], unmapped(0)), [2, 2, 8]),
+    (lambda: add.starmap([(1, 2), (3,), (4, 5)]), [3, 103, 9]),
+    (lambda: add.starmap(pairs(3), c=unmapped(1)), [1, 12, 23]),
+    (lambda: add.starmap([(1, 2)], c=[7]), [10]),
+    (lambda: table.map([0, 1, 3]), [[], [0], [0, 2, 4]]),
+    (lambda: total.map(table.map(numbers(4))), [0, 0, 2, 6]),
+    (lambda: increased.map(double.map(increased.map(numbers(3)))), [3, 5, 7]),
+    (lambda: add.map(double.map(numbers(3)), increased.map(numbers(3))), [1, 4, 7]),
+    (lambda: add.map(double.map(numbers(3)), numbers(3)), [0, 3, 6]),
+    (lambda: double.map([4, 5])[1] >> add(total(double.map(numbers(3)))), 106),
+    (lambda: double.map(numbers(3))[2], 4),
+    (lambda: add(double.map(numbers(3))[-1], total(double.map(numbers(3)))), 10),
+    (lambda: {"a": double.map([1]), "b": [increased.map(numbers(2)), 5]}, {"a": [2], "b": [[1, 2], 5]}),
+    (lambda: whatever.map([None, [1], {"k": 2}, b"b"]), [None, [1], {"k": 2}, b"b"]),
+    (lambda: whatever.map([double.map([1, 2]), increased.map(numbers(2))]), [[2, 4], [1, 2]]),
+    (lambda: whatever({"maps": [double.map([1]), double.map(numbers(2))]}), {"maps": [[2], [0, 2]]}),
+]
+
+
+@pytest.mark.parametrize("executor", ["inline", "thread"])
+@pytest.mark.parametrize(("expression", "expected"), MAPS)
 def test_a_map_gives_the_list_that_a_loop_would_give(run, expression, expected):
     assert run(expression()).result == expected
+
+
+@pytest.mark.parametrize("executor", ["process"])
+def test_so_do_many_maps_at_once_in_processes(run):
+    assert run([expression() for expression, _ in MAPS]).result == [expected for _, expected in MAPS]
 
 
 def test_the_items_are_task_instances_that_are_called_by_their_place(run):
