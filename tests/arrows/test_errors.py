@@ -154,13 +154,7 @@ LIMITS = {
 }
 
 
-# A million steps are made before there are too many: the labels come to as many edges sooner.
-SLOW = {"blocks that double": pytest.mark.soak}
-
-
-@pytest.mark.parametrize(
-    "text", [pytest.param(text, id=name, marks=SLOW.get(name, ())) for name, text in LIMITS.items()]
-)
+@pytest.mark.parametrize("text", LIMITS.values(), ids=LIMITS)
 def test_what_is_too_large_is_refused_by_a_clear_limit(text):
     with pytest.raises(ArrowLimitError, match=r"more than|too long"):
         compile_text(text)
