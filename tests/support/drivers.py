@@ -94,7 +94,9 @@ class Folder:
 
     def starts(self) -> dict[str, int]:
         """How often each task has started."""
-        return {path.name: len(path.read_bytes().splitlines()) for path in (self.path / "starts").iterdir()}
+        counts = {path.name: len(path.read_bytes().splitlines()) for path in (self.path / "starts").iterdir()}
+        # The file is there a moment before its first line is; a kill between them leaves it empty.
+        return {name: count for name, count in counts.items() if count}
 
     def query(self, text: str, *values: object) -> list[Any]:
         """Ask the store, read-only; nothing where there is none yet."""
