@@ -49,7 +49,7 @@ FLOORS: list[set[str]] = [
     {"recipe", "wiring", "router"},
     {"growth"},
     {"executor", "settings"},
-    {"engine.lanes", "engine.routing", "engine.spans", "engine.resumption", "trust"},
+    {"engine.lanes", "engine.planned", "engine.routing", "engine.spans", "engine.resumption", "trust"},
     {"engine.plan"},
     {"engine.growing", "engine.controlled", "engine.values", "engine.recorder", "engine.answers"},
     {"engine.regrowth", "engine.rejoining"},

@@ -21,7 +21,8 @@ from attrs import field, frozen
 from liteflow import pickling
 from liteflow.controller import Controller, NextCall, Step, Value
 from liteflow.dag import ATOMS
-from liteflow.engine.plan import ControlFacts, Plan
+from liteflow.engine.plan import Plan
+from liteflow.engine.planned import ControlFacts
 from liteflow.engine.spans import ControlledCalls, Grown
 from liteflow.engine.states import When
 from liteflow.fingerprint import UnstableValueError, digest_of

@@ -14,20 +14,19 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, frozen
+from attrs import asdict
 
 from liteflow import pickling
 from liteflow.control import Control, control_of
 from liteflow.dag import ATOMS, Dag, Hole, Node
+from liteflow.engine.planned import ControlFacts, MapFacts, PlannedTask, policy_of, unknown_here
 from liteflow.engine.states import When
 from liteflow.errors import (
-    ExecutorMissingError,
     GrownTooDeepError,
     NotPicklableError,
     RunTooLargeError,
     SettingError,
     TaskNotPicklableError,
-    UnknownExecutorError,
 )
 from liteflow.executor.base import Call
 from liteflow.fingerprint import code_of
@@ -61,48 +60,6 @@ through a value by recursion, ends not far beyond it."""
 # Node numbers and heights share one integer in a ready queue, and node and run one row id.
 MOST_NODES = 2**31
 _RULES = {"all": When.ALL, "any": When.ANY, "always": When.ALWAYS}
-
-
-@frozen
-class PlannedTask:
-    """A task as the run uses it: for the record, and for what to do when an attempt fails."""
-
-    name: str
-    returns: str
-    policy: Policy
-    code: str
-
-
-@frozen
-class MapFacts:
-    """How a mapped call grows: the arguments whose items go apart, and what they are made with.
-
-    `held` are the nodes that it does not wait for, but whose values its items will take: they stay
-    until the items are there.
-    """
-
-    max_active: int | None
-    on_error: str
-    args: tuple[WireArgument, ...]
-    kwargs: Mapping[str, WireArgument]
-    spread: tuple[int | str, ...]
-    names: tuple[str, ...]
-    fixed_sources: tuple[int, ...]
-    held: tuple[int, ...]
-    feeds: Mapping[str, Sequence[int]]
-
-    def list_in(self, place: int | str) -> WireArgument:
-        """The list that is spread in a place."""
-        return self.args[place] if isinstance(place, int) else self.kwargs[place]
-
-
-@frozen
-class ControlFacts:
-    """How a controlled call goes on: its arguments, and the number and lane of each task of its calls."""
-
-    control: Control
-    args: tuple[WireArgument, ...]
-    tasks: tuple[tuple[int, int], ...]
 
 
 class Plan:
@@ -630,32 +587,3 @@ class Plan:
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts as JSON holds them; what it doesn't know as text."""
     return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
-
-
-def policy_of(wire: WireTask) -> Policy:
-    """How a task is to be run that calls have grown with.
-
-    Raises:
-        UnknownExecutorError: As `Plan.learn`.
-    """
-    try:
-        policy = Policy(**wire.policy)
-        if policy.executor is not None:
-            factory_of(policy.executor)
-    except (SettingError, ExecutorMissingError) as error:
-        raise UnknownExecutorError(wire.name, str(wire.policy["executor"]), str(error)) from error
-    return policy
-
-
-def has_executor(wire: WireTask) -> bool:
-    """Whether the executor that a task names, if it does, is in this process."""
-    try:
-        policy_of(wire)
-    except UnknownExecutorError:
-        return False
-    return True
-
-
-def unknown_here(*_args: object) -> None:
-    """Stands for a function that only workers read."""
-    raise AssertionError("this function is not for the driver's process")

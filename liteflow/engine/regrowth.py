@@ -14,7 +14,8 @@ from attrs import field, frozen
 
 from liteflow.engine.controlled import WiredCall, grow_controlled
 from liteflow.engine.growing import grow_calls, grow_items
-from liteflow.engine.plan import Plan, has_executor
+from liteflow.engine.plan import Plan
+from liteflow.engine.planned import has_executor
 from liteflow.engine.spans import Grown
 from liteflow.growth import Expansion, WireTask, decoded
 from liteflow.pickling import Bundle
