@@ -66,8 +66,11 @@ def _load_liteflow() -> None:
     # What only a call loads, typer's own parts say: of one that ends before it has looked at anything.
     streams, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), io.StringIO(), io.StringIO()
     from liteflow.cli.app import execute
+    from liteflow.store.schema import schema_text
 
     assert execute(["runs", "--limit", "0"]) == 2
+    # A fork that is not root's may not be able to read it where it lies.
+    schema_text()
     sys.stdout, sys.stderr = streams
 
 
