@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any
 
 from liteflow.checking import check, problem_of
+from liteflow.collecting import uncollected
 from liteflow.dag import ATOMS, Argument, Dag, Hole, Node, Spread
 from liteflow.errors import (
     ArgumentError,
@@ -118,6 +119,7 @@ def fill(
             survey.given.setdefault(call, {})[parameter] = call._fed(parameter, value)
 
 
+@uncollected()
 def assemble(
     survey: Survey, parameters: Mapping[str, object], overrides: Mapping[str, object] | None = None
 ) -> Dag:

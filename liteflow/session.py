@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import asdict
 
 from liteflow import xcom
+from liteflow.collecting import uncollected
 from liteflow.dag import Dag
 from liteflow.engine.driver import Driver
 from liteflow.engine.observing import Follower, Observer
@@ -114,7 +115,8 @@ class Session:
         self._earlier = earlier
         self._context = context
         self._started_us, self._epoch_ns = _epoch(earlier, settings)
-        self._plan = Plan(dag, settings.executor)
+        with uncollected():
+            self._plan = Plan(dag, settings.executor)
         _refuse_other_limits(settings, self._plan.lanes)
         # As dag.leaves, from what the plan knows already.
         self._leaves = {dag.nodes[index].key: index for index in self._plan.final}

@@ -22,6 +22,7 @@ HOUSE = Path(__file__).resolve().parent.parent / "liteflow"
 # The lowest floor first.  Rooms of one floor know nothing of each other.
 FLOORS: list[set[str]] = [
     {
+        "collecting",
         "errors",
         "faces",
         "system",

@@ -12,7 +12,6 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from liteflow.arrows.collecting import uncollected
 from liteflow.arrows.declared import Declared, declared
 from liteflow.arrows.errors import (
     ArrowError,
@@ -27,6 +26,7 @@ from liteflow.arrows.graph import CompiledFlow, Guard, Kind, Loop, Node, Region,
 from liteflow.arrows.jsonpath import PathError, read_path
 from liteflow.arrows.model import End, Fan, Label, Literal, Mention, Model, Resource, Start, Statement, Step
 from liteflow.arrows.parse import parse
+from liteflow.collecting import uncollected
 from liteflow.errors import nearest
 
 # Steps and edges of a compiled flow: named blocks, and labels of many sources and targets, can multiply.

@@ -13,9 +13,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from liteflow.arrows.collecting import uncollected
 from liteflow.arrows.errors import ArrowError, ArrowLimitError, ArrowSyntaxError, At, Origin
 from liteflow.arrows.model import Model
+from liteflow.collecting import uncollected
 
 # A flow that long is data; it reaches a flow as its input, or by `<uri>`.
 MAX_CHARACTERS = 10 * 1024 * 1024

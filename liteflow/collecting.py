@@ -1,7 +1,7 @@
 """Building something large without the garbage collector's looking again and again at what is being built.
 
-All of it is kept, so it would find nothing, and each look takes longer than the one before: a text of twice
-the length would take more than twice the time.
+All of it is kept, so it would find nothing, and each look takes longer than the one before: a graph, or a
+text, of twice the length would take more than twice the time.
 """
 
 from __future__ import annotations
