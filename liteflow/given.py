@@ -12,7 +12,6 @@ from attrs import frozen
 
 from liteflow import pickling
 from liteflow.errors import NotPicklableError
-from liteflow.fingerprint import UnstableValueError, digest_of
 from liteflow.pickling import Definitions
 
 
@@ -82,6 +81,9 @@ _MISSING: Any = object()
 
 
 def _differ(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
+    # Start-up: only who asks for a run again is asked whether it is the same.
+    from liteflow.fingerprint import UnstableValueError, digest_of  # noqa: PLC0415
+
     first, second = one.get(name, _MISSING), other.get(name, _MISSING)
     if first is _MISSING or second is _MISSING:
         return first is not second

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
-from liteflow.dag import Dag
-from liteflow.engine.contexts import Entry
-from liteflow.engine.observing import Observer
 from liteflow.engine.stopping import Stopper
 from liteflow.errors import NotAStoreError, NotResumableError, OtherArgumentsError, RunExistsError
 from liteflow.given import Given
 from liteflow.names import checked_name
 from liteflow.pickling import learn
-from liteflow.run import Run
-from liteflow.session import Session
 from liteflow.settings import RunSettings
 
 if TYPE_CHECKING:
+    # Start-up: while these are loaded for a run, its first worker comes up.
+    from liteflow.dag import Dag
+    from liteflow.engine.contexts import Entry
+    from liteflow.engine.observing import Observer
+    from liteflow.run import Run
     from liteflow.store.history import History, RunRow
     from liteflow.trust import TrustedValues
 
@@ -214,6 +214,8 @@ def _go_on(order: Order, row: RunRow, given: Given | None = None) -> Run[Any]:
 
 
 def _driven(dag: Dag, order: Order, earlier: RunRow | None) -> Run[Any]:
+    from liteflow.session import Session  # noqa: PLC0415  start-up: while the first worker comes up
+
     session = Session(
         dag,
         order.settings,

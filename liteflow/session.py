@@ -30,10 +30,7 @@ from liteflow.engine.stopping import Stop, Stopper
 from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError, UnknownNameError
 from liteflow.executor.attempt import resolve
 from liteflow.executor.base import Executor, Work
-from liteflow.executor.inline import InlineExecutor
 from liteflow.executor.payload import Payload
-from liteflow.executor.process.pool import ProcessExecutor
-from liteflow.executor.thread import ThreadExecutor
 from liteflow.given import Given
 from liteflow.keys import Keyring
 from liteflow.recorded import definitions_of, holes_of, packed_result, tasks_of
@@ -67,19 +64,25 @@ def echo(lines: list[tuple[str, str, str]]) -> None:
 
 def make_executor(executor: Where, settings: RunSettings, work: Work) -> Executor:
     """Give the executor of that name, or what that factory makes."""
+    # Start-up: a run loads the executors that it has.
     factory = factory_of(executor)
     if factory is not None:
         made: Executor = factory.make(work, settings)
         return made
     if executor == "process":
+        from liteflow.executor.process.pool import ProcessExecutor  # noqa: PLC0415
+
         return ProcessExecutor(work, settings.workers(executor), settings.grace)
     if executor == "thread":
+        from liteflow.executor.thread import ThreadExecutor  # noqa: PLC0415
+
         return ThreadExecutor(work, settings.workers(executor))
     if executor in ("async", WAITING):
-        # Start-up: asyncio takes as long to load as all of liteflow.
         from liteflow.executor.coroutines import AsyncExecutor  # noqa: PLC0415
 
         return AsyncExecutor(work, settings.workers(executor), settings.grace)
+    from liteflow.executor.inline import InlineExecutor  # noqa: PLC0415
+
     return InlineExecutor(work)
 
 
