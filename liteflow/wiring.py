@@ -28,6 +28,7 @@ class Wiring:
 
     Attributes:
         constants: Large argument values; source -1 is the first, -2 the second, ...
+        places: The holes that have been wired, by their id (the Dag keeps them).
     """
 
     def __init__(self, definitions: Definitions, *, by_reference: bool = True) -> None:
@@ -35,7 +36,7 @@ class Wiring:
         self._definitions = definitions
         self._by_reference = by_reference
         self._numbers: dict[int, int] = {}
-        self._places: dict[int, WireArgument] = {}
+        self.places: dict[int, WireArgument] = {}
 
     def argument(self, argument: Any) -> WireArgument:
         """An argument of a Dag as an attempt takes it."""
@@ -43,9 +44,9 @@ class Wiring:
             return argument
         if type(argument) is Hole:
             # All that get one value have one Hole.
-            known = self._places.get(id(argument))
+            known = self.places.get(id(argument))
             if known is None:
-                known = self._places[id(argument)] = self.place(argument)
+                known = self.places[id(argument)] = self.place(argument)
             return known
         if type(argument) is Spread:
             if type(argument.items) is Hole:

@@ -375,9 +375,10 @@ class Plan:
         if number < len(self._static):
             node = self._static[number]
             wire = self._wiring.argument
-            args = tuple([a if type(a) in ATOMS else wire(a) for a in node.args])
+            places = self._wiring.places
+            args = tuple([a if type(a) in ATOMS else places.get(id(a)) or wire(a) for a in node.args])
             kwargs = {k: wire(a) for k, a in node.kwargs.items()} if node.kwargs else None
-            first, end = self._offsets[number : number + 2]
+            first, end = self._offsets[number], self._offsets[number + 1]
             sources: tuple[int, ...] = ()
             if first < end:
                 sources = node.inputs if node.after else tuple(self._sources[first:end])

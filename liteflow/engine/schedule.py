@@ -382,7 +382,7 @@ class Schedule:
         # The hot path: once for each node.
         ready: list[int] = []
         if self._later is None:
-            first, behind = self._offsets[node : node + 2]
+            first, behind = self._offsets[node], self._offsets[node + 1]
             if first == behind:
                 return ready
             successors: Sequence[int] = self._targets[first:behind]
