@@ -20,7 +20,7 @@ from liteflow.options import DEFAULT
 from liteflow.policy import LONGEST
 from liteflow.store.place import default_db
 from liteflow.system import cores
-from liteflow.where import WAITING, Where, checked_executor
+from liteflow.where import WAITING, Where, checked_executor, everywhere
 
 MOST_WORKERS = 512
 MOST_THREADS = 32
@@ -61,7 +61,8 @@ def _yes_or_no(_instance: object, attribute: Attribute[bool], value: object) -> 
 
 
 def _executor(value: Any) -> Where:
-    return checked_executor(value, "a run")
+    checked = checked_executor(value, "a run")
+    return everywhere() or checked
 
 
 def _durability(value: Any) -> Literal["normal", "full"]:

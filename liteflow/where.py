@@ -51,6 +51,8 @@ Where = str | Factory
 
 # The factories of this process that are in use, so that a name in another one can mean them.
 _living: WeakValueDictionary[str, Factory] = WeakValueDictionary()
+# Where all runs of this process have all their tasks, while tests say so.
+_everywhere: str | None = None
 
 
 def checked_executor(value: Any, owner: str) -> Where:
@@ -90,6 +92,25 @@ def remember(factory: Factory) -> None:
     # One that can't be held weakly is known to those who hold it.
     with suppress(TypeError):
         _living[factory.name] = factory
+
+
+def have_everything_run(executor: str | None) -> str | None:
+    """Have all tasks of runs that begin here from now on run in one place, whatever they name: for tests.
+
+    Args:
+        executor: One of liteflow's own; None: each where it belongs.
+
+    Returns:
+        What held before.
+    """
+    global _everywhere
+    before, _everywhere = _everywhere, executor
+    return before
+
+
+def everywhere() -> str | None:
+    """Where everything runs for now; None: each where it belongs."""
+    return _everywhere
 
 
 class Elsewhere:
@@ -169,6 +190,8 @@ def chosen(own: Where | None, general: Where, is_async: bool) -> Where:
     >>> chosen(None, "process", True), chosen("process", "thread", True), chosen(None, "async", False)
     ('async', 'process', 'thread')
     """
+    if _everywhere is not None and own != WAITING:
+        return _everywhere
     if own is None and is_async:
         return "inline" if general == "inline" else "async"
     executor = general if own is None else own

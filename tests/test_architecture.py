@@ -71,6 +71,7 @@ FLOORS: list[set[str]] = [
     {"workflow", "files"},
     {"__init__"},
     {"views"},
+    {"testing"},
     {"cli"},
     {"__main__"},
 ]

@@ -108,6 +108,8 @@ def environment_in(folder: Path) -> dict[str, str]:
         **environment,
         "PATH": f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
+        # Which is found by itself only where liteflow is installed.
+        "PYTEST_PLUGINS": "liteflow.testing.plugin",
         "COLUMNS": "100",
         "NO_COLOR": "1",
     }
