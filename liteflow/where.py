@@ -25,6 +25,9 @@ WAITING = "waiting"
 EXTRAS = {"dask": "liteflow[dask]", "ray": "liteflow[ray]"}
 """Names of those that are installed apart, and what is to be installed."""
 
+# Those of them that liteflow brings: modules that give an executor factory by `default()`.
+_BROUGHT = {"dask": "liteflow.executor.dask"}
+
 GROUP = "liteflow.executors"
 
 
@@ -161,6 +164,11 @@ def factory_of(executor: Where) -> Factory | None:
     known = _living.get(executor)
     if known is not None:
         return known
+    if executor in _BROUGHT:
+        from importlib import import_module  # noqa: PLC0415  start-up: few name one of these
+
+        brought: Factory = import_module(_BROUGHT[executor]).default()
+        return brought
     entry = _plugged_in().get(executor)
     if entry is None:
         raise ExecutorMissingError(executor, EXTRAS.get(executor), [*EXECUTORS, *_plugged_in()])

@@ -33,7 +33,9 @@ from support.forked import Forked, Request
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Each of their commands and scripts is started as a reader starts it; those of the others are forked.
-AS_READERS_DO = (ROOT / "README.md", ROOT / "docs" / "command-line.md")
+AS_READERS_DO = (ROOT / "README.md", ROOT / "docs" / "command-line.md", ROOT / "docs" / "scaling.md")
+# Pages of what is installed apart.
+NEEDS = {"scaling.md": ["distributed"]}
 FENCE = re.compile(r"^```(\w+)[ \t]*(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 
@@ -175,6 +177,8 @@ def check(page: Path, block: Block, what: str, got: str, wanted: str | None) -> 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_a_page_shows_what_happens(page, folder):
+    for module in NEEDS.get(page.name, ()):
+        pytest.importorskip(module)
     text = page.read_text(encoding="utf-8")
     found = blocks(text)
     for block, following in zip_longest(found, found[1:]):

@@ -5,7 +5,8 @@
     local.py      the same with what it prints, for executors without workers of their own kind
     inline.py     in the driver's own thread        thread.py      in threads of the driver
     process/      in worker processes               coroutines.py  on an event loop
-    futures.py    on any concurrent.futures.Executor, with remote.py for its processes
+    pools.py      on pools of the user's own, with futures.py, and remote.py for their processes
+    dask.py       on a Dask cluster, with annex.py for processes beside its workers
 
 An executor knows no store and no graph: it gets functions and bytes and gives outcomes.  Importing
 this package loads none of them: each name is loaded when it is first asked for.
@@ -19,10 +20,16 @@ from liteflow.faces import face
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from liteflow.executor.base import Executor, ExecutorFactory
-    from liteflow.executor.futures import PoolExecutor
+    from liteflow.executor.dask import DaskExecutor
+    from liteflow.executor.pools import PoolExecutor
 
-__all__ = ["Executor", "ExecutorFactory", "PoolExecutor"]
+__all__ = ["DaskExecutor", "Executor", "ExecutorFactory", "PoolExecutor"]
 
-_HOMES = {"Executor": "base", "ExecutorFactory": "base", "PoolExecutor": "futures"}
+_HOMES = {
+    "DaskExecutor": "dask",
+    "Executor": "base",
+    "ExecutorFactory": "base",
+    "PoolExecutor": "pools",
+}
 
 __getattr__, __dir__ = face(__name__, _HOMES)

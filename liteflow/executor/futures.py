@@ -1,39 +1,32 @@
-"""Runs calls on any `concurrent.futures.Executor`: pools of threads or processes, loky's, Dask's, MPI's.
+"""Runs calls on anything like a `concurrent.futures.Executor`: a user's pool, or a cluster.
 
-    from liteflow.executor import PoolExecutor
+    calls --parcels--> pool --futures--> outcomes
 
-    flow.run(executor=PoolExecutor(ThreadPoolExecutor(4)))
-
-The pool is the user's: liteflow gives it calls, and neither starts nor shuts it down.  Nothing here can
-end a call that the pool has begun: one that is over its time is marked as such and left to itself, and
-keeps its place in the pool for as long as it goes on.
+Nothing here can end a call that a pool has begun: one that is over its time is marked as such and left to
+itself, and keeps its place in the pool for as long as it goes on.  A cluster whose jobs end when they
+are cancelled says so (`PoolFactory.ends`), and keeps their time limits where they run.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
-import socket
 import time
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import Executor as Pool
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from liteflow.errors import SettingError
-from liteflow.executor.base import Call, Failed, Finished, Lane, Limits, Line, News, Work
+from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
 from liteflow.executor.link import Reply
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.payload import Large
 from liteflow.executor.process.pace import Pace
-from liteflow.executor.remote import Answer, attempts
+from liteflow.executor.remote import Answer
 from liteflow.executor.talk import Talk
 from liteflow.executor.wakeup import Wakeup
 from liteflow.signing import Seal
-from liteflow.system import cores
-from liteflow.where import named, remember
 from liteflow.xcom import LARGE, type_name
 
 if TYPE_CHECKING:
@@ -42,100 +35,41 @@ if TYPE_CHECKING:
 # When all places of a pool have been held for so long by calls that were left to themselves, those
 # that wait are given up.
 _HELD_S = 60.0
-_HERE = "127.0.0.1"
 _seal = lru_cache(maxsize=4)(Seal)
 
 
-class PoolExecutor:
-    """Lets tasks run on a `concurrent.futures.Executor`; given as `executor=` to a flow, a run or a task.
+class PoolFactory(Protocol):
+    """What makes these executors, as far as they have to know."""
 
-    A ThreadPoolExecutor runs the functions themselves.  Any other pool is taken to be of other
-    processes: functions and values go there as bytes, and liteflow has to be installed there.
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
-    Args:
-        pool: The pool, which stays the user's: it is to be open while flows run, and shut down by
-            whoever made it.
-        max_workers: How many calls it is given at a time; None: as many as it has workers, or, if it
-            does not say, one for each processor of this machine.
-        name: What it is called in `max_workers={...}`, in messages and in the store; by it tasks
-            that return calls from other processes mean this pool.  None: one that is made up.
-        host: Where the pool's workers reach this process, for tasks that take a Context or give
-            chunks: an address of this machine.  By default workers of this machine alone do.
+    @property
+    def pool(self) -> Pool:
+        """The pool."""
+        ...
 
-    Raises:
-        SettingError: It is no pool, or the limit is no positive number.
+    @property
+    def remote(self) -> bool:
+        """Whether the pool's workers are other processes."""
+        ...
 
-    >>> from concurrent.futures import ThreadPoolExecutor
-    >>> from liteflow import Flow, task
-    >>> with ThreadPoolExecutor(4) as threads:
-    ...     Flow("f", task(abs)(-5)).run(db=None, executor=PoolExecutor(threads)).result
-    5
-    """
+    @property
+    def host(self) -> str:
+        """Where they reach this one."""
+        ...
 
-    def __init__(
-        self,
-        pool: Pool,
-        max_workers: int | None = None,
-        *,
-        name: str | None = None,
-        host: str = _HERE,
-    ) -> None:
-        if isinstance(pool, type) or not callable(getattr(pool, "submit", None)):
-            wants = "a concurrent.futures.Executor, such as ThreadPoolExecutor(4)"
-            raise SettingError("PoolExecutor", "pool", pool, wants)
-        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
-            raise SettingError("PoolExecutor", "max_workers", max_workers, "a whole number from 1, or None")
-        if not isinstance(host, str) or not host:
-            raise SettingError("PoolExecutor", "host", host, "an address of this machine, as a text")
-        self.pool = pool
-        self.host = host
-        self.max_workers = max_workers
-        # By chance: a name that was counted might mean another pool in another process.
-        self.name = f"{type(pool).__name__}-{os.urandom(3).hex()}" if name is None else name
-        self.remote = not isinstance(pool, ThreadPoolExecutor)
-        remember(self)
+    @property
+    def job(self) -> Callable[..., Answer]:
+        """What they are to run: `remote.attempts`, or what does the same."""
+        ...
 
-    def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
-        """Make the executor of one run.
-
-        Raises:
-            SettingError: The host is no address of this machine.
-        """
-        if self.remote and self.host != _HERE:
-            try:
-                socket.create_server((self.host, 0)).close()
-            except OSError as error:
-                wants = f"an address of this machine ({error.strerror or error})"
-                raise SettingError("PoolExecutor", "host", self.host, wants) from error
-        limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
-        places = max(self.max_workers or 0, _size(self.pool))
-        return FuturesExecutor(work, self, min(limits, default=places), places)
-
-    def shutdown(self, wait: bool = True) -> None:
-        """Shut the pool down."""
-        self.pool.shutdown(wait)
-
-    def __enter__(self) -> PoolExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-
-    def __repr__(self) -> str:
-        return f"<PoolExecutor {self.name}>"
-
-    def __reduce__(self) -> Any:
-        # Tasks travel with their settings, but their pool stays here.
-        return named, (self.name,)
-
-
-def _size(pool: Pool) -> int:
-    # Python's pools and loky's have the first, mpi4py's the second.
-    for attribute in ("_max_workers", "num_workers"):
-        size = getattr(pool, attribute, None)
-        if isinstance(size, int) and size > 0:
-            return size
-    return cores()
+    @property
+    def ends(self) -> bool:
+        """Whether a job ends when its future is cancelled, and keeps the time limits of its calls itself."""
+        ...
 
 
 class _Parcel:
@@ -165,7 +99,7 @@ class FuturesExecutor:
         places: How many the pool has room for: what waits gives its place to others up to there.
     """
 
-    def __init__(self, work: Work, factory: PoolExecutor, max_workers: int, places: int) -> None:
+    def __init__(self, work: Work, factory: PoolFactory, max_workers: int, places: int) -> None:
         self._work = work
         self._factory = factory
         self._max_workers = max_workers
@@ -216,7 +150,7 @@ class FuturesExecutor:
     def _submit(self, calls: list[Call]) -> None:
         if self._factory.remote:
             parcel = _Parcel(calls, time.monotonic())
-            job = (attempts, *self._packed(calls), self._way_here(calls))
+            job = (self._factory.job, *self._packed(calls), self._way_here(calls))
         else:
             parcel = _Parcel(calls, None)
             job = (self._attempt_here, parcel)
@@ -312,16 +246,19 @@ class FuturesExecutor:
         worker = f"{self._factory.name}-{answer.pid}"
         finished, failed, lines = [], [], []
         took: dict[int, list[int]] = {}
-        for call, (outcome, said) in zip(parcel.calls, answer.outcomes, strict=True):
+        # Behind one that was ended, or has died with its process, none has begun.
+        returned = [call.node for call in parcel.calls[len(answer.outcomes) :]]
+        for call, (outcome, said) in zip(parcel.calls, answer.outcomes, strict=False):
             lines += said
             started = max(0, outcome.started + began_us)
             if isinstance(outcome, Failed):
-                failed.append(outcome._replace(started=started))
+                retryable = outcome.retryable and self._is_worth(call, outcome.outcome)
+                failed.append(outcome._replace(started=started, retryable=retryable))
                 continue
             took.setdefault(call.function, []).append(outcome.took)
             finished.append(self._sealed(outcome, call.node, started, worker))
         self._pace.learn(took)
-        return News(worker, finished, failed, lines)
+        return News(worker, finished, failed, lines, returned)
 
     def _sealed(self, done: Finished, node: int, started: int, worker: str) -> Finished:
         """An outcome with all that only the driver knows."""
@@ -345,11 +282,19 @@ class FuturesExecutor:
         text = f"{why} (pool {self._factory.name})"
         failed = []
         for call in parcel.calls:
-            retry_on = self._work.functions[call.function].retry_on
-            worth = Exception in retry_on or (outcome == "timed_out" and TimeoutError in retry_on)
             times = (call.node, call.attempt, started, took)
-            failed.append(Failed(*times, outcome, text, "", None, retryable and worth))
+            worth = retryable and self._is_worth(call, outcome)
+            failed.append(Failed(*times, outcome, text, "", None, worth))
         return News(self._factory.name, (), failed)
+
+    def _is_worth(self, call: Call, outcome: str) -> bool:
+        """Whether the policy would have a call tried again that came to this; what failed, says so itself."""
+        retry_on = self._work.functions[call.function].retry_on
+        return (
+            outcome == "failed"
+            or Exception in retry_on
+            or (outcome == "timed_out" and TimeoutError in retry_on)
+        )
 
     # --- what is due -----------------------------------------------------------------------
 
@@ -358,7 +303,8 @@ class FuturesExecutor:
         if self._news:
             return 0.0
         now = time.monotonic()
-        times = [due for p in self._parcels if not p.left and (due := p.due(now)) is not None]
+        parcels = () if self._factory.ends else self._parcels
+        times = [due for p in parcels if not p.left and (due := p.due(now)) is not None]
         if self._held_since is not None:
             times.append(max(now + 1.0, self._held_since + _HELD_S))
         return min(times, default=None)
@@ -366,6 +312,8 @@ class FuturesExecutor:
     def look(self, now: float) -> list[News]:
         """Leave what is over its time to itself."""
         news = self._learn()
+        if self._factory.ends:
+            return news
         for parcel in [p for p in self._parcels if not p.left]:
             due = parcel.due(now)
             if due is not None and parcel.began_at is not None and due <= now:
@@ -422,7 +370,8 @@ class FuturesExecutor:
             parcel.future.cancel()
         news = self._learn()
         for parcel in [p for p in self._parcels if not p.left]:
-            news.append(self._leave(parcel, now, "cancelled", "cancelled; what its pool has begun may go on"))
+            why = "cancelled" if self._factory.ends else "cancelled; what its pool has begun may go on"
+            news.append(self._leave(parcel, now, "cancelled", why))
         return news
 
     @property

@@ -1,0 +1,212 @@
+"""Runs calls in a process beside a worker of somebody else's cluster, so that they can be ended.
+
+    worker of the cluster --parcel--> annex              a call that is over its time, that nobody wants
+        in annexed()     <--outcome, outcome, ... serve()  any more, or that dies, costs this process alone
+
+A cluster's worker may run several calls in threads, and is not ours to kill.  An annex is started when a
+parcel finds none idle, serves one parcel at a time, and ends when it has been idle for a while, or
+when the worker that started it is gone, however it went: with all that its calls have started, as far
+as that has not left its session.
+
+No attrs here: annexes import this, and start sooner without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from liteflow.executor.base import Call, Failed, Finished, Line
+from liteflow.executor.process.endings import cause_of_death
+from liteflow.executor.remote import Answer, attempts
+
+if TYPE_CHECKING:
+    from liteflow.executor.door import Address
+
+# It is looked this often, in seconds, whether a call that runs is still wanted.
+_LOOK_S = 0.1
+# One that has been idle for longer is not used again, and ends somewhat later: never while it is taken.
+_FRESH_S = 10.0
+_IDLE_S = 20.0
+
+Outcome = tuple[Finished | Failed, list[Line]]
+
+
+def annexed(
+    functions: Mapping[int, bytes],
+    bundles: Sequence[tuple[tuple[str, ...], bytes]],
+    sources: Mapping[int, tuple[str, bytes]],
+    calls: Sequence[Call],
+    door: Address | None,
+    *,
+    wanted: Callable[[], bool],
+) -> Answer:
+    """Make attempts as `remote.attempts` does, in an annex.
+
+    Args:
+        functions, bundles, sources, calls, door: As for `remote.attempts`.
+        wanted: Whether the driver still waits for the answer; else the annex is ended.
+
+    Returns:
+        The outcomes of the first calls: when one is ended, or dies, those behind it have not begun.
+
+    Raises:
+        OSError: No process can be started.
+    """
+    began_ns = time.monotonic_ns()
+    annex = _taken()
+    outcomes: list[Outcome] = []
+    try:
+        with contextlib.suppress(OSError):
+            # One that has died is found out when its answer is read.
+            annex.connection.send_bytes(pickle.dumps((functions, bundles, sources, calls, door), 5))
+        for call in calls:
+            outcome = annex.outcome(call, began_ns, wanted)
+            if outcome is not None:
+                outcomes.append(outcome)
+            if annex.ended:
+                break
+    except BaseException:
+        annex.end()
+        raise
+    if not annex.ended:
+        with _lock:
+            _idle.append((time.monotonic(), annex))
+    return Answer(annex.pid, (time.monotonic_ns() - began_ns) // 1000, outcomes)
+
+
+class _Annex:
+    """One process, as its worker has it."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        lifeline, self._lifeline = os.pipe()
+        boot = (
+            f"import sys; sys.path[:] = {[str(path) for path in sys.path]!r}; "
+            f"from liteflow.executor.annex import serve; serve({theirs.fileno()}, {lifeline})"
+        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, *["-O"] * sys.flags.optimize, "-c", boot],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), lifeline),
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            os.close(self._lifeline)
+            raise
+        finally:
+            theirs.close()
+            os.close(lifeline)
+        self.connection = Connection(ours.detach())
+        self.pid = self._process.pid
+        self.ended = False
+
+    def outcome(self, call: Call, began_ns: int, wanted: Callable[[], bool]) -> Outcome | None:
+        """Wait for what comes of a call; None: nobody wants it any more.  Without one, the annex is ended."""
+        call_ns = time.monotonic_ns()
+        try:
+            if not self._says(inf, wanted):
+                return None
+            # It has begun: time counts from here.
+            self.connection.recv_bytes()
+            call_ns = time.monotonic_ns()
+            due = inf if call.timeout is None else time.monotonic() + call.timeout
+            if self._says(due, wanted):
+                answer: Answer = pickle.loads(self.connection.recv_bytes())
+                (outcome, lines) = answer.outcomes[0]
+                since = (time.monotonic_ns() - began_ns) // 1000 - answer.took
+                return outcome._replace(started=outcome.started + since), lines
+        except (EOFError, OSError):
+            # It has died, and is to say of what.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+            self.end()
+            cause = cause_of_death(self._process.returncode)
+            return _without(call, "lost", f"its process {cause}", began_ns, call_ns), []
+        if time.monotonic() < due:
+            return None
+        why = f"TimeoutError: ran for over {call.timeout:g} s and was ended"
+        return _without(call, "timed_out", why, began_ns, call_ns), []
+
+    def _says(self, due: float, wanted: Callable[[], bool]) -> bool:
+        """Wait until it says something; False: it is ended, for it is over its time or not wanted."""
+        while not self.connection.poll(max(0.0, min(_LOOK_S, due - time.monotonic()))):
+            if time.monotonic() >= due or not wanted():
+                self.end()
+                return False
+        return True
+
+    def end(self) -> None:
+        """End it, and what it has started."""
+        self.ended = True
+        self.connection.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._lifeline)
+
+
+_lock = threading.Lock()
+_idle: list[tuple[float, _Annex]] = []
+
+
+def _taken() -> _Annex:
+    """One that is idle, or a new one."""
+    stale, found = [], None
+    with _lock:
+        now = time.monotonic()
+        while _idle and found is None:
+            since, annex = _idle.pop()
+            if now - since < _FRESH_S:
+                found = annex
+            else:
+                stale.append(annex)
+    for annex in stale:
+        annex.end()
+    return found or _Annex()
+
+
+def _without(call: Call, outcome: str, why: str, began_ns: int, call_ns: int) -> Failed:
+    started, took = (call_ns - began_ns) // 1000, (time.monotonic_ns() - call_ns) // 1000
+    return Failed(call.node, call.attempt, started, took, outcome, why, "", None, True)
+
+
+# --- in the annex --------------------------------------------------------------------------
+
+
+def serve(number: int, lifeline: int) -> None:
+    """Take parcels, and tell of each call that it begins and what came of it.
+
+    Args:
+        number: The descriptor over which its worker talks to it.
+        lifeline: One that says that the worker is gone, by ending.
+    """
+    for descriptor in (number, lifeline):
+        # What tasks start is to have neither.
+        os.set_inheritable(descriptor, False)
+    threading.Thread(target=_end_with, args=(lifeline,), name="liteflow-lifeline", daemon=True).start()
+    with Connection(number) as connection, contextlib.suppress(EOFError, OSError):
+        while connection.poll(_IDLE_S):
+            functions, bundles, sources, calls, door = pickle.loads(connection.recv_bytes())
+            for call in calls:
+                connection.send_bytes(b"begun")
+                answer = attempts(functions, bundles, sources, (call,), door)
+                connection.send_bytes(pickle.dumps(answer, 5))
+
+
+def _end_with(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,0 +1,245 @@
+"""DaskExecutor: tasks on a Dask cluster.
+
+    driver --parcels of calls--> scheduler --> worker --> annex: a process beside it (annex.py)
+
+Dask's own ways are used for all that it does: calls are jobs of its queue, with its resources and on its
+page; their answers are its futures.  What it doesn't do is done here: it can't end a job that has begun, so
+its calls run in annexes, and a worker ends the annex of a job that Dask says is wanted no more, for it was
+cancelled, or its driver is gone.  And it runs jobs of a worker that is lost again without a word, which an
+attempt must not: a plug-in of its scheduler has them fail.
+
+Source: https://distributed.dask.org/en/stable/scheduling-state.html,
+https://distributed.dask.org/en/stable/resilience.html
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from liteflow.errors import ExecutorMissingError, SettingError
+from liteflow.executor.annex import annexed
+from liteflow.executor.base import Call, Limits, Work
+from liteflow.executor.futures import FuturesExecutor
+from liteflow.executor.remote import Answer
+from liteflow.system import cores
+from liteflow.where import EXECUTORS, EXTRAS, named, remember
+
+if TYPE_CHECKING:
+    from liteflow.executor.door import Address
+
+
+class DaskExecutor:
+    """Lets tasks run on a Dask cluster; given as `executor=` to a flow, a run or a task.
+
+    liteflow has to be installed where the cluster's workers run.  Each call runs in a process of its own
+    beside a worker, which serves one call after the other.
+
+    Args:
+        cluster: The address of its scheduler ("tcp://10.0.0.5:8786"), or a `distributed.Client` or cluster,
+            which stays the user's; None: one that is made in this process when it is first used, with a
+            place for each processor.
+        max_workers: How many calls it is given at a time; None: as many as its workers have threads when
+            a run begins.
+        name: What it is called in `max_workers={...}`, in messages and in the store.
+        resources: What each call takes of the workers' resources, as Dask has them: {"GPU": 1}.
+        host: The address of this machine by which workers reach it, for tasks that take a Context or
+            give chunks; None: the one by which it reaches the scheduler.
+
+    Raises:
+        ExecutorMissingError: Dask is not installed.
+        SettingError: It is no cluster, or the limit is no positive number.
+
+    Example (it needs Dask, so it is run by tests/test_executor_dask.py)::
+
+        with DaskExecutor() as dask:
+            Flow("f", task(abs)(-5)).run(db=None, executor=dask).result
+    """
+
+    remote = True
+    ends = True
+
+    def __init__(
+        self,
+        cluster: Any = None,
+        max_workers: int | None = None,
+        *,
+        name: str = "dask",
+        resources: Mapping[str, float] | None = None,
+        host: str | None = None,
+    ) -> None:
+        try:
+            import distributed  # noqa: F401, PLC0415  start-up: it takes a second to load
+        except ImportError as error:
+            raise ExecutorMissingError("dask", EXTRAS["dask"], [*EXECUTORS], str(error)) from error
+        if cluster is not None and not isinstance(cluster, str) and not hasattr(cluster, "scheduler"):
+            wants = "the address of a scheduler, a distributed.Client, a cluster, or None"
+            raise SettingError("DaskExecutor", "cluster", cluster, wants)
+        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
+            raise SettingError("DaskExecutor", "max_workers", max_workers, "a whole number from 1, or None")
+        self.name = name
+        self.max_workers = max_workers
+        self._cluster = cluster
+        self._resources = dict(resources or {})
+        self._host = host
+        self._client: Any = None
+        self._own: list[Any] = []
+        self._lock = threading.Lock()
+        remember(self)
+
+    @property
+    def pool(self) -> Pool:
+        """The cluster, as a pool."""
+        return _Jobs(self._connected().get_executor(pure=False, retries=0, resources=self._resources))
+
+    @property
+    def job(self) -> Callable[..., Answer]:
+        """What its workers run."""
+        return liteflow_attempts
+
+    @property
+    def host(self) -> str:
+        """Where its workers reach this process."""
+        if self._host is not None:
+            return self._host
+        from distributed.utils import get_ip  # noqa: PLC0415  start-up, as above
+
+        address = urlsplit(self._connected().scheduler.address)
+        # Threads of this process have an address of another kind.
+        return get_ip(address.hostname) if address.scheme in ("tcp", "tls", "ws", "wss") else "127.0.0.1"
+
+    def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
+        """Make the executor of one run.
+
+        Raises:
+            SettingError: The cluster can't be reached.
+        """
+        places = sum(self._connected().nthreads().values()) or cores()
+        limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
+        return FuturesExecutor(work, self, min(limits, default=places), max(self.max_workers or 0, places))
+
+    def shutdown(self) -> None:
+        """Close the connection, and the cluster if it was made here."""
+        with self._lock:
+            own, self._own, self._client = self._own, [], None
+        for one in reversed(own):
+            one.close()
+
+    def __enter__(self) -> DaskExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def __repr__(self) -> str:
+        return f"<DaskExecutor {self.name}>"
+
+    def __reduce__(self) -> Any:
+        # Tasks travel with their settings, but the connection stays here.
+        return named, (self.name,)
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+        return self._client
+
+    def _connect(self) -> Any:
+        from distributed import Client, LocalCluster  # noqa: PLC0415  start-up, as above
+
+        cluster = self._cluster
+        if cluster is None:
+            # In this process: processes of its own would import the script, and calls run in annexes anyway.
+            cluster = LocalCluster(
+                n_workers=1, threads_per_worker=cores(), processes=False, dashboard_address="127.0.0.1:0"
+            )
+            self._own.append(cluster)
+        if isinstance(cluster, Client):
+            client = cluster
+        else:
+            try:
+                client = Client(cluster, set_as_default=False)
+            except OSError as error:
+                wants = f"that of a scheduler that can be reached ({error})"
+                raise SettingError("DaskExecutor", "cluster", cluster, wants) from error
+            self._own.append(client)
+        client.register_plugin(_once(), name="liteflow")
+        return client
+
+
+class _Jobs(Pool):
+    """Dask's own pool; large values are no mistake of the user's that Dask would have to warn of."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        import dask  # noqa: PLC0415  start-up, as above
+
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
+            return self._pool.submit(fn, *args, **kwargs)
+
+
+_default: list[DaskExecutor] = []
+
+
+def default() -> DaskExecutor:
+    """What `executor="dask"` means: one cluster in this process, for as long as it goes on.
+
+    Raises:
+        ExecutorMissingError: Dask is not installed.
+    """
+    if not _default:
+        _default.append(DaskExecutor())
+        atexit.register(_default[0].shutdown)
+    return _default[0]
+
+
+def liteflow_attempts(
+    functions: Mapping[int, bytes],
+    bundles: Sequence[tuple[tuple[str, ...], bytes]],
+    sources: Mapping[int, tuple[str, bytes]],
+    calls: Sequence[Call],
+    door: Address | None = None,
+) -> Answer:
+    """Make attempts, in a thread of a worker; its name is what Dask shows.
+
+    Args:
+        functions, bundles, sources, calls, door: As for `remote.attempts`.
+    """
+    from distributed import get_worker  # noqa: PLC0415  only where Dask is
+
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def wanted() -> bool:
+        state = worker.state.tasks.get(key)
+        return state is not None and state.state == "executing"
+
+    return annexed(functions, bundles, sources, calls, door, wanted=wanted)
+
+
+def _once() -> Any:
+    """A plug-in for the scheduler: our jobs run once, and are lost with their worker.
+
+    Made in a function, so that it travels as it is: the scheduler needs no liteflow.
+    """
+    from distributed.diagnostics.plugin import SchedulerPlugin  # noqa: PLC0415  as above
+
+    class Once(SchedulerPlugin):  # type: ignore[misc]
+        idempotent = True
+
+        async def start(self, scheduler: Any) -> None:
+            self.scheduler = scheduler
+
+        def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
+            # A job whose worker is lost, is suspected once more; one that is suspected too often, fails.
+            if finish == "processing" and str(key).startswith("liteflow_attempts-"):
+                self.scheduler.tasks[key].suspicious = self.scheduler.allowed_failures
+
+    return Once()

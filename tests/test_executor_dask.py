@@ -1,0 +1,195 @@
+"""DaskExecutor: what all executors promise, and what is Dask's: lost workers, drivers that die, resources."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'liteflow[dask]'")
+
+from liteflow import Flow, Run, task  # noqa: E402
+from liteflow.errors import SettingError  # noqa: E402
+from liteflow.executor import DaskExecutor  # noqa: E402
+from liteflow.testing import executor_suite  # noqa: E402
+
+TestDask = executor_suite(lambda: "dask")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A scheduler here, and two workers in processes of their own."""
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as made:
+        yield made
+
+
+@pytest.fixture
+def dask(cluster: Any) -> Iterator[DaskExecutor]:
+    with DaskExecutor(cluster.scheduler_address, name="cluster") as made:
+        yield made
+
+
+@task
+def number(n: int) -> int:
+    return n
+
+
+def run(expression: Any, executor: Any, **options: Any) -> Run[Any]:
+    return Flow("f", expression).run(executor=executor, **{"db": None, "check": False, **options})
+
+
+def soon(holds: Any) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_cluster_is_given_by_its_address_and_runs_several_parcels_at_a_time(dask, tmp_path):
+    def meets(mine: str, other: str) -> int:
+        (tmp_path / mine).touch()
+        while not (tmp_path / other).exists():
+            time.sleep(0.01)
+        return os.getpid()
+
+    one, two = run([task(meets)("a", "b"), task(meets)("b", "a")], dask, timeout=60).result
+
+    assert len({one, two, os.getpid()}) == 3
+
+
+def test_a_client_of_the_user_stays_open(cluster):
+    with distributed.Client(cluster, set_as_default=False) as client:
+        with DaskExecutor(client, name="mine") as dask:
+            assert run(number(1), dask).result == 1
+        assert client.submit(abs, -3).result() == 3
+
+
+def test_a_worker_of_the_cluster_that_is_lost_costs_one_attempt_and_dask_makes_none_of_its_own(
+    cluster, dask, tmp_path
+):
+    begun = tmp_path / "begun"
+
+    def waits() -> str:
+        with begun.open("a") as file:
+            file.write(f"{os.getppid()}\n")
+        while len(begun.read_text().split()) < 2:
+            time.sleep(0.02)
+        return "done"
+
+    handle = Flow("f", task(waits, retries=1)()).start(db=None, executor=dask)
+    soon(lambda: begun.exists() and begun.read_text().endswith("\n"))
+    os.kill(int(begun.read_text()), signal.SIGKILL)
+    ended = handle.wait(60)
+
+    assert ended.result == "done"
+    assert ended.tasks["waits"].attempts == 2
+    # Dask starts another worker in its place; the next test needs it.
+    soon(lambda: len(cluster.scheduler.workers) == 2)
+
+
+DRIVER = """\
+import sys, time
+from pathlib import Path
+from liteflow import Flow, task
+from liteflow.executor import DaskExecutor
+
+def ticks(beats):
+    while True:
+        with open(beats, "ab") as file:
+            file.write(b".")
+        time.sleep(0.02)
+
+Flow("f", task(ticks)(sys.argv[2])).run(db=None, executor=DaskExecutor(sys.argv[1]))
+"""
+
+
+def test_a_driver_that_dies_leaves_nothing_running_on_the_cluster(cluster, tmp_path):
+    script, beats = tmp_path / "driver.py", tmp_path / "beats"
+    script.write_text(DRIVER)
+    with subprocess.Popen([sys.executable, script, cluster.scheduler_address, beats]) as driver:
+        soon(beats.exists)
+        driver.kill()
+
+    size = -1
+    until = time.monotonic() + 20
+    while size != (size := beats.stat().st_size):
+        assert time.monotonic() < until
+        time.sleep(0.3)
+
+
+def test_calls_take_of_the_resources_that_they_are_told(cluster):
+    with DaskExecutor(cluster, name="gpus", resources={"GPU": 1}) as gpus:
+        handle = Flow("f", number(1)).start(db=None, executor=gpus)
+        soon(lambda: any(t.resource_restrictions == {"GPU": 1} for t in cluster.scheduler.tasks.values()))
+        handle.cancel()
+
+        assert handle.wait(30).state == "cancelled"
+
+
+@pytest.mark.parametrize("wrong", [5, object(), ["tcp://127.0.0.1:1"]])
+def test_what_is_no_cluster_is_refused(wrong):
+    with pytest.raises(SettingError, match="the address of a scheduler"):
+        DaskExecutor(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, 1.5, "2"])
+def test_a_limit_is_a_number_of_calls(wrong):
+    with pytest.raises(SettingError, match="a whole number from 1, or None"):
+        DaskExecutor(max_workers=wrong)
+
+
+def test_a_flow_that_names_dask_loads_it_when_it_runs():
+    code = (
+        "import sys\n"
+        "from liteflow import Flow, task\n"
+        "import liteflow.executor\n"
+        "flow = Flow('f', task(abs)(-1), executor='dask')\n"
+        "print('distributed' in sys.modules, flow.run(db=None).result, 'distributed' in sys.modules)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == "False 1 True\n"
+    assert done.stderr == ""
+
+
+def test_short_calls_travel_together(dask, cluster):
+    before = cluster.scheduler.transition_counter
+
+    assert run([number(n) for n in range(1000)], dask).result == list(range(1000))
+
+    # A job is four at least: waiting, processing, memory, forgotten.
+    assert (cluster.scheduler.transition_counter - before) / 4 < 500
+
+
+@pytest.mark.filterwarnings("error")
+def test_values_that_dask_calls_large_go_there_without_a_warning(dask):
+    def size(data: bytes) -> int:
+        return len(data)
+
+    assert run(task(size)(bytes(12_000_000)), dask).result == 12_000_000
+
+
+def test_the_policy_says_whether_a_timeout_or_a_lost_worker_is_worth_another_attempt(tmp_path):
+    def hangs(marker: Path) -> None:
+        with marker.open("a") as file:
+            file.write(".")
+        time.sleep(60)
+
+    def dies() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    slow = task(hangs, retries=1, timeout=0.1, retry_on=TimeoutError)
+    ended = run([slow(tmp_path / "m"), task(dies, retries=3, retry_on=OSError)()], "dask")
+
+    assert {key: row.attempts for key, row in ended.tasks.items()} == {"hangs": 2, "dies": 1}
+    assert (tmp_path / "m").read_text() == ".."
