@@ -26,7 +26,7 @@ EXTRAS = {"dask": "liteflow[dask]", "ray": "liteflow[ray]"}
 """Names of those that are installed apart, and what is to be installed."""
 
 # Those of them that liteflow brings: modules that give an executor factory by `default()`.
-_BROUGHT = {"dask": "liteflow.executor.dask"}
+_BROUGHT = {"dask": "liteflow.executor.dask", "ray": "liteflow.executor.ray"}
 
 GROUP = "liteflow.executors"
 

@@ -35,7 +35,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Each of their commands and scripts is started as a reader starts it; those of the others are forked.
 AS_READERS_DO = (ROOT / "README.md", ROOT / "docs" / "command-line.md", ROOT / "docs" / "scaling.md")
 # Pages of what is installed apart.
-NEEDS = {"scaling.md": ["distributed"]}
+NEEDS = {"scaling.md": ["distributed", "ray"]}
 FENCE = re.compile(r"^```(\w+)[ \t]*(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 

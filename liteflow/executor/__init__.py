@@ -6,7 +6,7 @@
     inline.py     in the driver's own thread        thread.py      in threads of the driver
     process/      in worker processes               coroutines.py  on an event loop
     pools.py      on pools of the user's own, with futures.py, and remote.py for their processes
-    dask.py       on a Dask cluster, with annex.py for processes beside its workers
+    dask.py ray.py  on a Dask or Ray cluster, with annex.py for processes beside its workers
 
 An executor knows no store and no graph: it gets functions and bytes and gives outcomes.  Importing
 this package loads none of them: each name is loaded when it is first asked for.
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from liteflow.executor.base import Executor, ExecutorFactory
     from liteflow.executor.dask import DaskExecutor
     from liteflow.executor.pools import PoolExecutor
+    from liteflow.executor.ray import RayExecutor
 
-__all__ = ["DaskExecutor", "Executor", "ExecutorFactory", "PoolExecutor"]
+__all__ = ["DaskExecutor", "Executor", "ExecutorFactory", "PoolExecutor", "RayExecutor"]
 
 _HOMES = {
     "DaskExecutor": "dask",
     "Executor": "base",
     "ExecutorFactory": "base",
     "PoolExecutor": "pools",
+    "RayExecutor": "ray",
 }
 
 __getattr__, __dir__ = face(__name__, _HOMES)

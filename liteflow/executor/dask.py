@@ -24,17 +24,17 @@ from urllib.parse import urlsplit
 
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
-from liteflow.executor.base import Call, Limits, Work
-from liteflow.executor.futures import FuturesExecutor
+from liteflow.executor.base import Call
+from liteflow.executor.cluster import ClusterExecutor
 from liteflow.executor.remote import Answer
 from liteflow.system import cores
-from liteflow.where import EXECUTORS, EXTRAS, named, remember
+from liteflow.where import EXECUTORS, EXTRAS
 
 if TYPE_CHECKING:
     from liteflow.executor.door import Address
 
 
-class DaskExecutor:
+class DaskExecutor(ClusterExecutor):
     """Lets tasks run on a Dask cluster; given as `executor=` to a flow, a run or a task.
 
     liteflow has to be installed where the cluster's workers run.  Each call runs in a process of its own
@@ -61,9 +61,6 @@ class DaskExecutor:
             Flow("f", task(abs)(-5)).run(db=None, executor=dask).result
     """
 
-    remote = True
-    ends = True
-
     def __init__(
         self,
         cluster: Any = None,
@@ -80,17 +77,13 @@ class DaskExecutor:
         if cluster is not None and not isinstance(cluster, str) and not hasattr(cluster, "scheduler"):
             wants = "the address of a scheduler, a distributed.Client, a cluster, or None"
             raise SettingError("DaskExecutor", "cluster", cluster, wants)
-        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
-            raise SettingError("DaskExecutor", "max_workers", max_workers, "a whole number from 1, or None")
-        self.name = name
-        self.max_workers = max_workers
+        super().__init__(max_workers, name)
         self._cluster = cluster
         self._resources = dict(resources or {})
         self._host = host
         self._client: Any = None
         self._own: list[Any] = []
         self._lock = threading.Lock()
-        remember(self)
 
     @property
     def pool(self) -> Pool:
@@ -113,15 +106,9 @@ class DaskExecutor:
         # Threads of this process have an address of another kind.
         return get_ip(address.hostname) if address.scheme in ("tcp", "tls", "ws", "wss") else "127.0.0.1"
 
-    def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
-        """Make the executor of one run.
-
-        Raises:
-            SettingError: The cluster can't be reached.
-        """
-        places = sum(self._connected().nthreads().values()) or cores()
-        limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
-        return FuturesExecutor(work, self, min(limits, default=places), max(self.max_workers or 0, places))
+    def places(self) -> int:
+        """One for each thread of its workers."""
+        return sum(self._connected().nthreads().values())
 
     def shutdown(self) -> None:
         """Close the connection, and the cluster if it was made here."""
@@ -129,19 +116,6 @@ class DaskExecutor:
             own, self._own, self._client = self._own, [], None
         for one in reversed(own):
             one.close()
-
-    def __enter__(self) -> DaskExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-
-    def __repr__(self) -> str:
-        return f"<DaskExecutor {self.name}>"
-
-    def __reduce__(self) -> Any:
-        # Tasks travel with their settings, but the connection stays here.
-        return named, (self.name,)
 
     def _connected(self) -> Any:
         with self._lock:

@@ -1,0 +1,187 @@
+"""RayExecutor: tasks on a Ray cluster.
+
+    driver --parcels of calls--> Ray task, in a worker of its own --> annex: a process beside it (annex.py)
+
+Ray's own ways are used for all that it does: calls are its tasks, with its resources; cancelling one ends
+its worker; when the driver dies, Ray ends what it had running.  The annex is there for what Ray doesn't
+do: to keep a time limit, and to tell which of several calls has died, and of what.
+
+Source: https://docs.ray.io/en/latest/ray-core/fault_tolerance/tasks.html,
+https://docs.ray.io/en/latest/ray-core/api/doc/ray.cancel.html
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from liteflow.errors import ExecutorMissingError, SettingError
+from liteflow.executor.annex import annexed
+from liteflow.executor.base import Call
+from liteflow.executor.cluster import ClusterExecutor
+from liteflow.executor.remote import Answer
+from liteflow.where import EXECUTORS, EXTRAS
+
+if TYPE_CHECKING:
+    from liteflow.executor.door import Address
+
+_OWN = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
+
+
+class RayExecutor(ClusterExecutor):
+    """Lets tasks run on a Ray cluster; given as `executor=` to a flow, a run or a task.
+
+    liteflow has to be installed where the cluster's workers run.  Each call runs in a process of its own
+    beside a worker of Ray's, which serves one call after the other.
+
+    Args:
+        address: The cluster: "auto", "10.0.0.5:6379", ...; None: the one that this program is connected to,
+            else what `ray.init()` finds or starts.  A program has one connection to Ray.
+        max_workers: How many calls it is given at a time; None: as many as the cluster has resources for
+            when a run begins.
+        name: What it is called in `max_workers={...}`, in messages and in the store.
+        resources: What each call takes, by Ray's names: {"CPU": 1, "GPU": 0.5, "memory": 2_000_000_000}
+            (bytes), or resources of one's own; a CPU, if nothing is said of it.
+        host: The address of this machine by which workers reach it, for tasks that take a Context or
+            give chunks; None: the one that Ray knows it by.
+
+    Raises:
+        ExecutorMissingError: Ray is not installed.
+        SettingError: It is no address, or the limit is no positive number.
+
+    Example (it needs Ray, so it is run by tests/test_executor_ray.py)::
+
+        with RayExecutor() as ray:
+            Flow("f", task(abs)(-5)).run(db=None, executor=ray).result
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        max_workers: int | None = None,
+        *,
+        name: str = "ray",
+        resources: Mapping[str, float] | None = None,
+        host: str | None = None,
+    ) -> None:
+        try:
+            import ray  # noqa: F401, PLC0415  start-up: it takes a second to load
+        except ImportError as error:
+            raise ExecutorMissingError("ray", EXTRAS["ray"], [*EXECUTORS], str(error)) from error
+        if address is not None and (not isinstance(address, str) or not address):
+            wants = 'the address of a Ray cluster, "auto", or None'
+            raise SettingError("RayExecutor", "address", address, wants)
+        super().__init__(max_workers, name)
+        self._address = address
+        self._resources = {"CPU": 1.0, **(resources or {})}
+        self._host = host
+        self._is_ours = False
+        self._lock = threading.Lock()
+
+    @property
+    def pool(self) -> Pool:
+        """The cluster, as a pool."""
+        return _Tasks(self._connected(), self._resources)
+
+    @property
+    def job(self) -> Callable[..., Answer]:
+        """What its workers run."""
+        return liteflow_attempts
+
+    @property
+    def host(self) -> str:
+        """Where its workers reach this process."""
+        if self._host is not None:
+            return self._host
+        address: str = self._connected().util.get_node_ip_address()
+        return address
+
+    def places(self) -> int:
+        """As many calls as there are resources for."""
+        there = self._connected().cluster_resources()
+        return int(min(there.get(name, 0) / count for name, count in self._resources.items() if count))
+
+    def shutdown(self) -> None:
+        """Close the connection, if it was made here, and with it a cluster that was started by it."""
+        with self._lock:
+            if self._is_ours:
+                import ray  # noqa: PLC0415  start-up, as above
+
+                ray.shutdown()
+                self._is_ours = False
+
+    def _connected(self) -> Any:
+        import ray  # noqa: PLC0415  start-up, as above
+
+        with self._lock:
+            if not ray.is_initialized():
+                try:
+                    # What tasks print comes with their results.
+                    ray.init(address=self._address, log_to_driver=False)
+                except (ConnectionError, ValueError) as error:
+                    wants = f"that of a Ray cluster that can be reached ({error})"
+                    raise SettingError("RayExecutor", "address", self._address, wants) from error
+                self._is_ours = True
+        return ray
+
+
+class _Tasks(Pool):
+    """Ray's tasks, as a pool; to cancel a future is to end what runs."""
+
+    def __init__(self, ray: Any, resources: Mapping[str, float]) -> None:
+        options: dict[str, Any] = {_OWN[name]: n for name, n in resources.items() if name in _OWN}
+        options["resources"] = {name: n for name, n in resources.items() if name not in _OWN}
+        self._ray = ray
+        # Not again by itself: who counts attempts is the driver.
+        self._task = ray.remote(max_retries=0, **options)(liteflow_attempts)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        assert fn is liteflow_attempts
+        reference = self._task.remote(*args, **kwargs)
+        future: Future[Any] = reference.future()
+
+        def end(future: Future[Any]) -> None:
+            if future.cancelled():
+                self._ray.cancel(reference, force=True)
+
+        future.add_done_callback(end)
+        return future
+
+
+_default: list[RayExecutor] = []
+
+
+def default() -> RayExecutor:
+    """What `executor="ray"` means: the cluster that this program is connected to, or gets connected to.
+
+    Raises:
+        ExecutorMissingError: Ray is not installed.
+    """
+    if not _default:
+        _default.append(RayExecutor())
+        atexit.register(_default[0].shutdown)
+    return _default[0]
+
+
+def liteflow_attempts(
+    functions: Mapping[int, bytes],
+    bundles: Sequence[tuple[tuple[str, ...], bytes]],
+    sources: Mapping[int, tuple[str, bytes]],
+    calls: Sequence[Call],
+    door: Address | None = None,
+) -> Answer:
+    """Make attempts, in a worker; its name is what Ray shows.
+
+    Args:
+        functions, bundles, sources, calls, door: As for `remote.attempts`.
+    """
+    # Nobody has to look: when a task is cancelled, Ray ends its worker, and the annex ends with that.
+    return annexed(functions, bundles, sources, calls, door, wanted=_always)
+
+
+def _always() -> bool:
+    return True

@@ -1,0 +1,156 @@
+"""RayExecutor: what all executors promise, and what is Ray's: lost workers, drivers that die, resources."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'liteflow[ray]'")
+
+from liteflow import Flow, Run, task  # noqa: E402
+from liteflow.errors import SettingError  # noqa: E402
+from liteflow.executor import RayExecutor  # noqa: E402
+from liteflow.testing import executor_suite  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[Any]:
+    """A cluster of this machine alone, with two places."""
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, resources={"telescope": 1})
+    yield ray
+    ray.shutdown()
+
+
+TestRay = executor_suite(lambda: "ray")
+
+
+def by_value() -> Any:
+    """A task that travels as it is: workers can't import the tests."""
+
+    def number(n: int) -> int:
+        return n
+
+    return task(number)
+
+
+number = by_value()
+
+
+def run(expression: Any, executor: Any, **options: Any) -> Run[Any]:
+    return Flow("f", expression).run(executor=executor, **{"db": None, "check": False, **options})
+
+
+def soon(holds: Any) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_connection_of_the_program_stays_open():
+    with RayExecutor(name="mine") as mine:
+        assert run(number(1), mine).result == 1
+
+    assert ray.is_initialized()
+
+
+def test_a_worker_of_the_cluster_that_is_lost_costs_one_attempt_and_ray_makes_none_of_its_own(tmp_path):
+    begun = tmp_path / "begun"
+
+    def waits() -> str:
+        with begun.open("a") as file:
+            file.write(f"{os.getppid()}\n")
+        while len(begun.read_text().split()) < 2:
+            time.sleep(0.02)
+        return "done"
+
+    handle = Flow("f", task(waits, retries=1)()).start(db=None, executor="ray")
+    soon(lambda: begun.exists() and begun.read_text().endswith("\n"))
+    os.kill(int(begun.read_text()), signal.SIGKILL)
+    ended = handle.wait(60)
+
+    assert ended.result == "done"
+    assert ended.tasks["waits"].attempts == 2
+
+
+DRIVER = """\
+import sys, time
+from liteflow import Flow, task
+from liteflow.executor import RayExecutor
+
+def ticks(beats):
+    while True:
+        with open(beats, "ab") as file:
+            file.write(b".")
+        time.sleep(0.02)
+
+Flow("f", task(ticks)(sys.argv[2])).run(db=None, executor=RayExecutor(sys.argv[1]))
+"""
+
+
+def test_a_driver_that_dies_leaves_nothing_running_on_the_cluster(tmp_path):
+    script, beats = tmp_path / "driver.py", tmp_path / "beats"
+    script.write_text(DRIVER)
+    address = ray.get_runtime_context().gcs_address
+    with subprocess.Popen([sys.executable, script, address, beats], stderr=subprocess.DEVNULL) as driver:
+        soon(beats.exists)
+        driver.kill()
+
+    size = -1
+    until = time.monotonic() + 20
+    while size != (size := beats.stat().st_size):
+        assert time.monotonic() < until
+        time.sleep(0.3)
+
+
+def test_calls_take_the_resources_that_they_are_told(tmp_path):
+    """There is one telescope, so one looks at a time, however many places are said to be there."""
+
+    def looks(notes: Path) -> None:
+        for word in ("begin ", "end "):
+            with notes.open("a") as file:
+                file.write(word)
+            time.sleep(0.05)
+
+    look, notes = task(looks), tmp_path / "notes"
+    with RayExecutor(name="scopes", max_workers=3, resources={"telescope": 1, "CPU": 0}) as scopes:
+        assert scopes.places() == 1
+        run([look(notes) for _ in range(3)], scopes)
+
+    assert notes.read_text() == "begin end " * 3
+
+
+def test_the_policy_says_whether_a_timeout_or_a_lost_worker_is_worth_another_attempt(tmp_path):
+    def hangs(marker: Path) -> None:
+        with marker.open("a") as file:
+            file.write(".")
+        time.sleep(60)
+
+    def dies() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    slow = task(hangs, retries=1, timeout=0.1, retry_on=TimeoutError)
+    ended = run([slow(tmp_path / "m"), task(dies, retries=3, retry_on=OSError)()], "ray")
+
+    assert {key: row.attempts for key, row in ended.tasks.items()} == {"hangs": 2, "dies": 1}
+    assert (tmp_path / "m").read_text() == ".."
+
+
+@pytest.mark.parametrize("wrong", [5, "", object()])
+def test_what_is_no_address_is_refused(wrong):
+    with pytest.raises(SettingError, match="the address of a Ray cluster"):
+        RayExecutor(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, 1.5, "2"])
+def test_a_limit_is_a_number_of_calls(wrong):
+    with pytest.raises(SettingError, match="a whole number from 1, or None"):
+        RayExecutor(max_workers=wrong)
