@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_random_dags import check_random_dags
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'liteflow[dask]'")
 
@@ -36,16 +37,9 @@ def dask(cluster: Any) -> Iterator[DaskExecutor]:
         yield made
 
 
-def by_value() -> Any:
-    """A task that travels as it is: workers can't import the tests."""
-
-    def number(n: int) -> int:
-        return n
-
-    return task(number)
-
-
-number = by_value()
+@task
+def number(n: int) -> int:
+    return n
 
 
 def run(expression: Any, executor: Any, **options: Any) -> Run[Any]:
@@ -57,6 +51,35 @@ def soon(holds: Any) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_a_random_dag_gives_what_plain_evaluation_gives(dask, tmp_path):
+    check_random_dags(dask, 15, tmp_path)
+
+
+def test_a_worker_that_joins_in_the_middle_of_a_run_takes_part_and_one_that_is_retired_loses_nothing(
+    cluster, dask, tmp_path
+):
+    released = tmp_path / "released"
+
+    def waits(n: int) -> int:
+        (tmp_path / f"begun-{n}").touch()
+        while not released.exists():
+            time.sleep(0.02)
+        return os.getppid()
+
+    wait = task(waits)
+    handle = Flow("f", [wait(n) for n in range(6)]).start(db=None, executor=dask, max_workers=2)
+    soon(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+    cluster.scale(3)
+    soon(lambda: len(cluster.scheduler.workers) == 3)
+    released.touch()
+    ended = handle.wait(60)
+    cluster.scale(2)
+    soon(lambda: len(cluster.scheduler.workers) == 2)
+
+    assert ended.state == "succeeded"
+    assert run([number(n) for n in range(20)], dask).result == list(range(20))
 
 
 def test_a_cluster_is_given_by_its_address_and_runs_several_parcels_at_a_time(dask, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_random_dags import check_random_dags
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'liteflow[ray]'")
 
@@ -24,7 +25,15 @@ from liteflow.testing import executor_suite  # noqa: E402
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[Any]:
     """A cluster of this machine alone, with two places."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, resources={"telescope": 1})
+    # Workers can import the tests that they share with others.
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        resources={"telescope": 1},
+        runtime_env={"env_vars": {"PYTHONPATH": paths}},
+    )
     yield ray
     ray.shutdown()
 
@@ -32,16 +41,9 @@ def cluster() -> Iterator[Any]:
 TestRay = executor_suite(lambda: "ray")
 
 
-def by_value() -> Any:
-    """A task that travels as it is: workers can't import the tests."""
-
-    def number(n: int) -> int:
-        return n
-
-    return task(number)
-
-
-number = by_value()
+@task
+def number(n: int) -> int:
+    return n
 
 
 def run(expression: Any, executor: Any, **options: Any) -> Run[Any]:
@@ -53,6 +55,10 @@ def soon(holds: Any) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_a_random_dag_gives_what_plain_evaluation_gives(tmp_path):
+    check_random_dags("ray", 15, tmp_path)
 
 
 def test_a_connection_of_the_program_stays_open():

@@ -89,7 +89,7 @@ def annexed(
 class _Annex:
     """One process, as its worker has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         boot = (
@@ -100,6 +100,7 @@ class _Annex:
             self._process = subprocess.Popen(
                 [sys.executable, *["-O"] * sys.flags.optimize, "-c", boot],
                 stdin=subprocess.DEVNULL,
+                env=environment,
                 pass_fds=(theirs.fileno(), lifeline),
                 start_new_session=True,
             )
@@ -111,6 +112,7 @@ class _Annex:
             theirs.close()
             os.close(lifeline)
         self.connection = Connection(ours.detach())
+        self.environment = environment
         self.pid = self._process.pid
         self.ended = False
 
@@ -164,19 +166,24 @@ _idle: list[tuple[float, _Annex]] = []
 
 
 def _taken() -> _Annex:
-    """One that is idle, or a new one."""
+    """One that is idle, or a new one.
+
+    Clusters tell their workers by the environment what a job may use (`CUDA_VISIBLE_DEVICES`), and change
+    it between jobs.
+    """
+    environment = dict(os.environ)
     stale, found = [], None
     with _lock:
         now = time.monotonic()
         while _idle and found is None:
             since, annex = _idle.pop()
-            if now - since < _FRESH_S:
+            if now - since < _FRESH_S and annex.environment == environment:
                 found = annex
             else:
                 stale.append(annex)
     for annex in stale:
         annex.end()
-    return found or _Annex()
+    return found or _Annex(environment)
 
 
 def _without(call: Call, outcome: str, why: str, began_ns: int, call_ns: int) -> Failed:

@@ -218,7 +218,7 @@ class ExecutorSuite:
         self, executor: Where, tmp_path: Path
     ) -> None:
         beats, released = tmp_path / "beats", tmp_path / "released"
-        ticks = task(_ticks, timeout=0.5)
+        ticks = task(_ticks, timeout=0.3)
 
         ended = _run([ticks(beats, released), task(_number)(1)], executor)
         released.touch()
@@ -229,7 +229,7 @@ class ExecutorSuite:
     def test_a_timeout_ends_what_runs(self, executor: Where, tmp_path: Path) -> None:
         beats, released = tmp_path / "beats", tmp_path / "released"
 
-        ended = _run(task(_ticks, timeout=0.5)(beats, released), executor)
+        ended = _run(task(_ticks, timeout=0.3)(beats, released), executor)
 
         assert ended.state == "failed"
         _assert_still(beats)
@@ -341,7 +341,7 @@ def _assert_still(beats: Path) -> None:
     size = -1
     while size != (size := beats.stat().st_size):
         assert time.monotonic() < until, "what was to be ended goes on"
-        time.sleep(0.3)
+        time.sleep(0.2)
 
 
 # --- tasks ---------------------------------------------------------------------------------

@@ -1,0 +1,189 @@
+"""Annexes: what lets calls be ended on a cluster, on a small one of threads that any machine has."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liteflow import Flow, Run, task
+from liteflow.executor.annex import annexed
+from liteflow.executor.cluster import ClusterExecutor
+from liteflow.executor.remote import Answer
+from liteflow.testing import executor_suite
+
+
+class Jobs(Pool):
+    """Runs each job in a thread, which learns when its future is cancelled; notes how many calls came."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.sizes.append(len(args[3]))
+
+        def work() -> None:
+            try:
+                answer = fn(*args, wanted=lambda: not future.cancelled())
+            except BaseException as error:  # noqa: BLE001  as any pool does
+                future.set_exception(error)
+            else:
+                if not future.cancelled():
+                    future.set_result(answer)
+
+        threading.Thread(target=work, daemon=True).start()
+        return future
+
+
+class Threads(ClusterExecutor):
+    def __init__(self, max_workers: int | None = None) -> None:
+        super().__init__(max_workers, "threads")
+        self.jobs = Jobs()
+
+    @property
+    def pool(self) -> Pool:
+        return self.jobs
+
+    @property
+    def job(self) -> Callable[..., Answer]:
+        return annexed
+
+    @property
+    def host(self) -> str:
+        return "127.0.0.1"
+
+    def places(self) -> int:
+        return 2
+
+    def shutdown(self) -> None:
+        """Threads end with their jobs."""
+
+
+TestAnnex = executor_suite(Threads)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Threads]:
+    with Threads(1) as made:
+        yield made
+
+
+def run(expression: Any, executor: Any) -> Run[Any]:
+    return Flow("f", expression).run(db=None, check=False, executor=executor)
+
+
+@task
+def process(_after: Any = None) -> int:
+    return os.getpid()
+
+
+def test_an_annex_serves_one_call_after_the_other(cluster):
+    one, two = run([process(), process()], cluster).result
+
+    assert one == two != os.getpid()
+
+
+def test_a_call_finds_the_environment_of_its_worker_as_it_is_now(cluster, monkeypatch):
+    @task
+    def devices() -> str | None:
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    before = run(devices(), cluster).result
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+
+    assert (before, run(devices(), cluster).result) == ("0", "3")
+
+
+def test_of_calls_that_travel_together_the_one_that_dies_alone_is_charged(cluster):
+    @task(retries=1)
+    def some(n: int) -> int:
+        if n == 250:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return n
+
+    rows = run([some(n) for n in range(300)], cluster).tasks.values()
+
+    assert max(cluster.jobs.sizes) > 1
+    assert {row.key: row.attempts for row in rows if row.attempts != 1} == {"some-251": 2}
+    assert {row.key for row in rows if row.state != "succeeded"} == {"some-251"}
+
+
+def test_the_time_of_a_call_begins_with_the_call_not_with_its_process(cluster, monkeypatch, tmp_path):
+    # A new annex is needed, and takes long to come up.
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(0.6)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    began = time.monotonic()
+    ended = run(task(abs, timeout=0.5)(-1), cluster)
+
+    assert ended.result == 1
+    assert time.monotonic() - began > 0.6
+
+
+def test_what_a_call_has_started_ends_with_it(cluster, tmp_path):
+    beats = tmp_path / "beats"
+
+    @task(timeout=0.3)
+    def starts() -> None:
+        subprocess.run(["sh", "-c", f"while :; do printf . >> {beats}; sleep 0.02; done"], check=True)
+
+    assert "TimeoutError" in str(run(starts(), cluster).tasks["starts"].error)
+
+    size = beats.stat().st_size
+    time.sleep(0.2)
+    assert beats.stat().st_size <= size + 1
+
+
+WORKER = """\
+import os, sys, threading
+from pathlib import Path
+from liteflow import Flow, task
+sys.path.insert(0, sys.argv[1])
+from test_executor_annex import Threads
+
+def ticks(path):
+    import time
+    while True:
+        with open(path, "ab") as file:
+            file.write(b".")
+        time.sleep(0.02)
+
+Flow("f", task(ticks)(sys.argv[2])).run(db=None, executor=Threads())
+"""
+
+
+def test_an_annex_ends_with_its_worker_however_that_ends(tmp_path):
+    script, beats = tmp_path / "worker.py", tmp_path / "beats"
+    script.write_text(WORKER)
+    with subprocess.Popen([sys.executable, script, Path(__file__).parent, beats]) as worker:
+        until = time.monotonic() + 30
+        while not beats.exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        worker.kill()
+
+    size = -1
+    while size != (size := beats.stat().st_size):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_an_environment_in_which_no_process_starts_is_told(cluster, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    monkeypatch.setenv("LITEFLOW_TEST", str(time.time_ns()))
+
+    error = run(process(), cluster).tasks["process"].error
+
+    assert "/nowhere/python" in error
