@@ -8,6 +8,7 @@ Calls go there as they go to any pool (futures.py), and run in annexes, so that 
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor as Pool
@@ -25,7 +26,7 @@ class ClusterExecutor(ABC):
     """Makes executors of a cluster's jobs.
 
     Args:
-        max_workers: How many calls it is given at a time; None: as many as it has places.
+        max_workers: How many calls it is given at a time; None: as many as it has places, now and later.
         name: What it is called in `max_workers={...}`, in messages and in the store.
 
     Raises:
@@ -73,9 +74,19 @@ class ClusterExecutor(ABC):
         Raises:
             SettingError: The cluster can't be reached.
         """
-        places = self.places() or cores()
         limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
-        return FuturesExecutor(work, self, min(limits, default=places), max(self.max_workers or 0, places))
+        known = self.places()
+
+        def measure() -> tuple[int, int]:
+            nonlocal known
+            # Of a cluster that can't be reached now, what was known last; its calls will tell.
+            with contextlib.suppress(OSError):
+                known = self.places()
+            # One that has no workers yet may get them when there is something to do.
+            places = known or cores()
+            return min(limits, default=places), max(self.max_workers or 0, places)
+
+        return FuturesExecutor(work, self, *measure(), measure=measure)
 
     def __enter__(self) -> Self:
         return self

@@ -44,8 +44,8 @@ class DaskExecutor(ClusterExecutor):
         cluster: The address of its scheduler ("tcp://10.0.0.5:8786"), or a `distributed.Client` or cluster,
             which stays the user's; None: one that is made in this process when it is first used, with a
             place for each processor.
-        max_workers: How many calls it is given at a time; None: as many as its workers have threads when
-            a run begins.
+        max_workers: How many calls it is given at a time; None: as many as its workers have threads,
+            looked at once a second.
         name: What it is called in `max_workers={...}`, in messages and in the store.
         resources: What each call takes of the workers' resources, as Dask has them: {"GPU": 1}.
         host: The address of this machine by which workers reach it, for tasks that take a Context or

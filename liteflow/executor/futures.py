@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # When all places of a pool have been held for so long by calls that were left to themselves, those
 # that wait are given up.
 _HELD_S = 60.0
+# It is looked this often, in seconds, whether a pool that may grow has grown.
+_MEASURE_S = 1.0
 _seal = lru_cache(maxsize=4)(Seal)
 
 
@@ -97,13 +99,24 @@ class FuturesExecutor:
         factory: The pool.
         max_workers: How many parcels of it may be at work at a time.
         places: How many the pool has room for: what waits gives its place to others up to there.
+        measure: Gives both numbers as they are now, of a pool that grows and shrinks; None: they stay.
     """
 
-    def __init__(self, work: Work, factory: PoolFactory, max_workers: int, places: int) -> None:
+    def __init__(
+        self,
+        work: Work,
+        factory: PoolFactory,
+        max_workers: int,
+        places: int,
+        *,
+        measure: Callable[[], tuple[int, int]] | None = None,
+    ) -> None:
         self._work = work
         self._factory = factory
         self._max_workers = max_workers
         self._places = max(places, max_workers)
+        self._measure = measure
+        self._measured_at = time.monotonic()
         self._waiting: set[int] = set()
         self._parcels: set[_Parcel] = set()
         self._done: deque[_Parcel] = deque()
@@ -125,6 +138,9 @@ class FuturesExecutor:
 
     def fill(self, lane: Lane) -> None:
         """Give the pool a parcel for each worker that it has left."""
+        if self._measure is not None and time.monotonic() >= self._measured_at + _MEASURE_S:
+            self._measured_at = time.monotonic()
+            self._max_workers, self._places = self._measure()
         while len(lane) and not self._cancelled:
             if self.full or len(self._parcels) - len(self._waiting) >= self._max_workers:
                 self._give_up_waiting(lane)
@@ -305,6 +321,9 @@ class FuturesExecutor:
         now = time.monotonic()
         parcels = () if self._factory.ends else self._parcels
         times = [due for p in parcels if not p.left and (due := p.due(now)) is not None]
+        if self._measure is not None and len(self._parcels) - len(self._waiting) >= self._max_workers:
+            # Some may wait for a place, and there may be a new one.
+            times.append(max(now, self._measured_at + _MEASURE_S))
         if self._held_since is not None:
             times.append(max(now + 1.0, self._held_since + _HELD_S))
         return min(times, default=None)

@@ -41,8 +41,8 @@ class RayExecutor(ClusterExecutor):
     Args:
         address: The cluster: "auto", "10.0.0.5:6379", ...; None: the one that this program is connected to,
             else what `ray.init()` finds or starts.  A program has one connection to Ray.
-        max_workers: How many calls it is given at a time; None: as many as the cluster has resources for
-            when a run begins.
+        max_workers: How many calls it is given at a time; None: as many as the cluster has resources
+            for, looked at once a second.
         name: What it is called in `max_workers={...}`, in messages and in the store.
         resources: What each call takes, by Ray's names: {"CPU": 1, "GPU": 0.5, "memory": 2_000_000_000}
             (bytes), or resources of one's own; a CPU, if nothing is said of it.
