@@ -81,8 +81,7 @@ def annexed(
         annex.end()
         raise
     if not annex.ended:
-        with _lock:
-            _idle.append((time.monotonic(), annex))
+        _put_back(annex)
     return Answer(annex.pid, (time.monotonic_ns() - began_ns) // 1000, outcomes)
 
 
@@ -172,18 +171,29 @@ def _taken() -> _Annex:
     it between jobs.
     """
     environment = dict(os.environ)
-    stale, found = [], None
     with _lock:
-        now = time.monotonic()
-        while _idle and found is None:
-            since, annex = _idle.pop()
-            if now - since < _FRESH_S and annex.environment == environment:
-                found = annex
-            else:
-                stale.append(annex)
+        stale = _without_stale(environment)
+        found = _idle.pop()[1] if _idle else None
     for annex in stale:
         annex.end()
     return found or _Annex(environment)
+
+
+def _put_back(annex: _Annex) -> None:
+    with _lock:
+        stale = _without_stale(annex.environment)
+        _idle.append((time.monotonic(), annex))
+    for other in stale:
+        other.end()
+
+
+def _without_stale(environment: Mapping[str, str]) -> list[_Annex]:
+    """Take out those that are about to end, or are of another environment; under the lock."""
+    latest = time.monotonic() - _FRESH_S
+    fresh = [one for one in _idle if one[0] > latest and one[1].environment == environment]
+    stale = [annex for since, annex in _idle if (since, annex) not in fresh]
+    _idle[:] = fresh
+    return stale
 
 
 def _without(call: Call, outcome: str, why: str, began_ns: int, call_ns: int) -> Failed:

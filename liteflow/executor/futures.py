@@ -113,6 +113,7 @@ class FuturesExecutor:
     ) -> None:
         self._work = work
         self._factory = factory
+        self._pool = factory.pool
         self._max_workers = max_workers
         self._places = max(places, max_workers)
         self._measure = measure
@@ -171,7 +172,7 @@ class FuturesExecutor:
             parcel = _Parcel(calls, None)
             job = (self._attempt_here, parcel)
         try:
-            future = self._factory.pool.submit(*job)
+            future = self._pool.submit(*job)
         except Exception as error:  # noqa: BLE001  a pool may refuse with any, and then takes no calls
             why = f"{_line(error)}; the pool takes no calls: give the run one that is open"
             self._news.append(self._lost(parcel, why, retryable=False))
