@@ -50,6 +50,9 @@ def register(app: typer.Typer) -> None:
                 {**run_record(row), "script": row.script, "states": dict(states)} for row, states in found
             )
             return
+        if not found:
+            say(f"no run {f'of {label(name, 80)} ' if name else ''}is left to go on with: all have succeeded")
+            return
         print_table(
             ["id", "flow", "state", "started (UTC)", "done", "tasks", "file"],
             (

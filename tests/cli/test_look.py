@@ -262,3 +262,12 @@ def test_a_store_that_another_program_has_locked_can_be_looked_at(history_folder
         assert look("runs", "--db", str(tmp_path / "liteflow.db")).returncode == 0
     finally:
         connection.close()
+
+
+def test_where_no_run_is_left_to_go_on_with_that_is_said(look):
+    done = look("list-checkpoints", "etl")
+
+    assert (done.returncode, done.stdout) == (
+        0,
+        "no run of etl is left to go on with: all have succeeded\n",
+    )
