@@ -293,3 +293,35 @@ def test_a_merge_of_what_is_no_object_fails_the_step():
     with pytest.raises(RunFailed) as caught:
         run_workflow("{one two} → > see", functions, db=None)
     assert "not an object" in str(caught.value.__cause__)
+
+
+def test_the_second_sample_of_the_seed_runs_with_only_its_import_changed(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    workflow = """
+A → {
+  B → C
+  D
+} → E
+"""
+
+    def A(input):  # noqa: N802
+        print("Hello ", end="")
+
+    def B(input):  # noqa: N802
+        print("workflow ", end="")
+
+    def D(input):  # noqa: N802
+        print("world, ", end="")
+
+    def C(input):  # noqa: N802
+        print("how are ", end="")
+
+    def E(input):  # noqa: N802
+        print("you?")
+
+    run_workflow(workflow, locals())
+
+    # B with C behind it, and D, run at once.
+    legal = {"workflow how are world, ", "workflow world, how are ", "world, workflow how are "}
+    assert capsys.readouterr().out in {f"Hello {words}you?\n" for words in legal}
