@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import socket
 import subprocess
 import sys
 import threading
@@ -480,3 +481,13 @@ def test_only_who_has_the_key_comes_in():
     assert talk.take() == ([], [])
     stranger.close()
     door.close()
+
+
+def test_a_stranger_who_says_nothing_is_shown_out_when_the_door_closes():
+    door = Door(Talk(lambda: None), "127.0.0.1")
+    with socket.create_connection(door.address[:2], timeout=10) as stranger:
+        asked = stranger.recv(1000)
+        door.close()
+
+        assert asked
+        assert stranger.recv(1000) == b""

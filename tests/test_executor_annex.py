@@ -48,7 +48,7 @@ class Jobs(Pool):
 
 class Threads(ClusterExecutor):
     def __init__(self, max_workers: int | None = None) -> None:
-        super().__init__(max_workers, "threads")
+        super().__init__(max_workers, "threads", None)
         self.jobs = Jobs()
 
     @property
@@ -59,8 +59,7 @@ class Threads(ClusterExecutor):
     def job(self) -> Callable[..., Answer]:
         return annexed
 
-    @property
-    def host(self) -> str:
+    def own_host(self) -> str:
         return "127.0.0.1"
 
     def places(self) -> int:

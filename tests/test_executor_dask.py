@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.drivers import until
 from test_random_dags import check_random_dags
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'liteflow[dask]'")
@@ -46,13 +47,6 @@ def run(expression: Any, executor: Any, **options: Any) -> Run[Any]:
     return Flow("f", expression).run(executor=executor, **{"db": None, "check": False, **options})
 
 
-def soon(holds: Any) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def test_a_random_dag_gives_what_plain_evaluation_gives(dask, tmp_path):
     check_random_dags(dask, 15, tmp_path)
 
@@ -68,13 +62,13 @@ def test_a_worker_that_joins_in_the_middle_of_a_run_takes_part_in_it(cluster, da
 
     wait = task(waits)
     handle = Flow("f", [wait(n) for n in range(6)]).start(db=None, executor=dask)
-    soon(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+    until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
     cluster.scale(3)
-    soon(lambda: len(list(tmp_path.glob("begun-*"))) == 3)
+    until(lambda: len(list(tmp_path.glob("begun-*"))) == 3)
     released.touch()
     ended = handle.wait(60)
     cluster.scale(2)
-    soon(lambda: len(cluster.scheduler.workers) == 2)
+    until(lambda: len(cluster.scheduler.workers) == 2)
 
     assert len(set(ended.result)) == 3
     assert {row.attempts for row in ended.tasks.values()} == {1}
@@ -113,14 +107,14 @@ def test_a_worker_of_the_cluster_that_is_lost_costs_one_attempt_and_dask_makes_n
         return "done"
 
     handle = Flow("f", task(waits, retries=1)()).start(db=None, executor=dask)
-    soon(lambda: begun.exists() and begun.read_text().endswith("\n"))
+    until(lambda: begun.exists() and begun.read_text().endswith("\n"))
     os.kill(int(begun.read_text()), signal.SIGKILL)
     ended = handle.wait(60)
 
     assert ended.result == "done"
     assert ended.tasks["waits"].attempts == 2
     # Dask starts another worker in its place; the next test needs it.
-    soon(lambda: len(cluster.scheduler.workers) == 2)
+    until(lambda: len(cluster.scheduler.workers) == 2)
 
 
 DRIVER = """\
@@ -143,20 +137,20 @@ def test_a_driver_that_dies_leaves_nothing_running_on_the_cluster(cluster, tmp_p
     script, beats = tmp_path / "driver.py", tmp_path / "beats"
     script.write_text(DRIVER)
     with subprocess.Popen([sys.executable, script, cluster.scheduler_address, beats]) as driver:
-        soon(beats.exists)
+        until(beats.exists)
         driver.kill()
 
     size = -1
-    until = time.monotonic() + 20
+    deadline = time.monotonic() + 20
     while size != (size := beats.stat().st_size):
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.3)
 
 
 def test_calls_take_of_the_resources_that_they_are_told(cluster):
     with DaskExecutor(cluster, name="gpus", resources={"GPU": 1}) as gpus:
         handle = Flow("f", number(1)).start(db=None, executor=gpus)
-        soon(lambda: any(t.resource_restrictions == {"GPU": 1} for t in cluster.scheduler.tasks.values()))
+        until(lambda: any(t.resource_restrictions == {"GPU": 1} for t in cluster.scheduler.tasks.values()))
         handle.cancel()
 
         assert handle.wait(30).state == "cancelled"

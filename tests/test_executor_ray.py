@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.drivers import until
 from test_random_dags import check_random_dags
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'liteflow[ray]'")
@@ -50,13 +51,6 @@ def run(expression: Any, executor: Any, **options: Any) -> Run[Any]:
     return Flow("f", expression).run(executor=executor, **{"db": None, "check": False, **options})
 
 
-def soon(holds: Any) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def test_a_random_dag_gives_what_plain_evaluation_gives(tmp_path):
     check_random_dags("ray", 15, tmp_path)
 
@@ -79,7 +73,7 @@ def test_a_worker_of_the_cluster_that_is_lost_costs_one_attempt_and_ray_makes_no
         return "done"
 
     handle = Flow("f", task(waits, retries=1)()).start(db=None, executor="ray")
-    soon(lambda: begun.exists() and begun.read_text().endswith("\n"))
+    until(lambda: begun.exists() and begun.read_text().endswith("\n"))
     os.kill(int(begun.read_text()), signal.SIGKILL)
     ended = handle.wait(60)
 
@@ -107,13 +101,13 @@ def test_a_driver_that_dies_leaves_nothing_running_on_the_cluster(tmp_path):
     script.write_text(DRIVER)
     address = ray.get_runtime_context().gcs_address
     with subprocess.Popen([sys.executable, script, address, beats], stderr=subprocess.DEVNULL) as driver:
-        soon(beats.exists)
+        until(beats.exists)
         driver.kill()
 
     size = -1
-    until = time.monotonic() + 20
+    deadline = time.monotonic() + 20
     while size != (size := beats.stat().st_size):
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.3)
 
 

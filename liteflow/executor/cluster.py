@@ -1,4 +1,4 @@
-"""What executors on clusters share: a name, a limit, a connection that is opened when it is first used.
+"""What executors on clusters share: they grow, their jobs can be ended, and a name means one for the process.
 
     ClusterExecutor
       DaskExecutor  dask.py      RayExecutor  ray.py
@@ -8,95 +8,47 @@ Calls go there as they go to any pool (futures.py), and run in annexes, so that 
 
 from __future__ import annotations
 
-import contextlib
-from abc import ABC, abstractmethod
+import atexit
+import threading
+from abc import abstractmethod
 from collections.abc import Callable
-from concurrent.futures import Executor as Pool
-from typing import Any, Self
+from typing import Any, TypeVar
 
-from liteflow.errors import SettingError
-from liteflow.executor.base import Limits, Work
-from liteflow.executor.futures import FuturesExecutor
+from liteflow.executor.pools import Pooled
 from liteflow.executor.remote import Answer
-from liteflow.system import cores
-from liteflow.where import named, remember
+
+Cluster = TypeVar("Cluster", bound="ClusterExecutor")
 
 
-class ClusterExecutor(ABC):
-    """Makes executors of a cluster's jobs.
+class ClusterExecutor(Pooled):
+    """Makes executors of a cluster's jobs; arguments and errors as of Pooled."""
 
-    Args:
-        max_workers: How many calls it is given at a time; None: as many as it has places, now and later.
-        name: What it is called in `max_workers={...}`, in messages and in the store.
-
-    Raises:
-        SettingError: The limit is no positive number.
-    """
-
-    remote = True
     ends = True
-
-    def __init__(self, max_workers: int | None, name: str) -> None:
-        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
-            raise SettingError(
-                type(self).__name__, "max_workers", max_workers, "a whole number from 1, or None"
-            )
-        self.name = name
-        self.max_workers = max_workers
-        remember(self)
-
-    @property
-    @abstractmethod
-    def pool(self) -> Pool:
-        """The cluster, as a pool."""
+    _grows = True
 
     @property
     @abstractmethod
     def job(self) -> Callable[..., Answer]:
-        """What it is to run for each parcel of calls."""
-
-    @property
-    @abstractmethod
-    def host(self) -> str:
-        """Where its workers reach this process."""
+        """What it is to run for each parcel of calls: `annex.annexed`, told what is still wanted."""
 
     @abstractmethod
-    def places(self) -> int:
-        """How many calls it can run at a time; 0: nobody knows yet."""
+    def own_host(self) -> str:
+        """The address by which the cluster knows this machine."""
 
-    @abstractmethod
-    def shutdown(self) -> None:
-        """Close the connection, and the cluster if it was made here."""
 
-    def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
-        """Make the executor of one run.
+_defaults: dict[Any, ClusterExecutor] = {}
+_making = threading.Lock()
 
-        Raises:
-            SettingError: The cluster can't be reached.
-        """
-        limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
-        known = self.places()
 
-        def measure() -> tuple[int, int]:
-            nonlocal known
-            # Of a cluster that can't be reached now, what was known last; its calls will tell.
-            with contextlib.suppress(OSError):
-                known = self.places()
-            # One that has no workers yet may get them when there is something to do.
-            places = known or cores()
-            return min(limits, default=places), max(self.max_workers or 0, places)
+def default_of(make: Callable[[], Cluster]) -> Cluster:
+    """Return the one that a name means, for as long as this process goes on; made when it is first asked for.
 
-        return FuturesExecutor(work, self, *measure(), measure=measure)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
-
-    def __reduce__(self) -> Any:
-        # Tasks travel with their settings, but the connection stays here.
-        return named, (self.name,)
+    Args:
+        make: Makes it: its class.
+    """
+    with _making:
+        if make not in _defaults:
+            _defaults[make] = make()
+            atexit.register(_defaults[make].shutdown)
+        made: Any = _defaults[make]
+    return made  # type: ignore[no-any-return]

@@ -26,9 +26,8 @@ from itertools import count
 
 from liteflow.executor.attempt import streamed_on_loop
 from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
-from liteflow.executor.link import Reply
 from liteflow.executor.local import Attempt, Hearing
-from liteflow.executor.talk import Talk
+from liteflow.executor.talk import Talk, Talking
 from liteflow.executor.wakeup import Wakeup
 
 WORKER = "async"
@@ -121,7 +120,7 @@ class _Loop:
                 executor.tell(one, None, [])
 
 
-class AsyncExecutor:
+class AsyncExecutor(Talking):
     """Up to `max_workers` coroutines at once, on a loop in a thread of the driver's process.
 
     Args:
@@ -287,19 +286,8 @@ class AsyncExecutor:
                     moved.append(_Given(one.call, home, now))
         self._hand_over(moved, home, now)
 
-    def reply(self, node: int, number: int, reply: Reply) -> None:
-        """Answer a question of a call."""
-        self._talk.reply(number, reply)
-
     def waits(self, node: int, waiting: bool) -> None:
         """Others run as it is."""
-
-    def resumes(self, node: int) -> bool:
-        """All calls do."""
-        return True
-
-    def release(self, source: int) -> None:
-        """Values are the driver's: nothing to let go of."""
 
     def running(self) -> list[tuple[int, int, int, str]]:
         """What runs now."""
@@ -323,11 +311,6 @@ class AsyncExecutor:
             else:
                 self._look_again(one, now + grace)
         return news
-
-    @property
-    def full(self) -> bool:
-        """Never: what waits gives its place to another."""
-        return False
 
     @property
     def idle(self) -> bool:

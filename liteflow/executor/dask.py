@@ -14,24 +14,19 @@ https://distributed.dask.org/en/stable/resilience.html
 
 from __future__ import annotations
 
-import atexit
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
-from liteflow.executor.base import Call
-from liteflow.executor.cluster import ClusterExecutor
+from liteflow.executor.cluster import ClusterExecutor, default_of
 from liteflow.executor.remote import Answer
 from liteflow.system import cores
 from liteflow.where import EXECUTORS, EXTRAS
-
-if TYPE_CHECKING:
-    from liteflow.executor.door import Address
 
 
 class DaskExecutor(ClusterExecutor):
@@ -77,10 +72,9 @@ class DaskExecutor(ClusterExecutor):
         if cluster is not None and not isinstance(cluster, str) and not hasattr(cluster, "scheduler"):
             wants = "the address of a scheduler, a distributed.Client, a cluster, or None"
             raise SettingError("DaskExecutor", "cluster", cluster, wants)
-        super().__init__(max_workers, name)
+        super().__init__(max_workers, name, host)
         self._cluster = cluster
         self._resources = dict(resources or {})
-        self._host = host
         self._client: Any = None
         self._own: list[Any] = []
         self._lock = threading.Lock()
@@ -95,11 +89,7 @@ class DaskExecutor(ClusterExecutor):
         """What its workers run."""
         return liteflow_attempts
 
-    @property
-    def host(self) -> str:
-        """Where its workers reach this process."""
-        if self._host is not None:
-            return self._host
+    def own_host(self) -> str:
         from distributed.utils import get_ip  # noqa: PLC0415  start-up, as above
 
         address = urlsplit(self._connected().scheduler.address)
@@ -159,33 +149,17 @@ class _Jobs(Pool):
             return self._pool.submit(fn, *args, **kwargs)
 
 
-_default: list[DaskExecutor] = []
-
-
 def default() -> DaskExecutor:
     """What `executor="dask"` means: one cluster in this process, for as long as it goes on.
 
     Raises:
         ExecutorMissingError: Dask is not installed.
     """
-    if not _default:
-        _default.append(DaskExecutor())
-        atexit.register(_default[0].shutdown)
-    return _default[0]
+    return default_of(DaskExecutor)
 
 
-def liteflow_attempts(
-    functions: Mapping[int, bytes],
-    bundles: Sequence[tuple[tuple[str, ...], bytes]],
-    sources: Mapping[int, tuple[str, bytes]],
-    calls: Sequence[Call],
-    door: Address | None = None,
-) -> Answer:
-    """Make attempts, in a thread of a worker; its name is what Dask shows.
-
-    Args:
-        functions, bundles, sources, calls, door: As for `remote.attempts`.
-    """
+def liteflow_attempts(*parcel: Any) -> Answer:
+    """Make attempts as `remote.attempts` does, in a thread of a worker; the name is what Dask shows."""
     from distributed import get_worker  # noqa: PLC0415  only where Dask is
 
     worker = get_worker()
@@ -195,7 +169,7 @@ def liteflow_attempts(
         state = worker.state.tasks.get(key)
         return state is not None and state.state == "executing"
 
-    return annexed(functions, bundles, sources, calls, door, wanted=wanted)
+    return annexed(*parcel, wanted=wanted)
 
 
 def _once() -> Any:

@@ -86,19 +86,21 @@ class Door:
 
     def _serve(self, connection: Connection) -> None:
         """Answer one attempt until it hangs up; what breaks off has hung up."""
-        with connection, contextlib.suppress(OSError, EOFError, AuthenticationError):
-            deliver_challenge(connection, self.address.key)
-            answer_challenge(connection, self.address.key)
-            with self._lock:
-                if not self._open:
+        with self._lock:
+            # Also while it has not shown yet that it has the key: a stranger may never do.
+            self._connections.add(connection)
+            admitted = self._open
+        try:
+            with connection, contextlib.suppress(OSError, EOFError, AuthenticationError):
+                if not admitted:
                     return
-                self._connections.add(connection)
-            try:
+                deliver_challenge(connection, self.address.key)
+                answer_challenge(connection, self.address.key)
                 while True:
                     connection.send_bytes(marshal.dumps(self._answer(connection.recv_bytes())))
-            finally:
-                with self._lock:
-                    self._connections.discard(connection)
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
 
     def _answer(self, message: bytes) -> Reply:
         kind, *body = marshal.loads(message)

@@ -19,12 +19,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
-from liteflow.executor.link import Reply
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.payload import Large
 from liteflow.executor.process.pace import Pace
 from liteflow.executor.remote import Answer
-from liteflow.executor.talk import Talk
+from liteflow.executor.talk import Talk, Talking
 from liteflow.executor.wakeup import Wakeup
 from liteflow.signing import Seal
 from liteflow.xcom import LARGE, type_name
@@ -91,7 +90,7 @@ class _Parcel:
         return None if timeout is None else (now if self.began_at is None else self.began_at) + timeout
 
 
-class FuturesExecutor:
+class FuturesExecutor(Talking):
     """One run's calls on a pool.
 
     Args:
@@ -354,23 +353,12 @@ class FuturesExecutor:
             self._held_since = now
         return self._failed(parcel, now, outcome, why, retryable=outcome != "cancelled")
 
-    def reply(self, node: int, number: int, reply: Reply) -> None:
-        """Answer a question of a call."""
-        self._talk.reply(number, reply)
-
     def waits(self, node: int, waiting: bool) -> None:
         """Another may run, if the pool has more places than this run may use."""
         if waiting:
             self._waiting.add(node)
         else:
             self._waiting.discard(node)
-
-    def resumes(self, node: int) -> bool:
-        """All calls do."""
-        return True
-
-    def release(self, source: int) -> None:
-        """Values are the driver's, and go out with each call anew: nothing to let go of."""
 
     def running(self) -> list[tuple[int, int, int, str]]:
         """What has begun, as far as is known here."""

@@ -1,20 +1,24 @@
-"""PoolExecutor: a pool of the user's own as a place for tasks: threads, processes, loky, MPI.
+"""Pools as places for tasks: what all executor factories of them share, and PoolExecutor.
 
-    from liteflow.executor import PoolExecutor
+    Pooled
+      PoolExecutor     a pool of the user's own: threads, processes, loky, MPI
+      ClusterExecutor  cluster.py
 
     flow.run(executor=PoolExecutor(ThreadPoolExecutor(4)))
 
-The pool is the user's: liteflow gives it calls, and neither starts nor shuts it down.
+A user's pool stays the user's: liteflow gives it calls, and neither starts nor shuts it down.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Self
 
 from liteflow.errors import SettingError
 from liteflow.executor.base import Limits, Work
@@ -26,7 +30,111 @@ from liteflow.where import named, remember
 _HERE = "127.0.0.1"
 
 
-class PoolExecutor:
+class Pooled(ABC):
+    """Makes executors that give their calls to a pool.
+
+    Args:
+        max_workers: How many calls it is given at a time; None: as many as it has places.
+        name: What it is called in `max_workers={...}`, in messages and in the store.
+        host: The address of this machine by which the pool's workers reach it; None: `own_host`.
+
+    Raises:
+        SettingError: The limit is no positive number, or the host no text.
+    """
+
+    remote = True
+    ends = False
+
+    def __init__(self, max_workers: int | None, name: str, host: str | None) -> None:
+        owner = type(self).__name__
+        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
+            raise SettingError(owner, "max_workers", max_workers, "a whole number from 1, or None")
+        if host is not None and (not isinstance(host, str) or not host):
+            raise SettingError(owner, "host", host, "an address of this machine, as a text")
+        self.name = name
+        self.max_workers = max_workers
+        self._host = host
+        remember(self)
+
+    @property
+    @abstractmethod
+    def pool(self) -> Pool:
+        """The pool."""
+
+    @property
+    def job(self) -> Callable[..., Answer]:
+        """What it is to run for each parcel of calls."""
+        return attempts
+
+    @property
+    def host(self) -> str:
+        """Where its workers reach this process."""
+        return self.own_host() if self._host is None else self._host
+
+    def own_host(self) -> str:
+        """Where they do if the user has not told: on this machine alone."""
+        return _HERE
+
+    @abstractmethod
+    def places(self) -> int:
+        """How many calls it can run at a time; 0: nobody knows yet."""
+
+    @abstractmethod
+    def shutdown(self) -> None:
+        """Close what belongs to it."""
+
+    def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
+        """Make the executor of one run.
+
+        Raises:
+            SettingError: The host is no address of this machine, or the pool can't be reached.
+        """
+        self._check_host()
+        measure = self._measure(settings)
+        return FuturesExecutor(work, self, *measure(), measure=measure if self._grows else None)
+
+    _grows = False
+
+    def _measure(self, settings: Limits) -> Callable[[], tuple[int, int]]:
+        """Gives how many calls this run may have there at a time, and how many places there are."""
+        limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
+        known = self.places()
+
+        def measure() -> tuple[int, int]:
+            nonlocal known
+            # Of a pool that can't be reached now, what was known last; its calls will tell.
+            with contextlib.suppress(OSError):
+                known = self.places()
+            # One that has no workers yet may get them when there is something to do.
+            places = known or cores()
+            return min(limits, default=places), max(self.max_workers or 0, places)
+
+        return measure
+
+    def _check_host(self) -> None:
+        if not self.remote or self._host is None:
+            return
+        try:
+            socket.create_server((self._host, 0)).close()
+        except OSError as error:
+            wants = f"an address of this machine ({error.strerror or error})"
+            raise SettingError(type(self).__name__, "host", self._host, wants) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __reduce__(self) -> Any:
+        # Tasks travel with their settings, but the pool stays here.
+        return named, (self.name,)
+
+
+class PoolExecutor(Pooled):
     """Lets tasks run on a `concurrent.futures.Executor`; given as `executor=` to a flow, a run or a task.
 
     A ThreadPoolExecutor runs the functions themselves.  Any other pool is taken to be of other
@@ -58,65 +166,29 @@ class PoolExecutor:
         max_workers: int | None = None,
         *,
         name: str | None = None,
-        host: str = _HERE,
+        host: str | None = None,
     ) -> None:
         if isinstance(pool, type) or not callable(getattr(pool, "submit", None)):
             wants = "a concurrent.futures.Executor, such as ThreadPoolExecutor(4)"
             raise SettingError("PoolExecutor", "pool", pool, wants)
-        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
-            raise SettingError("PoolExecutor", "max_workers", max_workers, "a whole number from 1, or None")
-        if not isinstance(host, str) or not host:
-            raise SettingError("PoolExecutor", "host", host, "an address of this machine, as a text")
-        self.pool = pool
-        self.host = host
-        self.max_workers = max_workers
         # By chance: a name that was counted might mean another pool in another process.
-        self.name = f"{type(pool).__name__}-{os.urandom(3).hex()}" if name is None else name
+        made_up = f"{type(pool).__name__}-{os.urandom(3).hex()}"
+        super().__init__(max_workers, made_up if name is None else name, host)
+        self._pool = pool
         self.remote = not isinstance(pool, ThreadPoolExecutor)
-        remember(self)
 
     @property
-    def job(self) -> Callable[..., Answer]:
-        """What the pool is to run."""
-        return attempts
+    def pool(self) -> Pool:
+        """The user's pool."""
+        return self._pool
 
-    @property
-    def ends(self) -> bool:
-        """A call that a pool has begun can't be ended from here."""
-        return False
-
-    def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
-        """Make the executor of one run.
-
-        Raises:
-            SettingError: The host is no address of this machine.
-        """
-        if self.remote and self.host != _HERE:
-            try:
-                socket.create_server((self.host, 0)).close()
-            except OSError as error:
-                wants = f"an address of this machine ({error.strerror or error})"
-                raise SettingError("PoolExecutor", "host", self.host, wants) from error
-        limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
-        places = max(self.max_workers or 0, _size(self.pool))
-        return FuturesExecutor(work, self, min(limits, default=places), places)
+    def places(self) -> int:
+        """As many as it has workers; if it does not say, one for each processor of this machine."""
+        return _size(self._pool)
 
     def shutdown(self, wait: bool = True) -> None:
         """Shut the pool down."""
-        self.pool.shutdown(wait)
-
-    def __enter__(self) -> PoolExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-
-    def __repr__(self) -> str:
-        return f"<PoolExecutor {self.name}>"
-
-    def __reduce__(self) -> Any:
-        # Tasks travel with their settings, but their pool stays here.
-        return named, (self.name,)
+        self._pool.shutdown(wait)
 
 
 def _size(pool: Pool) -> int:

@@ -12,22 +12,17 @@ https://docs.ray.io/en/latest/ray-core/api/doc/ray.cancel.html
 
 from __future__ import annotations
 
-import atexit
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
-from liteflow.executor.base import Call
-from liteflow.executor.cluster import ClusterExecutor
+from liteflow.executor.cluster import ClusterExecutor, default_of
 from liteflow.executor.remote import Answer
 from liteflow.where import EXECUTORS, EXTRAS
-
-if TYPE_CHECKING:
-    from liteflow.executor.door import Address
 
 _OWN = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 
@@ -75,10 +70,9 @@ class RayExecutor(ClusterExecutor):
         if address is not None and (not isinstance(address, str) or not address):
             wants = 'the address of a Ray cluster, "auto", or None'
             raise SettingError("RayExecutor", "address", address, wants)
-        super().__init__(max_workers, name)
+        super().__init__(max_workers, name, host)
         self._address = address
         self._resources = {"CPU": 1.0, **(resources or {})}
-        self._host = host
         self._is_ours = False
         self._lock = threading.Lock()
 
@@ -92,11 +86,7 @@ class RayExecutor(ClusterExecutor):
         """What its workers run."""
         return liteflow_attempts
 
-    @property
-    def host(self) -> str:
-        """Where its workers reach this process."""
-        if self._host is not None:
-            return self._host
+    def own_host(self) -> str:
         address: str = self._connected().util.get_node_ip_address()
         return address
 
@@ -152,35 +142,19 @@ class _Tasks(Pool):
         return future
 
 
-_default: list[RayExecutor] = []
-
-
 def default() -> RayExecutor:
     """What `executor="ray"` means: the cluster that this program is connected to, or gets connected to.
 
     Raises:
         ExecutorMissingError: Ray is not installed.
     """
-    if not _default:
-        _default.append(RayExecutor())
-        atexit.register(_default[0].shutdown)
-    return _default[0]
+    return default_of(RayExecutor)
 
 
-def liteflow_attempts(
-    functions: Mapping[int, bytes],
-    bundles: Sequence[tuple[tuple[str, ...], bytes]],
-    sources: Mapping[int, tuple[str, bytes]],
-    calls: Sequence[Call],
-    door: Address | None = None,
-) -> Answer:
-    """Make attempts, in a worker; its name is what Ray shows.
-
-    Args:
-        functions, bundles, sources, calls, door: As for `remote.attempts`.
-    """
+def liteflow_attempts(*parcel: Any) -> Answer:
+    """Make attempts as `remote.attempts` does, in a worker; the name is what Ray shows."""
     # Nobody has to look: when a task is cancelled, Ray ends its worker, and the annex ends with that.
-    return annexed(functions, bundles, sources, calls, door, wanted=_always)
+    return annexed(*parcel, wanted=_always)
 
 
 def _always() -> bool:

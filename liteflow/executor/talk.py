@@ -104,3 +104,25 @@ class Talk:
 
     def _hears(self, chunk: Chunk) -> bool:
         return self._open and (chunk.node, chunk.attempt) not in self._left
+
+
+class Talking:
+    """What executors have alike whose calls are near their driver: they talk, and nothing is sent to them."""
+
+    _talk: Talk
+
+    def reply(self, node: int, number: int, reply: Reply) -> None:
+        """Answer a question of a call."""
+        self._talk.reply(number, reply)
+
+    def resumes(self, node: int) -> bool:
+        """All calls do."""
+        return True
+
+    def release(self, source: int) -> None:
+        """Values are the driver's: nothing to let go of."""
+
+    @property
+    def full(self) -> bool:
+        """Never: what waits gives its place to another."""
+        return False

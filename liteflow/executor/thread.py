@@ -20,10 +20,9 @@ from itertools import islice
 from queue import SimpleQueue
 
 from liteflow.executor.base import NODE, Call, Failed, Finished, Lane, Line, News, Work
-from liteflow.executor.link import Reply
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.process.pace import SILENT_AND_ALL_BUSY_S, SILENT_S, Pace
-from liteflow.executor.talk import Talk
+from liteflow.executor.talk import Talk, Talking
 
 
 class _Thread:
@@ -96,7 +95,7 @@ class _Thread:
         return call
 
 
-class ThreadExecutor:
+class ThreadExecutor(Talking):
     """Calls run in up to `max_workers` threads, which are started when there is work for them."""
 
     def __init__(self, work: Work, max_workers: int) -> None:
@@ -246,22 +245,11 @@ class ThreadExecutor:
         failed = Failed(call.node, call.attempt, started, took, outcome, text, "", None, retryable)
         return [News(thread.name, (), [failed], returned=[one.node for one in back])]
 
-    def reply(self, node: int, number: int, reply: Reply) -> None:
-        """Answer a question of a thread."""
-        self._talk.reply(number, reply)
-
     def waits(self, node: int, waiting: bool) -> None:
         """Let another thread run meanwhile."""
         for thread in self._threads:
             if any(call.node == node for call in thread.calls):
                 thread.waiting = waiting
-
-    def resumes(self, node: int) -> bool:
-        """All threads do."""
-        return True
-
-    def release(self, source: int) -> None:
-        """Values are the driver's: nothing to let go of."""
 
     def running(self) -> list[tuple[int, int, int, str]]:
         """What runs now."""
@@ -278,11 +266,6 @@ class ThreadExecutor:
             if at is not None:
                 news += self._abandon(thread, at, now, "cancelled")
         return news
-
-    @property
-    def full(self) -> bool:
-        """Never: what waits gives its place to another."""
-        return False
 
     @property
     def idle(self) -> bool:
