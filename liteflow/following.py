@@ -21,6 +21,7 @@ from liteflow.context import StreamChunk
 from liteflow.engine.observing import Heard
 from liteflow.executor.payload import Payload
 from liteflow.handle import Handle
+from liteflow.outcomes import WITH_VALUE
 from liteflow.session import echo
 from liteflow.store.history import History
 from liteflow.trust import TrustedValues
@@ -158,7 +159,7 @@ class Following(Iterator[StreamChunk]):
             # It had finished before.
             yield from run.chunks()
             yield from (
-                StreamChunk(key, run.output(key)) for key, row in run.tasks.items() if row.state in _GIVEN
+                StreamChunk(key, run.output(key)) for key, row in run.tasks.items() if row.state in WITH_VALUE
             )
         if run.failure is not None:
             raise run.failure
@@ -188,6 +189,3 @@ class Following(Iterator[StreamChunk]):
             self._given[row.key, row.attempt] = row.number + 1
         self._count += len(found)
         return [(row.name or row.key, payload, row.attempt) for row, payload in found]
-
-
-_GIVEN = ("succeeded", "cached")

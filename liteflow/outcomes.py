@@ -9,7 +9,10 @@ No attrs here: worker processes import this, and must start fast.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+WITH_VALUE: Final = ("succeeded", "cached")
+"""The states of a task instance that has its value, as a store has them."""
 
 
 class Skip(BaseException):

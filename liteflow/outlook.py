@@ -14,12 +14,11 @@ from liteflow.engine.resumption import Before, Now, compare
 from liteflow.errors import NotResumableError
 from liteflow.flow import Flow
 from liteflow.given import Given
+from liteflow.outcomes import WITH_VALUE
 from liteflow.pickling import learn
 from liteflow.store.rows import RunRow
 from liteflow.stored import open_values, updated_history
 from liteflow.where import Where
-
-_WITH_VALUE = ("succeeded", "cached")
 
 
 @frozen
@@ -71,7 +70,7 @@ def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, tr
     dag = flow.compile(inputs={**given.values, **given.overrides})
     plan = Plan(dag, executor)
     codes = [str(plan.task_row(number)[4]) for number in range(len(plan.tasks))]
-    before = [Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in _WITH_VALUE) for r in recorded]
+    before = [Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in WITH_VALUE) for r in recorded]
     now = [Now(key, codes[task], fixed, fed) for _, key, task, _, fed, fixed in plan.instances()]
     compared = compare(before, now)
     return Outlook(

@@ -12,7 +12,6 @@ from liteflow.engine.opening import Standing
 from liteflow.engine.plan import Plan
 from liteflow.engine.resumption import Resumption
 from liteflow.engine.routes import End, Known, Replayed, instances_of, replay
-from liteflow.executor.payload import Payload
 from liteflow.fingerprint import is_same_code
 from liteflow.signing import Seal
 from liteflow.store.journal import Journal
@@ -79,15 +78,10 @@ def resume_routed(  # noqa: PLR0917  what a session has
 
 
 def _standing(plan: Plan, values: TrustedValues, replayed: Replayed, attempts: Mapping[int, int]) -> Standing:
-    def load(node: int) -> Payload:
-        payload = values.payload(node)
-        assert payload is not None
-        return payload
-
     return Standing(
         kept=frozenset(replayed.kept),
         attempts={node: count for node, count in attempts.items() if node < len(plan)},
-        load=load,
+        load=values.kept,
         replayed=replayed,
     )
 

@@ -20,7 +20,7 @@ from liteflow.engine.plan import Plan
 from liteflow.engine.regrowth import Regrown, Regrowth, is_stuck, plan_regrowth, regrow
 from liteflow.engine.rejoining import RecordedControl, recorded_controls, rejoined, what_stays
 from liteflow.engine.resumption import Before, Now, Resumption, compare
-from liteflow.executor.payload import Payload
+from liteflow.outcomes import WITH_VALUE
 from liteflow.recorded import definitions_of, holes_of, packed_result, tasks_of
 from liteflow.rerouted import resume_routed
 from liteflow.signing import Seal
@@ -29,7 +29,6 @@ from liteflow.store.journal import Journal
 from liteflow.store.rows import RecordedCall, XComRow
 from liteflow.trust import TrustedValues
 
-_WITH_VALUE = ("succeeded", "cached")
 _WITHOUT_VALUE = ("failed", "upstream_failed", "cancelled", "skipped")
 
 
@@ -105,7 +104,7 @@ def _record(plan: Plan, row: RunRow, values: TrustedValues, history: History) ->
 def _compared(plan: Plan, rows: Sequence[Any], record: _Record) -> _Compared:
     recorded, told, blobs = record.calls, record.told, record.blobs
     before = [
-        Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in _WITH_VALUE)
+        Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in WITH_VALUE)
         for r in recorded
         if r.parent is None
     ]
@@ -179,7 +178,7 @@ def _standing(  # noqa: PLR0917  as above
     attempts: Mapping[int, int],
 ) -> Standing:
     told = record.told
-    done = {places[r.index] for r in record.calls if r.parent is not None and r.state in _WITH_VALUE}
+    done = {places[r.index] for r in record.calls if r.parent is not None and r.state in WITH_VALUE}
     told_of_calls = {
         places[call.index]: facts
         for those in compared.controlled.values()
@@ -187,18 +186,13 @@ def _standing(  # noqa: PLR0917  as above
         if call.index in compared.regrowth.moved and (facts := _facts(told.get(call.key))) is not None
     }
 
-    def load(node: int) -> Payload:
-        payload = values.payload(node)
-        assert payload is not None
-        return payload
-
     return Standing(
         kept=compared.found.kept | (done - set(compared.regrowth.dropped)),
         regrown=[(g, _facts(told.get(plan.key(g.grown.parent)))) for g in compared.regrown],
         controls=compared.replays,
         told=told_of_calls,
         attempts={n: a for n, a in attempts.items() if n < len(plan)},
-        load=load,
+        load=values.kept,
     )
 
 

@@ -19,6 +19,7 @@ from liteflow import pickling
 from liteflow.context import Context, Recorded, StreamChunk
 from liteflow.errors import NoOutputError, RunCancelled, RunFailed, TaskFailedError, TaskTraceback
 from liteflow.executor.payload import Payload
+from liteflow.outcomes import WITH_VALUE
 from liteflow.pickling import Packed
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from liteflow.trust import TrustedValues
 
 R = TypeVar("R")
-
-
-_WITH_OUTPUT = ("succeeded", "cached")
 
 
 @frozen(eq=False, repr=False, kw_only=True, slots=False)
@@ -143,7 +141,7 @@ class Run(Mapping[str, Any], Generic[R]):
             return shared[key].value() if key in shared else self.output(latest.get(key, key))
 
         def names() -> list[str]:
-            given = latest or [key for key, row in self.tasks.items() if row.state in _WITH_OUTPUT]
+            given = latest or [key for key, row in self.tasks.items() if row.state in WITH_VALUE]
             return [*shared, *(key for key in given if key not in shared)]
 
         return Context.over(Recorded(names, read))
@@ -157,7 +155,7 @@ class Run(Mapping[str, Any], Generic[R]):
 
     def _latest(self) -> dict[str, str]:
         """The task instance that each task's latest output is from, by the task's name."""
-        ended = [(row.ended_at or 0.0, row) for row in self.tasks.values() if row.state in _WITH_OUTPUT]
+        ended = [(row.ended_at or 0.0, row) for row in self.tasks.values() if row.state in WITH_VALUE]
         return {row.task: row.key for _, row in sorted(ended, key=lambda pair: pair[0])}
 
     def _item(self, source: int, path: tuple[object, ...]) -> Any:

@@ -241,7 +241,7 @@ class Session:
         """The value of a node, from the store."""
         if self._read is None:
             self._read = self._values(journal)
-        return _payload(self._read, node)
+        return self._read.kept(node)
 
     def _record(self, seal: Seal) -> NewRun:
         dag = self._dag
@@ -431,12 +431,6 @@ def _previews(parameters: Mapping[str, object]) -> dict[str, str]:
     from liteflow.redaction import redacted  # noqa: PLC0415
 
     return {name: xcom.preview_of(redacted(name, value))[0] for name, value in parameters.items()}
-
-
-def _payload(values: TrustedValues, node: int) -> Payload:
-    payload = values.payload(node)
-    assert payload is not None
-    return payload
 
 
 def _say(text: str) -> None:

@@ -13,7 +13,7 @@ from liteflow.engine.regrowth import wire_of
 from liteflow.engine.routes import finals_of, result_of
 from liteflow.errors import OlderStoreError, RunCancelled, RunFailed, StoreDamagedError
 from liteflow.executor.attempt import resolve
-from liteflow.outcomes import Failure
+from liteflow.outcomes import WITH_VALUE, Failure
 from liteflow.pickling import Packed, learn
 from liteflow.run import NoValueError, Run, cause_of
 from liteflow.store.db import open_store
@@ -90,7 +90,7 @@ def _routed_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
     with History(db) as history:
         calls = history.recorded(row.id)
     with open_values(db, row, trust) as values:
-        ended = {call.index for call in calls if call.state in _WITH_VALUE}
+        ended = {call.index for call in calls if call.state in WITH_VALUE}
         ends = {index: data for index, data in values.growths().items() if index in ended}
     nodes = {call.key: call.index for call in calls}
     finals = finals_of(ends, {call.index: call.task or "" for call in calls})
@@ -164,11 +164,8 @@ class _StoredValues:
         if made is not None:
             return made
         return [
-            (call.index, ()) if call.state in _WITH_VALUE else (_failure_of(call), ()) for call in children
+            (call.index, ()) if call.state in WITH_VALUE else (_failure_of(call), ()) for call in children
         ]
-
-
-_WITH_VALUE = ("succeeded", "cached")
 
 
 def _failure_of(call: RecordedCall) -> bytes:

@@ -86,6 +86,12 @@ class TrustedValues:
             raise self._other_python(self._key(index), stored.code_python)
         return Payload(stored.codec, stored.data)
 
+    def kept(self, index: int) -> Payload:
+        """Return the value of a task instance that has one; errors as `payload`."""
+        payload = self.payload(index)
+        assert payload is not None
+        return payload
+
     def context(self) -> dict[str, Entry]:
         """Return what the run's tasks share.
 

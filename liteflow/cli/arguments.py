@@ -76,8 +76,8 @@ def read_inputs(flow: Flow[Any, Any], words: Iterable[str]) -> dict[str, object]
     return inputs
 
 
-def read_json(text: str) -> object:
-    """Return the value of `JSON` or `@FILE`.
+def read_json(text: str, option: str = "") -> object:
+    """Return the value of `JSON` or `@FILE`; `option` is where it was given, for messages.
 
     Raises:
         CommandLineError: It is no JSON, or the file can't be read.
@@ -85,16 +85,17 @@ def read_json(text: str) -> object:
     >>> read_json('{"batch": 7}')
     {'batch': 7}
     """
-    source = text
+    source, where = text, f"{option}: " if option else ""
     if text.startswith("@"):
         try:
             source = Path(text[1:]).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise CommandLineError(f"can't read {label(text[1:])}: {error}") from None
+            raise CommandLineError(f"{where}can't read {label(text[1:])}: {error}") from None
     try:
         value: object = json.loads(source, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise CommandLineError(f"{label(text)} is no JSON: {error}; text stands in double quotes") from None
+        problem = f"{where}{label(text)} is no JSON: {error}; text stands in double quotes"
+        raise CommandLineError(problem) from None
     return value
 
 

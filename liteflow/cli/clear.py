@@ -16,11 +16,11 @@ from liteflow.cli.output import complain, print_json_list, print_table, say
 from liteflow.cli.records import run_record
 from liteflow.cli.times import clock
 from liteflow.errors import CommandLineError, NoSuchRunError, RunOwnedError
+from liteflow.outcomes import WITH_VALUE
 from liteflow.store.history import History, RunRow
 from liteflow.views.shown import label
 from liteflow.views.states import tally
 
-_DONE = ("succeeded", "cached")
 _SHOWN = 20
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
                     row.flow,
                     row.state,
                     clock(row.started_at),
-                    f"{sum(states[state] for state in _DONE)}/{sum(states.values())}",
+                    f"{sum(states[state] for state in WITH_VALUE)}/{sum(states.values())}",
                     tally(states),
                     label(row.script or "", 200),
                 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from liteflow.cli.arguments import read_json
 from liteflow.cli.common import Db, chosen_db, examples, open_history
 from liteflow.cli.output import complain
 from liteflow.errors import CommandLineError
@@ -61,22 +61,9 @@ def register(app: typer.Typer) -> None:
 
 def _json(data: str) -> str:
     """The JSON that is meant, in its shortest form."""
-    if data.startswith("@"):
-        try:
-            data = Path(data[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandLineError(f"--data: can't read {label(data[1:], 300)}: {error}") from None
-    try:
-        value = json.loads(data, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise CommandLineError(f"--data {label(data, 80)} is no JSON: {error}") from None
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(read_json(data, "--data"), ensure_ascii=True, separators=(",", ":"))
     if len(text) > LARGEST:
         raise CommandLineError(
             f"--data has {len(text):,} characters, and {LARGEST:,} are taken; send the name of a file instead"
         )
     return text
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not in JSON")

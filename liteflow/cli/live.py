@@ -40,6 +40,7 @@ from liteflow.cli.progress import (
     told,
 )
 from liteflow.cli.times import duration
+from liteflow.outcomes import WITH_VALUE
 from liteflow.views.shown import label
 from liteflow.views.states import FINISHED, joint_state, look, tally
 
@@ -271,7 +272,7 @@ class Picture:
             tasks.sort(key=lambda item: _urgency(item[1]))
         for task, counts in tasks:
             total = sum(counts.values())
-            others = {state: n for state, n in counts.items() if state not in ("succeeded", "cached")}
+            others = {state: n for state, n in counts.items() if state not in WITH_VALUE}
             yield [
                 self._named(_group_state(counts), task),
                 Text(f"{finished(counts)}/{total}", justify="right", no_wrap=True),

@@ -8,13 +8,12 @@ from typing import Any
 from liteflow.dag import Dag
 from liteflow.errors import CommandLineError
 from liteflow.flow import Flow
-from liteflow.outcomes import Failure
+from liteflow.outcomes import WITH_VALUE, Failure
 from liteflow.part import Part, choose, flow_of_part
 from liteflow.store.history import History, RunRow
 from liteflow.stored import stored_run
 from liteflow.views.shown import label
 
-_WITH_VALUE = ("succeeded", "cached")
 # So many earlier runs are looked at.
 _LOOKED_AT = 100
 
@@ -46,7 +45,7 @@ def part_to_run(
 
     def value(key: str) -> object:
         state = states.get(key, "skipped")
-        return earlier.output(key) if state in _WITH_VALUE else Failure(key, state)
+        return earlier.output(key) if state in WITH_VALUE else Failure(key, state)
 
     return flow_of_part(flow, part, {key: value(key) for key in (*part.needed, *part.wanted)})
 
@@ -56,7 +55,7 @@ def _run_with(flow: str, part: Part, db: Path | None) -> RunRow:
     if db is not None and db.exists():
         with History(db) as history:
             for row in [row for row in history.runs() if row.flow == flow][:_LOOKED_AT]:
-                there = {task.key for task in history.tasks(row.id) if task.state in _WITH_VALUE}
+                there = {task.key for task in history.tasks(row.id) if task.state in WITH_VALUE}
                 if needed <= there and row.state != "running":
                     return row
     names = ", ".join(label(key) for key in (*part.needed, *part.wanted)[:5])

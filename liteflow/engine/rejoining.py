@@ -17,10 +17,10 @@ from liteflow.engine.controlled import Replay, WiredCall, replayed, same_feeds
 from liteflow.engine.plan import Plan
 from liteflow.fingerprint import is_same_code
 from liteflow.growth import decoded
+from liteflow.outcomes import WITH_VALUE
 
 # Recorded numbers are told from those of today by being higher than any.
 _THEN = 1 << 40
-_WITH_VALUE = ("succeeded", "cached")
 
 
 class Instance(Protocol):
@@ -98,7 +98,7 @@ def recorded_controls(
     for row in recorded:
         if row.parent not in found:
             continue
-        known = xcoms.get(row.key) if row.state in _WITH_VALUE else None
+        known = xcoms.get(row.key) if row.state in WITH_VALUE else None
         found[row.parent].append(
             RecordedControl(
                 row.index,

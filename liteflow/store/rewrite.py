@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from liteflow.outcomes import WITH_VALUE
 from liteflow.store.newrun import INSTANCE, TASK, Row
 
 _LAST = 0xFFFFFFFF
@@ -100,7 +101,7 @@ def update_instances(connection: sqlite3.Connection, number: int, rows: Sequence
     gone = {index for index in others if states[index] is None}
     connection.executemany("DELETE FROM instance WHERE id = ?", [(base + index,) for index in gone])
     # What a value of the past was made of may be made again now: it is not from that.
-    given = {index for index, state in states.items() if state in ("succeeded", "cached")}
+    given = {index for index, state in states.items() if state in WITH_VALUE}
     _change_inputs(connection, number, lambda source: source if source in given else None, others - gone)
     query = "SELECT DISTINCT task FROM instance WHERE id BETWEEN ? AND ?"
     used = {task for (task,) in connection.execute(query, span)}

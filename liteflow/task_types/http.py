@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from http.client import HTTPException
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from attrs import Attribute, evolve, frozen
 from attrs.validators import in_
@@ -162,31 +162,26 @@ class HttpDelete(Http):
 
 
 @frozen(kw_only=True)
-class HttpPost(Http):
+class _Sending(Http):
+    """What sends data: a step of the arrow language sends what came in, unless it says what."""
+
+    def run(self) -> object:
+        """Send, and return the answer."""
+        says = self.json is not None or self.body is not None
+        return Http.run(self if says else evolve(self, json=self.input))
+
+
+@frozen(kw_only=True)
+class HttpPost(_Sending):
     """Send data to a web server; a step of the arrow language sends what came in, unless it says what."""
 
     kind: ClassVar[str] = "http:post"
     method: Literal["POST"] = option("POST", help="What is asked of the server.", validator=in_(("POST",)))
 
-    def run(self) -> object:
-        """Send, and return the answer."""
-        return super(HttpPost, _with_input(self)).run()
-
 
 @frozen(kw_only=True)
-class HttpPut(Http):
+class HttpPut(_Sending):
     """Put data at an address; a step of the arrow language puts what came in, unless it says what."""
 
     kind: ClassVar[str] = "http:put"
     method: Literal["PUT"] = option("PUT", help="What is asked of the server.", validator=in_(("PUT",)))
-
-    def run(self) -> object:
-        """Put it there, and return the answer."""
-        return super(HttpPut, _with_input(self)).run()
-
-
-Sending = TypeVar("Sending", HttpPost, HttpPut)
-
-
-def _with_input(work: Sending) -> Sending:
-    return evolve(work, json=work.input) if work.json is None and work.body is None else work

@@ -62,7 +62,7 @@ def mermaid(group: Group) -> str:
         g0s -->|"#63;#32;#36;#46;n"| n0
         n0 --> g0e
     """
-    title = shown(": ".join(filter(None, (group.label, group.note))), 200)
+    title = shown(_title(group), 200)
     # In quotes, as JSON has them, it is a text of YAML too.
     head = ["---", f"title: {json.dumps(title)}", "---"] if title else []
     return "\n".join([*head, "flowchart LR", *_mermaid(_placed(group), "    ")])
@@ -84,7 +84,7 @@ def dot(group: Group) -> str:
     }
     """
     placed = _placed(group)
-    title = dot_view.escaped(": ".join(filter(None, (group.label, group.note))), 200)
+    title = dot_view.escaped(_title(group), 200)
     return "\n".join(
         [
             "digraph {",
@@ -144,7 +144,7 @@ def _mermaid(placed: _Placed, indent: str) -> Iterator[str]:
     yield f'{indent}{placed.id}e((" "))'
     for item in placed.items:
         if isinstance(item, _Placed):
-            title = escaped(": ".join(filter(None, (item.group.label, item.group.note))) or " ")
+            title = escaped(_title(item.group) or " ")
             yield f'{indent}subgraph {item.id}["{title}"]'
             yield from _mermaid(item, indent + "    ")
             yield f"{indent}end"
@@ -167,7 +167,7 @@ def _dot(placed: _Placed, indent: str) -> Iterator[str]:
     for item in placed.items:
         if isinstance(item, _Placed):
             yield f"{indent}subgraph cluster_{item.id} {{"
-            title = escaped(": ".join(filter(None, (item.group.label, item.group.note))))
+            title = escaped(_title(item.group))
             yield f'{indent}    graph [label="{title}", style=dashed, color="#9a9a90"]'
             yield from _dot(item, indent + "    ")
             yield f"{indent}}}"
@@ -213,6 +213,10 @@ def _said(group: Group, number: int, name: Callable[[int, str], str]) -> str:
     conditions = " ".join(shown(edge.label, _LINE) for edge in edges if edge.label)
     waits = "" if sources in ([], ["(start)"]) else f" ← {', '.join(sources)}"
     return waits + (f"  {conditions}" if conditions else "")
+
+
+def _title(group: Group) -> str:
+    return ": ".join(filter(None, (group.label, group.note)))
 
 
 def _name(item: Box | Group) -> str:
