@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -275,13 +274,20 @@ def test_what_a_failed_attempt_has_set_stays(executor):
     assert Flow("f", tries()).run(db=None, executor=executor)["tries"] == 2
 
 
-def test_a_timeout_ends_who_waits(parallel):
+def test_a_timeout_ends_who_waits(parallel, tmp_path):
+    over = tmp_path / "over"
+
     @task
     def goes_on():
-        time.sleep(1)
+        until(over.exists)
+
+    @task(when="always")
+    def then(_):
+        over.touch()
 
     asks = got.options(timeout=0.3, name="asks")
-    run = Flow("f", [asks("nothing"), goes_on()]).run(db=None, executor=parallel, check=False, max_workers=2)
+    expression = [asks("nothing") >> then(), goes_on()]
+    run = Flow("f", expression).run(db=None, executor=parallel, check=False, max_workers=2)
 
     assert "TimeoutError" in str(run.tasks["asks"].error)
 

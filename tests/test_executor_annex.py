@@ -121,24 +121,28 @@ def test_of_calls_that_travel_together_the_one_that_dies_alone_is_charged(cluste
 
 def test_the_time_of_a_call_begins_with_the_call_not_with_its_process(cluster, monkeypatch, tmp_path):
     # A new annex is needed, and takes long to come up.
-    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(0.6)\n")
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(1.1)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     began = time.monotonic()
-    ended = run(task(abs, timeout=0.5)(-1), cluster)
+    ended = run(task(abs, timeout=1.0)(-1), cluster)
 
     assert ended.result == 1
-    assert time.monotonic() - began > 0.6
+    assert time.monotonic() - began > 1.1
 
 
 def test_what_a_call_has_started_ends_with_it(cluster, tmp_path):
     beats = tmp_path / "beats"
 
-    @task(timeout=0.3)
     def starts() -> None:
         subprocess.run(["sh", "-c", f"while :; do printf . >> {beats}; sleep 0.02; done"], check=True)
 
-    assert "TimeoutError" in str(run(starts(), cluster).tasks["starts"].error)
+    # On a busy machine its time may be over before what it starts has begun: then it is given more.
+    for timeout in (0.3, 1.0, 5.0, 20.0):
+        ended = run(task(starts, timeout=timeout)(), cluster)
+        assert "TimeoutError" in str(ended.tasks["starts"].error)
+        if beats.exists():
+            break
 
     size = beats.stat().st_size
     time.sleep(0.2)

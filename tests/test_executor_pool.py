@@ -406,7 +406,7 @@ def test_the_time_of_a_call_begins_when_a_thread_has_it_not_when_it_waits_for_on
     busy = ThreadPoolExecutor(1)
     busy.submit(gate.wait)
 
-    handle = Flow("f", number.options(timeout=0.2)(4)).start(db=None, executor=PoolExecutor(busy))
+    handle = Flow("f", number.options(timeout=0.4)(4)).start(db=None, executor=PoolExecutor(busy))
     with pytest.raises(TimeoutError):
         handle.wait(0.5)
     gate.set()

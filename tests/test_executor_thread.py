@@ -43,7 +43,7 @@ def test_what_lies_behind_a_slow_call_is_run_by_another_thread(slow):
 def test_what_lies_behind_a_call_that_is_over_its_time_runs_all_the_same(slow):
     go_on = threading.Event()
     with threads(lambda n: go_on.wait(20) if n == slow else n, max_workers=1) as bench:
-        bench.call(60, timeout=0.05)
+        bench.call(60, timeout=0.3)
         bench.run(lambda: len(bench.ended) == 60)
         go_on.set()
 
@@ -68,11 +68,11 @@ def test_each_call_ends_once_whenever_they_are_cancelled(after):
 
 def test_the_time_of_a_call_begins_when_its_thread_comes_to_it():
     def naps(n: int) -> int:
-        time.sleep(0.002)
+        time.sleep(0.01)
         return n
 
     with threads(naps, max_workers=1) as bench:
-        bench.call(60, timeout=0.05)
+        bench.call(60, timeout=0.4)
         bench.run(lambda: len(bench.ended) == 60)
 
     assert not bench.failed

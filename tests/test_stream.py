@@ -259,7 +259,7 @@ def test_to_stop_reading_cancels_the_run(ending, db):
 def test_an_attempt_that_was_left_to_itself_ends_at_its_next_chunk():
     ended: list[int] = []
 
-    @task(timeout=0.05)
+    @task(timeout=0.3)
     def endless() -> Any:
         try:
             while True:

@@ -229,9 +229,13 @@ class ExecutorSuite:
     def test_a_timeout_ends_what_runs(self, executor: Where, tmp_path: Path) -> None:
         beats, released = tmp_path / "beats", tmp_path / "released"
 
-        ended = _run(task(_ticks, timeout=0.3)(beats, released), executor)
+        # On a busy machine a call may be over its time before it has begun to write: it is given more.
+        for timeout in (0.3, 1.0, 5.0, 20.0):
+            ended = _run(task(_ticks, timeout=timeout)(beats, released), executor)
+            assert ended.state == "failed"
+            if beats.exists():
+                break
 
-        assert ended.state == "failed"
         _assert_still(beats)
 
     def test_a_run_that_is_cancelled_ends_soon_and_can_be_resumed(

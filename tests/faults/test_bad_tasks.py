@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from support.drivers import until
 
 from liteflow import Flow, RunFailed, Task, task
 
@@ -326,7 +327,7 @@ def test_a_timeout_ends_the_attempt_and_what_it_has_started(
 
     run = Flow("hang", [hang(), sibling(2)]).run(db=tmp_path / "x.db", check=False, grace=0.5)
 
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 25
     assert {key: row.state for key, row in run.tasks.items()} == {"hang": "failed", "sibling": "succeeded"}
     ((attempt, outcome, error),) = attempts_of(tmp_path / "x.db", "hang")
     assert (attempt, outcome) == (1, "timed_out")
@@ -380,13 +381,17 @@ def test_when_the_supervisor_is_killed_what_tasks_have_started_ends_and_the_run_
 
 
 def test_calls_queued_behind_a_slow_one_run_elsewhere(tmp_path: Path) -> None:
-    slow = Task(lambda n: (time.sleep(1.0 if n == 40 else 0), time.monotonic())[1], "slow")
-    started = time.monotonic()
+    ended = tmp_path / "ended"
 
-    run = Flow("slow", [slow(n) for n in range(200)]).run(db=tmp_path / "x.db", max_workers=2)
+    def one(n: int) -> None:
+        if n == 40:
+            until(lambda: ended.exists() and ended.stat().st_size == 199)
+        with ended.open("ab") as file:
+            file.write(b".")
 
-    late = [n for n, ended in enumerate(run.result) if ended - started > 0.9]
-    assert late == [40]
+    run = Flow("slow", [Task(one, "one")(n) for n in range(200)]).run(db=tmp_path / "x.db", max_workers=2)
+
+    assert run.state == "succeeded"
 
 
 def test_more_large_results_than_there_are_descriptors_are_no_trouble(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_what_a_killed_driver_leaves_behind_is_gone_within_two_seconds(folder):
     until(folder.starts)
     kill(process)
 
-    until(lambda: not folder.left(), within=5)
+    until(lambda: not folder.left())
 
 
 def test_with_full_durability_no_task_starts_before_its_input_is_in_the_store(folder):

@@ -77,12 +77,12 @@ def test_a_file_that_is_removed_or_replaced_is_not_written_and_can_be_put_back(s
     happens(script)
     there = {path.name for path in script.path.glob("liteflow.db*")}
     (script.path / "open").touch()
-    status, out, err = ended(process, within=15)
+    status, out, err = ended(process)
 
     assert (status, out.partition(" ")[0]) == (0, "StoreGoneError"), err
     assert "put the file back" in out
     assert {path.name for path in script.path.glob("liteflow.db*")} == there
-    until(lambda: not script.left(), within=3)
+    until(lambda: not script.left())
     for path in list(script.path.glob("liteflow.db*")):
         path.unlink()
     for path in list(script.path.glob("kept-*")):
@@ -112,12 +112,12 @@ def test_a_lock_for_ever_is_given_up_and_the_run_can_go_on_later(script) -> None
     other = sqlite3.connect(script.db, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     (script.path / "open").touch()
-    status, out, err = ended(process, within=15)
+    status, out, err = ended(process)
     other.close()
 
     assert (status, out.partition(" ")[0]) == (0, "StoreBusyError"), err
     assert "is locked by another program" in out
-    until(lambda: not script.left(), within=3)
+    until(lambda: not script.left())
     assert done(script.python("flow.py")) == "3\n"
     assert script.starts()["first"] == 1
 

@@ -173,7 +173,7 @@ def test_a_driver_whose_run_was_taken_over_while_it_was_frozen_commits_nothing_m
     assert ended(new)[0] == 0
     assert script.run_state() == "succeeded"
     assert script.query("SELECT outcome, count(*) FROM attempts GROUP BY 1") == [("succeeded", 21)]
-    until(lambda: not script.left(), within=3)
+    until(lambda: not script.left())
 
 
 MANY = """

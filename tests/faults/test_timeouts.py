@@ -77,7 +77,7 @@ def test_a_flow_whose_threads_hang_ends_by_itself():
     took = time.monotonic() - started
     go_on.set()
 
-    assert took < 5
+    assert took < 60
     assert {row.state for row in run.tasks.values()} == {"failed"}
     assert {row.attempts for row in run.tasks.values()} == {3}
     with pytest.raises(RunFailed) as caught:
@@ -109,7 +109,7 @@ def test_inline_what_failed_by_itself_keeps_its_own_error():
 
 @pytest.mark.parametrize("executor", ["process", "thread"])
 def test_waiting_for_a_worker_does_not_count(executor: str):
-    nap = Task(lambda n: time.sleep(0.3) or n, "nap").options(timeout=1.0)
+    nap = Task(lambda n: time.sleep(0.3) or n, "nap").options(timeout=1.5)
 
     run = Flow("naps", [nap(n) for n in range(12)]).run(db=None, executor=executor, max_workers=2)
 

@@ -23,7 +23,7 @@ def said(text, *, json=False):
     started = time.process_time()
     with pytest.raises(WorkflowFileError) as caught:
         parse_workflow(text, "x.json" if json else "x.yaml", json=json)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5
     assert all(m.problem and m.remedy for m in caught.value.mistakes)
     return str(caught.value)
 

@@ -177,13 +177,13 @@ def wait_until(question, seconds=10.0):
 
 
 def test_a_timeout_kills_the_whole_group(tmp_path):
-    work = Shell(run=f"sleep 60 & echo $! > {tmp_path}/pid; wait", timeout=0.5)
+    work = Shell(run=f"sleep 60 & echo $! > {tmp_path}/pid; wait", timeout=1.5)
 
     started = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"over 0\.5 s"):
+    with pytest.raises(TimeoutError, match=r"over 1\.5 s"):
         work.run()
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: gone(pid))
 
@@ -193,7 +193,7 @@ def test_what_it_leaves_in_the_background_is_not_waited_for(tmp_path):
 
     assert Shell(run=f"sleep 60 & echo $! > {tmp_path}/pid; echo done").run() == "done"
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: gone(pid))
 
