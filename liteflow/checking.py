@@ -28,21 +28,27 @@ def check(survey: Survey, keys: Mapping[Call[Any], str]) -> None:
         EdgeTypeError: The result of a call does not fit where it goes.
     """
     checker = _Checker(keys)
+    given = survey.given
     for call in survey.calls:
-        for name in survey.missing(call):
-            problem = "is missing; give it in the call, feed it with >>, or run with "
-            problem += f"inputs={{{f'{keys[call]}.{name}'!r}: ...}}"
-            raise ArgumentError(f"{keys[call]}()", name, problem, place(call))
         signature = call._task.signature
+        if len(call._args) < signature.enough:
+            _refuse_missing(survey, call, keys[call])
         typed = signature.typed
         if type(call) is Mapped:
-            checker.mapped(call, list(single(call, survey.given.get(call))))
+            checker.mapped(call, list(single(call, given.get(call))))
         elif typed:
             type_of = typed.get if signature.extra is None else signature.type_of
-            for name, value in single(call, survey.given.get(call)):
+            for name, value in single(call, given.get(call) if given else None):
                 wanted = type_of(name)
                 if wanted is not None and wanted is not Any and type(value) is not wanted:
                     checker.argument(call, name, value, wanted)
+
+
+def _refuse_missing(survey: Survey, call: Call[Any], key: str) -> None:
+    for name in survey.missing(call):
+        problem = "is missing; give it in the call, feed it with >>, or run with "
+        problem += f"inputs={{{f'{key}.{name}'!r}: ...}}"
+        raise ArgumentError(f"{key}()", name, problem, place(call))
 
 
 class _Checker:
@@ -52,12 +58,12 @@ class _Checker:
         self._fine: set[tuple[int, int]] = set()
 
     def argument(self, call: Call[Any], name: str, value: Any, wanted: Any) -> None:
-        if type(value) in ATOMS:
-            self.literal(call, name, value, wanted)
-            return
         # The same few tasks, and the same objects, meet the same parameters again and again.
         pair = (id(value._task if type(value) is Call else value), id(wanted))
         if pair in self._fine:
+            return
+        if type(value) in ATOMS:
+            self.literal(call, name, value, wanted)
             return
         if isinstance(value, Lazy):
             given = value._type()

@@ -290,12 +290,13 @@ class _Encoder:
     def _arguments(self, call: Call[Any]) -> tuple[tuple[Argument, ...], Mapping[str, Argument]]:
         signature, given = call._task.signature, self._survey.given.get(call)
         if call._named is None and given is None and not signature.fresh:
-            return tuple([self._argument(value, call, name) for name, value in single(call)]), _NO_KWARGS
+            args = [v if type(v) in ATOMS else self._argument(v, call, name) for name, v in single(call)]
+            return tuple(args), _NO_KWARGS
         # A default that a call could change goes along as an argument, so each attempt has its own.
         arguments = {**signature.fresh, **self._survey.arguments(call)}
-        args: list[Argument] = []
         if STAR in arguments:
             return self._starred(call)
+        args = []
         for name in signature.positional:
             if name in arguments:
                 args.append(self._argument(arguments[name], call, name))

@@ -20,7 +20,7 @@ import inspect
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from hashlib import blake2b
 from pickle import PickleBuffer
@@ -318,7 +318,8 @@ class _Canon:
 
     def _inside(self, value: Any, kind: type) -> str:
         if kind is list or kind is tuple:
-            return f"{kind.__name__}[{','.join(map(self.text, value))}]"
+            texts = self._stood_in(value) or map(self.text, value)
+            return f"{kind.__name__}[{','.join(texts)}]"
         if kind is dict:
             return f"dict{{{','.join(sorted(f'{self.text(k)}:{self.text(v)}' for k, v in value.items()))}}}"
         if kind is set or kind is frozenset:
@@ -327,6 +328,16 @@ class _Canon:
             data = value.raw() if isinstance(value, PickleBuffer) else value
             return f"{kind.__name__}{blake2b(data).hexdigest()}"
         return self._by_name(value, kind) or self._by_parts(value, kind)
+
+    def _stood_in(self, items: Sequence[Any]) -> list[str] | None:
+        """The texts of items for all of which others stand in: what a thousand calls give to one."""
+        if not items or type(items[0]) in _ATOMS:
+            return None
+        known = list(map(self._stand_in, items))
+        if None in known:
+            return None
+        self._parts += len(items)
+        return [f"~{text}" for text in known]
 
     def _by_name(self, value: Any, kind: type) -> str | None:
         if isinstance(value, Enum):

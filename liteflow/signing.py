@@ -34,6 +34,11 @@ _CHUNK = struct.Struct("<4q32s")
 _ENTRY = struct.Struct("<3q32s")
 _LENGTH = struct.Struct("<q")
 
+# What RFC 2104 calls B, ipad and opad, as tables that work a key's bytes in.
+_BLOCK = 64
+_IPAD = bytes(byte ^ 0x36 for byte in range(256))
+_OPAD = bytes(byte ^ 0x5C for byte in range(256))
+
 
 class Key(NamedTuple):
     """A secret that tells a user's files from others.
@@ -65,12 +70,14 @@ class Seal:
     False
     """
 
-    __slots__ = ("_begun", "key")
+    __slots__ = ("_inner", "_outer", "key")
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        # With the key worked in: copies of it take half the time of beginning anew.
-        self._begun = hmac.new(key, digestmod=sha256)
+        # HMAC-SHA-256 (RFC 2104) with the key worked in once: a third of the time of `hmac.digest` for each.
+        block = (key if len(key) <= _BLOCK else sha256(key).digest()).ljust(_BLOCK, b"\0")
+        self._inner = sha256(block.translate(_IPAD))
+        self._outer = sha256(block.translate(_OPAD))
 
     def value(  # noqa: PLR0917  the hot path: by position
         self, index: int, attempt: int, codec: str, code_python: int, type_: str, size: int, digest: bytes
@@ -90,9 +97,7 @@ class Seal:
             return None
         name = codec.encode()
         head = _VALUE.pack(index, attempt, code_python, size, len(name), digest)
-        made = self._begun.copy()
-        made.update(b"value" + head + name + type_.encode())
-        return made.digest()
+        return self._mac(b"value" + head + name + type_.encode())
 
     def exception(self, index: int, attempt: int, data: bytes | None) -> bytes | None:
         """The check of the exception that an attempt raised, as a pickle; None for none."""
@@ -150,9 +155,14 @@ class Seal:
             return None
         # With their lengths, so that no byte can move from one part to the next.
         lengths = [_LENGTH.pack(-1 if part is None else len(part)) for part in parts]
-        made = self._begun.copy()
-        made.update(b"".join([kind, *lengths, *(part or b"" for part in parts)]))
-        return made.digest()
+        return self._mac(b"".join([kind, *lengths, *(part or b"" for part in parts)]))
+
+    def _mac(self, message: bytes) -> bytes:
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 def _utf8(text: str) -> bytes:

@@ -76,7 +76,8 @@ class Survey:
 
     def sources(self, call: Call[Any]) -> list[Call[Any]]:
         """Return the calls that a call waits for, for data or for order."""
-        sources = [lazy._call() for lazy in call._after]
+        # Most calls wait for none without its value: an empty list of them costs as much as the rest.
+        sources = [lazy._call() for lazy in call._after] if call._after else []
         for parameter, value in single(call):
             kind = type(value)
             if kind in ATOMS:
@@ -218,11 +219,12 @@ def _digest(value: object, packed: Packed) -> bytes:
 
     from liteflow.fingerprint import UnstableValueError, digest_of  # noqa: PLC0415
 
+    # No other object has the id of one that lives.
     places = {id(lazy): str(number) for number, lazy in enumerate(packed.holes)}
     # The pickle may differ from one process to the next: then a resume runs the call again.
     with suppress(UnstableValueError):
         if len(packed.data) <= _LARGE:
-            return digest_of(value, lambda part: places.get(id(part)) if isinstance(part, Lazy) else None)
+            return digest_of(value, lambda part: places.get(id(part)))
     return blake2b(packed.data, digest_size=8).digest()
 
 

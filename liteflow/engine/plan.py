@@ -12,6 +12,7 @@ import json
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
@@ -155,24 +156,25 @@ class Plan:
         """Note what a node waits for, and write it as JSON: parameter -> nodes, "" for order alone."""
         if not node.kwargs and not node.after and len(node.args) <= len(positional):
             # Most calls are like this, and the general way takes three times as long.
-            text, constants = "", ""
+            text = constants = ""
             sources: list[int] = []
             for name, argument in zip(positional, node.args):  # noqa: B905  those that are given; quicker
-                if type(argument) is int:
+                kind = type(argument)
+                if kind is int:
                     constants += f" {name}={argument}"
                 elif type(argument) is Hole and not argument.path:
-                    sources.append(argument.source)
-                    text += f',"{name}":[{argument.source}]'
-                elif type(argument) in ATOMS:
+                    source = argument.source
+                    sources.append(source)
+                    text += f',"{name}":[{source}]'
+                elif kind in ATOMS:
                     constants += f" {name}={constant_text(argument)}"
                 else:
                     break
             else:
                 if len(sources) < 2 or len(set(sources)) == len(sources):
-                    if sources:
-                        for source in sources:
-                            self.uses[source] += 1
-                        self._sources.extend(sources)
+                    for source in sources:
+                        self.uses[source] += 1
+                        self._sources.append(source)
                     self._offsets.append(len(self._sources))
                     self._inputs.append(f"{{{text[1:]}}}" if text else None)
                     self._constants.append(constants[1:] or None)
@@ -318,8 +320,9 @@ class Plan:
         """What the journal writes down of each node of the Dag, once."""
         inputs, self._inputs = self._inputs, []
         constants, self._constants = self._constants, []
-        for node, fed, fixed in zip(self.dag.nodes, inputs, constants, strict=True):
-            yield node.index, node.key, self.task_of[node.index], None, fed, fixed
+        keys = [node.key for node in self.dag.nodes]
+        # Rows that no Python makes one by one.
+        return zip(range(len(keys)), keys, self.task_of, repeat(None), inputs, constants)
 
     def policy(self, node: int) -> Policy:
         """How a node's task is to be run."""

@@ -68,8 +68,8 @@ class Values:
         taken_by = self._plan.taken_by if self._plan.maps else self._plan.before
         for node in nodes:
             for source in taken_by(node):
-                uses[source] -= 1
-                if not uses[source] and source not in self.keep:
+                left = uses[source] = uses[source] - 1
+                if not left and source not in self.keep:
                     self._let_go(source)
 
     def released(self, nodes: Iterable[int]) -> None:
@@ -88,7 +88,8 @@ class Values:
         stack = [node]
         while stack:
             one = stack.pop()
-            if self.held.pop(one, None) is not None:
+            # Small pickles go out with each call: no executor has kept one.
+            if type(self.held.pop(one, b"")) is not bytes:
                 self._released(one)
             for part in self._plan.parts_of(one):
                 self.uses[part] -= 1

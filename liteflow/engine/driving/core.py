@@ -128,7 +128,8 @@ class Core(ABC):
         attempt = self._attempts.get(node, 1)
         if self._observer is not None:
             self._changes[self._plan.key(node)] = ("running", attempt)
-        return self._fetched(self._plan.call(node, attempt))
+        call = self._plan.call(node, attempt)
+        return call if self._standing.load is None else self._fetched(call)
 
     def _behind(self, call: Call) -> Call | None:
         if self._full:
@@ -138,14 +139,14 @@ class Core(ABC):
         if node is None or self._plan.lane_of[node] != self._plan.lane_of[call.node]:
             return None
         self._schedule.run_behind(node)
-        return self._fetched(self._plan.call(node, self._attempts.get(node, 1), call.node))
+        behind = self._plan.call(node, self._attempts.get(node, 1), call.node)
+        return behind if self._standing.load is None else self._fetched(behind)
 
     def _fetched(self, call: Call) -> Call:
         """Read what an earlier driver has left now: the store's connection is this thread's alone."""
-        if self._standing.load is not None:
-            for source in call.sources:
-                if source >= 0 and source != call.behind:
-                    self._values.payload_of(source)
+        for source in call.sources:
+            if source >= 0 and source != call.behind:
+                self._values.payload_of(source)
         return call
 
     def _load(self, node: int) -> Payload:
