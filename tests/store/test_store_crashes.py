@@ -156,7 +156,7 @@ def check_after(path, steps):
 @pytest.mark.parametrize(
     ("after", "step"),
     [
-        pytest.param(False, 2, id="before every other"),
+        pytest.param(False, 4, id="before every fourth"),
         pytest.param(False, 1, id="before each", marks=pytest.mark.soak),
         pytest.param(True, 1, id="after each", marks=pytest.mark.soak),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("usual", max_examples=40)
+settings.register_profile("usual", max_examples=30)
 settings.register_profile("soak", max_examples=100)
 
 
@@ -18,8 +18,8 @@ def examples(full: int, usual: int | None = None) -> int:
 
     Args:
         full: So many in a soak.
-        usual: So many else; by default two fifths of them.
+        usual: So many else; by default three tenths of them.
     """
     if settings.get_current_profile_name() == "soak":
         return full
-    return usual if usual is not None else full * 2 // 5
+    return usual if usual is not None else full * 3 // 10
