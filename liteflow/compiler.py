@@ -24,7 +24,6 @@ from liteflow.errors import (
     CycleError,
     DefinitionError,
     DuplicateKeyError,
-    ResultTypeError,
     UnknownNameError,
     nearest,
     shown,
@@ -95,6 +94,8 @@ def compile_growth(owner: str, expression: object, returns: Any = Any) -> Dag:
         survey = Survey(owner, expression, building.get(), "task")
         problem = problem_of(expression, returns)
         if problem is not None:
+            from liteflow.errors import ResultTypeError  # noqa: PLC0415  start-up: errors of runs
+
             raise ResultTypeError(owner, show(returns), problem, shown(expression))
         return assemble(survey, {})
     except DefinitionError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -248,7 +247,9 @@ class Changing(Answering):
         if failed.retryable and made <= policy.retries:
             schedule.retry_later(node)
             self._attempts[node] = failed.attempt + 1
-            delay = policy.delay_before(made + 1, random.random)
+            from random import random  # noqa: PLC0415  start-up: most runs try nothing again
+
+            delay = policy.delay_before(made + 1, random)
             heappush(self._retries, (time.monotonic() + delay, node))
             self._changes[key] = ("retrying", failed.attempt)
             return
