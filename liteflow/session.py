@@ -357,9 +357,8 @@ class Session:
         def value_of(index: int) -> Any:
             if index in self._plan.lacking:
                 raise NoValueError
-            wire = self._plan.settled((index, ()))
-            if wire != (index, ()):
-                return resolve(wire, value_of)
+            if index in self._plan.parts:
+                return resolve(self._plan.settled((index, ())), value_of)
             payload = payload_of(index)
             if payload is None:
                 raise NoValueError

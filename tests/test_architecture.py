@@ -21,10 +21,10 @@ HOUSE = Path(__file__).resolve().parent.parent / "liteflow"
 
 # The lowest floor first.  Rooms of one floor know nothing of each other.
 FLOORS: list[set[str]] = [
+    {"faces"},
     {
         "collecting",
         "errors",
-        "faces",
         "system",
         "signing",
         "signals",

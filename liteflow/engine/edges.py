@@ -38,8 +38,11 @@ class LaterEdges:
 
     def of(self, source: int) -> list[int]:
         """The nodes that wait for `source`."""
-        found = []
         edge = self._last[source] if source < len(self._last) else -1
+        if edge >= 0 and self._before[edge] < 0:
+            # The items of a map have one, the map.
+            return [self._targets[edge]]
+        found = []
         while edge >= 0:
             found.append(self._targets[edge])
             edge = self._before[edge]

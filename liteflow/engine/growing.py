@@ -98,9 +98,11 @@ def grow_items(plan: Plan, node: int, split: Sequence[Sequence[WireArgument]]) -
 
 def instances(plan: Plan, grown: Grown) -> Iterator[InstanceRow]:
     """What the journal writes down of the new nodes."""
+    span = plan.span(grown.first) if grown.count else None
     for node in range(grown.first, grown.first + grown.count):
-        feeds, constants = plan.span(node).recorded(node)
-        yield node, plan.key(node), plan.task_of[node], grown.parent, feeds_text(feeds), constants
+        assert span is not None
+        feeds, constants = span.recorded(node)
+        yield node, span.key(node), plan.task_of[node], grown.parent, feeds_text(feeds), constants
 
 
 def _predecessors(

@@ -390,7 +390,10 @@ class Plan:
         else:
             args, kwargs = self.span(number).arguments(number)
             sources = tuple(self.before(number))
-        if self.parts or self.lacking or self.controls:
+        # The items of a map are often numbers, which are made of nothing.
+        if (self.parts or self.lacking or self.controls) and (
+            kwargs or not ATOMS.issuperset(map(type, args))
+        ):
             args = tuple(map(self.settled, args))
             kwargs = kwargs and {name: self.settled(a) for name, a in kwargs.items()}
             sources = tuple({s for a in (*args, *(kwargs or {}).values()) for s in sources_in(a)})

@@ -100,7 +100,10 @@ class Schedule:
         """The nodes that wait for this one."""
         offsets = self._offsets
         first = self._targets[offsets[node] : offsets[node + 1]] if node + 1 < len(offsets) else ()
-        return first if self._later is None else [*first, *self._later.of(node)]
+        if self._later is None:
+            return first
+        later = self._later.of(node)
+        return [*first, *later] if first else later
 
     def nodes(self, state: State) -> list[int]:
         """All nodes in a state."""

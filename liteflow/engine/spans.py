@@ -132,7 +132,12 @@ class ItemCalls:
 
     def arguments(self, node: int) -> tuple[tuple[WireArgument, ...], dict[str, WireArgument] | None]:
         """Its arguments."""
-        args, kwargs = list(self.args), dict(self.kwargs)
+        args = list(self.args)
+        if len(self.spread) == 1 and isinstance(self.spread[0], int) and not self.kwargs:
+            # Most maps are over one list, and the general way takes twice as long.
+            args[self.spread[0]] = self.lists[0][node - self.first]
+            return tuple(args), None
+        kwargs = dict(self.kwargs)
         for place, items in zip(self.spread, self.lists, strict=True):
             item = items[node - self.first]
             if isinstance(place, int):
@@ -143,12 +148,12 @@ class ItemCalls:
 
     def recorded(self, node: int) -> tuple[dict[str, list[int]], str | None]:
         """What feeds it: a node that its item comes from, or the whole list that it is in."""
-        feeds = {name: list(sources) for name, sources in self.feeds.items() if name}
+        feeds = {name: list(sources) for name, sources in self.feeds.items() if name} if self.feeds else {}
         for name, items in zip(self.names, self.lists, strict=True):
             item = items[node - self.first]
             if type(item) is tuple or type(item) is list:
                 feeds[name] = sorted(s for s in sources_in(item) if s >= 0)
-            if not feeds.get(name, True):
+            if feeds and not feeds.get(name, True):
                 del feeds[name]
         return feeds, None
 
