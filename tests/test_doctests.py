@@ -23,8 +23,9 @@ def names(package: str) -> list[str]:
 def test_the_examples_in_docstrings_are_true(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT))
-    # Its script imports its package.
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "executor"))
+    # Scripts there import what lies beside them.
+    for folder in ("executor", "deploy"):
+        monkeypatch.syspath_prepend(str(ROOT / "examples" / folder))
     importlib.import_module(name)
     # Not what the import gave: `liteflow.task` as an attribute is the decorator.
     module = sys.modules[name]

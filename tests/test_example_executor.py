@@ -11,11 +11,13 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from support.drivers import until
+from support.processes import gone
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "executor"
@@ -25,6 +27,7 @@ sys.path.insert(0, str(EXAMPLE))
 from liteflow_spool import SpoolExecutor  # noqa: E402
 from liteflow_spool.folder import Folder, names  # noqa: E402
 from liteflow_spool.pool import SpoolPool, WorkerGoneError  # noqa: E402
+from liteflow_spool.worker import Worker  # noqa: E402
 
 from liteflow import Flow, task  # noqa: E402
 from liteflow.errors import SettingError  # noqa: E402
@@ -69,14 +72,6 @@ def left(folder: Folder) -> list[str]:
     return [name for room in folder.rooms for name in names(room)]
 
 
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def beats_in(folder: Path) -> Callable[[], str]:
     """A task that says which process runs it, and goes on until it is released."""
 
@@ -100,9 +95,10 @@ def test_a_worker_that_is_killed_costs_an_attempt_and_another_makes_the_next(sta
 
     with SpoolExecutor(tmp_path / "spool", lost_after=1.0) as spool:
         handle = Flow("f", again()).start(db=None, executor=spool)
-        [annex] = until(lambda: begun(tmp_path))
+        until(lambda: begun(tmp_path))
         first.kill()
-        until(lambda: not lives(annex))
+        first.wait()
+        assert gone(begun(tmp_path), 20)
         start(tmp_path / "spool", "--places", 1)
         (tmp_path / "released").touch()
         ended = handle.wait(60)
@@ -148,8 +144,36 @@ def test_when_a_driver_is_killed_what_it_had_running_is_ended_and_what_waited_ta
     until(lambda: begun(tmp_path))
     driver.send_signal(signal.SIGKILL)
 
+    driver.wait()
+
     until(lambda: left(folder) == [])
-    until(lambda: not any(lives(pid) for pid in begun(tmp_path)))
+    assert gone(begun(tmp_path), 20)
+
+
+class Runs:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_what_a_driver_that_died_long_ago_has_left_is_not_run_but_taken_away(tmp_path):
+    folder = Folder(tmp_path / "spool")
+    (folder.alive / "ghost").write_text("0 17")
+    folder.put(folder.waiting, "000000001.ghost", pickle.dumps(Runs(tmp_path / "ran")))
+    worker = Worker(folder, 1, lost_after=0.3)
+
+    with ThreadPoolExecutor(1) as thread:
+        serving = thread.submit(worker.serve)
+        until(lambda: not left(folder) and "ghost" not in names(folder.alive))
+        worker.stop()
+        serving.result(20)
+
+    assert not (tmp_path / "ran").exists()
+    assert names(folder.alive) == []
 
 
 @pytest.fixture
