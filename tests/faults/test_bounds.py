@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support.drivers import Folder, done
 
+from liteflow import Flow, task
+
 # Of VmHWM, which counts kilobytes.
 MB = 1024
 
@@ -138,3 +140,18 @@ def test_a_million_calls_take_less_than_a_gigabyte(folder: Folder) -> None:
     assert state == "succeeded"
     # Composed one by one: each call is an object of the flow's own until the run has ended.
     assert int(used) < 1000 * MB
+
+
+def test_a_worker_lets_go_of_large_values_that_nobody_needs_any_more(tmp_path) -> None:
+    @task
+    def large(n: int) -> bytes:
+        return bytes([n]) * 200_000
+
+    @task
+    def held(one: bytes, two: bytes) -> int:
+        assert (len(one), len(two)) == (200_000, 200_000)
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    pairs = [held(large(n), large(n + 1)) for n in range(0, 120, 2)]
+
+    assert max(Flow("f", pairs).run(db=tmp_path / "x.db", max_workers=2).result) < 60
