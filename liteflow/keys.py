@@ -19,7 +19,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
-from liteflow.errors import KeyRefusedError
+from liteflow import errors
 from liteflow.signing import KEY_BYTES, Key
 
 VARIABLE: Final = "LITEFLOW_KEY"
@@ -77,7 +77,7 @@ class Keyring:
         try:
             safe = _is_safe(self._directory)
             found = [_read(path) for path in _paths(self._directory)] if safe else []
-        except KeyRefusedError:
+        except errors.KeyRefusedError:
             if not self._given:
                 raise
             return keys
@@ -111,7 +111,7 @@ def _paths(directory: str) -> list[str]:
 
 def _from_text(text: str) -> Key:
     if len(text) < SHORTEST:
-        raise KeyRefusedError(
+        raise errors.KeyRefusedError(
             VARIABLE, f"it has {len(text)} characters, which can be guessed; give {SHORTEST} or more"
         )
     return Key(sha256(b"liteflow key\0" + os.fsencode(text)).digest())
@@ -129,9 +129,9 @@ def _is_safe(directory: str) -> bool:
         # There is none, or none that we may look into: no key.
         return False
     if found.st_uid != os.geteuid():
-        raise KeyRefusedError(directory, f"it belongs to another user (uid {found.st_uid}); {_OTHER}")
+        raise errors.KeyRefusedError(directory, f"it belongs to another user (uid {found.st_uid}); {_OTHER}")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise KeyRefusedError(directory, f"others may write to it; change that: chmod 700 {directory}")
+        raise errors.KeyRefusedError(directory, f"others may write to it; change that: chmod 700 {directory}")
     return os.access(directory, os.R_OK | os.X_OK)
 
 
@@ -143,23 +143,25 @@ def _read(path: str) -> Key | None:
         return None
     except OSError as error:
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror or str(error)
-        raise KeyRefusedError(path, f"{why}; {_OTHER}") from error
+        raise errors.KeyRefusedError(path, f"{why}; {_OTHER}") from error
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise KeyRefusedError(path, f"it is no regular file; {_OTHER}")
+            raise errors.KeyRefusedError(path, f"it is no regular file; {_OTHER}")
         if found.st_uid != os.geteuid():
-            raise KeyRefusedError(path, f"it belongs to another user (uid {found.st_uid}); {_OTHER}")
+            raise errors.KeyRefusedError(path, f"it belongs to another user (uid {found.st_uid}); {_OTHER}")
         if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             mode = stat.filemode(found.st_mode)
-            raise KeyRefusedError(
+            raise errors.KeyRefusedError(
                 path, f"others may read or write it ({mode}); if none has: chmod 600 {path}, else remove it"
             )
         secret = os.read(descriptor, KEY_BYTES + 1)
     finally:
         os.close(descriptor)
     if len(secret) != KEY_BYTES:
-        raise KeyRefusedError(path, f"a key has {KEY_BYTES} bytes, and it {_size(found.st_size)}; remove it")
+        raise errors.KeyRefusedError(
+            path, f"a key has {KEY_BYTES} bytes, and it {_size(found.st_size)}; remove it"
+        )
     return Key(secret)
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
+from liteflow import errors
 from liteflow.engine.stopping import Stopper
-from liteflow.errors import NotAStoreError, NotResumableError, OtherArgumentsError, RunExistsError
 from liteflow.given import Given
 from liteflow.names import checked_name
 from liteflow.pickling import learn
@@ -99,7 +99,7 @@ def launch(order: Order, *, idempotent: bool) -> Run[Any]:
     order = evolve(order, given=_completed(order))
     try:
         return _driven(dag, order, None)
-    except RunExistsError:
+    except errors.RunExistsError:
         # Somebody else has begun it since we looked.
         earlier = _found(order) if idempotent else None
         if earlier is None:
@@ -123,13 +123,15 @@ def resume(order: Order, ref: str | None) -> Run[Any]:
     from liteflow.stored import updated_history  # noqa: PLC0415
 
     if order.settings.db is None:
-        raise NotResumableError(ref, order.flow, "with db=None nothing is kept that could be gone on with")
+        raise errors.NotResumableError(
+            ref, order.flow, "with db=None nothing is kept that could be gone on with"
+        )
     with updated_history(order.settings.db) as history:
         row = history.find_run(ref) if ref is not None else _latest_unfinished(order, history)
         if row.flow != order.flow:
-            raise NotResumableError(row.id, order.flow, _of_other_flow(row, order))
+            raise errors.NotResumableError(row.id, order.flow, _of_other_flow(row, order))
         if row.state == "succeeded":
-            raise NotResumableError(row.id, order.flow, "it has succeeded, so nothing is left to do")
+            raise errors.NotResumableError(row.id, order.flow, "it has succeeded, so nothing is left to do")
     return _go_on(evolve(order, run_id=row.id), row)
 
 
@@ -164,7 +166,7 @@ def _found(order: Order) -> RunRow | None:
     try:
         with updated_history(path) as history:
             return next((row for row in history.finds(order.run_id) if row.id == order.run_id), None)
-    except NotAStoreError:
+    except errors.NotAStoreError:
         # Another driver is just making it; or it is none, and whoever opens it to write says so.
         return None
 
@@ -176,13 +178,13 @@ def _latest_unfinished(order: Order, history: History) -> RunRow:
         why = f"it has no run in {history.path}; begin one with run()"
     else:
         why = f"all its runs in {history.path} have succeeded"
-    raise NotResumableError(None, order.flow, why)
+    raise errors.NotResumableError(None, order.flow, why)
 
 
 def _once_more(order: Order, row: RunRow) -> Run[Any]:
     """The same id again: an unfinished run goes on, a finished one is given back."""
     if row.flow != order.flow:
-        raise NotResumableError(row.id, order.flow, _of_other_flow(row, order))
+        raise errors.NotResumableError(row.id, order.flow, _of_other_flow(row, order))
     if row.state not in FINISHED:
         return _go_on(order, row, _completed(order))
     # Start-up: most runs are new ones.
@@ -206,7 +208,9 @@ def _go_on(order: Order, row: RunRow, given: Given | None = None) -> Run[Any]:
     if before is None:
         before = given
     if before is None:
-        raise NotResumableError(row.id, order.flow, f"its arguments could not be kept; {_instead(row)}")
+        raise errors.NotResumableError(
+            row.id, order.flow, f"its arguments could not be kept; {_instead(row)}"
+        )
     if given is not None:
         _refuse_difference(row, before, given)
     order = evolve(order, given=before.again())
@@ -249,4 +253,4 @@ def _before(values: TrustedValues) -> Given | None:
 def _refuse_difference(row: RunRow, before: Given, given: Given) -> None:
     name = before.difference(given)
     if name is not None:
-        raise OtherArgumentsError(row.id, name)
+        raise errors.OtherArgumentsError(row.id, name)

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from liteflow import pickling
-from liteflow.context import Context, Recorded, StreamChunk
-from liteflow.errors import NoOutputError, RunCancelled, RunFailed, TaskFailedError, TaskTraceback
+from liteflow import errors, pickling
 from liteflow.executor.payload import Payload
 from liteflow.outcomes import WITH_VALUE
 from liteflow.pickling import Packed
 
 if TYPE_CHECKING:
+    from liteflow.context import Context, StreamChunk
     from liteflow.store.history import History, LogRow, TaskRow
     from liteflow.trust import TrustedValues
 
@@ -47,7 +46,7 @@ class Run(Mapping[str, Any], Generic[R]):
     flow: str
     state: str
     db: str | None
-    failure: RunFailed | RunCancelled | None
+    failure: errors.RunFailed | errors.RunCancelled | None
     _leaves: Mapping[str, int]
     _result: Packed
     _value_of: Callable[[int], Any]
@@ -81,13 +80,15 @@ class Run(Mapping[str, Any], Generic[R]):
         index = self._index_of(key)
         if index is None:
             known = ", ".join(sorted(self._leaves)[:5])
-            raise NoOutputError(self.id, key, f"there is no such task instance; the final ones are: {known}")
+            raise errors.NoOutputError(
+                self.id, key, f"there is no such task instance; the final ones are: {known}"
+            )
         return self._value(index, key)
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._leaves:
             known = ", ".join(list(self._leaves)[:5])
-            raise NoOutputError(
+            raise errors.NoOutputError(
                 self.id, key, f"it is no final task (those are: {known}); for others use run.output(key)"
             )
         return self._value(self._leaves[key], key)
@@ -117,6 +118,8 @@ class Run(Mapping[str, Any], Generic[R]):
         Raises:
             StoreError: They can't be read, or may be of someone else.
         """
+        from liteflow.context import StreamChunk  # noqa: PLC0415  start-up: few runs give any
+
         after = 0
         with self._open_history() as history:
             counts = history.last_attempts(self.id)
@@ -131,6 +134,8 @@ class Run(Mapping[str, Any], Generic[R]):
     @cached_property
     def context(self) -> Context:
         """The values that the run's tasks shared, and their outputs, as they were when it ended."""
+        from liteflow.context import Context, Recorded  # noqa: PLC0415  as above
+
         with self._open_values() as values:
             shared = {key: Payload(entry.codec, entry.data) for key, entry in values.context().items()}
 
@@ -161,7 +166,7 @@ class Run(Mapping[str, Any], Generic[R]):
     def _item(self, source: int, path: tuple[object, ...]) -> Any:
         try:
             value = self._value(source, "?")
-        except NoOutputError:
+        except errors.NoOutputError:
             # Of a run that has succeeded: the task was skipped, or is one of a map that collects.
             return None
         for key in path:
@@ -173,7 +178,7 @@ class Run(Mapping[str, Any], Generic[R]):
             try:
                 self._cache[index] = self._value_of(index)
             except NoValueError:
-                raise NoOutputError(self.id, key, "it did not succeed") from None
+                raise errors.NoOutputError(self.id, key, "it did not succeed") from None
         return self._cache[index]
 
 
@@ -190,14 +195,14 @@ def cause_of(outcome: str, error: str, traceback: str, exception: bytes | None) 
         traceback: Its traceback, as text; empty if there is none (a lost worker).
         exception: Its pickle, if it survived one.
     """
-    cause: BaseException = TaskFailedError(error)
+    cause: BaseException = errors.TaskFailedError(error)
     if outcome == "timed_out":
         cause = TimeoutError(error.removeprefix("TimeoutError: "))
     if exception is not None:
         try:
             cause = pickling.loads(exception)
         except Exception:  # noqa: BLE001  a class that is not here any more: the text must do
-            cause = TaskFailedError(error)
+            cause = errors.TaskFailedError(error)
     if traceback and cause.__cause__ is None:
-        cause.__cause__ = TaskTraceback(traceback)
+        cause.__cause__ = errors.TaskTraceback(traceback)
     return cause

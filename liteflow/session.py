@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import asdict
 
-from liteflow import xcom
+from liteflow import errors, xcom
 from liteflow.collecting import uncollected
 from liteflow.dag import Dag
 from liteflow.engine.driver import Driver
@@ -27,7 +27,7 @@ from liteflow.engine.observing import Follower, Observer
 from liteflow.engine.opening import Ending, Opened
 from liteflow.engine.plan import Plan
 from liteflow.engine.stopping import Stop, Stopper
-from liteflow.errors import LiteflowError, RunCancelled, RunFailed, RunTimeoutError, UnknownNameError
+from liteflow.errors import LiteflowError, UnknownNameError
 from liteflow.executor.attempt import resolve
 from liteflow.executor.base import Executor, Work
 from liteflow.executor.payload import Payload
@@ -167,7 +167,7 @@ class Session:
             observer.ended(ending.state)
         if ending.stop is not None and ending.stop.signal is not None:
             if observer is None and self._settings.db is not None:
-                _say(str(RunCancelled(self._id, self._dag.name, str(self._settings.db))))
+                _say(str(errors.RunCancelled(self._id, self._dag.name, str(self._settings.db))))
             raise interrupted(ending.stop.signal)
         return self._made(ending)
 
@@ -311,16 +311,18 @@ class Session:
 
     # --- what the user gets ----------------------------------------------------------------
 
-    def _failure(self, ending: Ending) -> RunFailed | RunCancelled | None:
+    def _failure(self, ending: Ending) -> errors.RunFailed | errors.RunCancelled | None:
         db = str(self._settings.db) if self._settings.db else None
         if ending.state == "cancelled":
-            return RunCancelled(self._id, self._dag.name, db)
+            return errors.RunCancelled(self._id, self._dag.name, db)
         failures = {self._plan.key(node): failed.error for node, failed in ending.failures.items()}
         if ending.stop is not None:
-            return RunTimeoutError(self._id, self._dag.name, failures, db, self._settings.timeout or 0.0)
+            return errors.RunTimeoutError(
+                self._id, self._dag.name, failures, db, self._settings.timeout or 0.0
+            )
         if ending.first_failure is None:
             return None
-        failure = RunFailed(self._id, self._dag.name, failures, db)
+        failure = errors.RunFailed(self._id, self._dag.name, failures, db)
         first = ending.failures[ending.first_failure]
         failure.__cause__ = cause_of(first.outcome, first.error, first.traceback, first.exception)
         return failure

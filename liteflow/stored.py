@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from liteflow import pickling
+from liteflow import errors, pickling
 from liteflow.engine.growths import PARTS
 from liteflow.engine.regrowth import wire_of
 from liteflow.engine.routes import finals_of, result_of
-from liteflow.errors import OlderStoreError, RunCancelled, RunFailed, StoreDamagedError
 from liteflow.executor.attempt import resolve
 from liteflow.outcomes import WITH_VALUE, Failure
 from liteflow.pickling import Packed, learn
@@ -31,7 +30,7 @@ def updated_history(db: Path) -> History:
     """
     try:
         return History(db)
-    except OlderStoreError:
+    except errors.OlderStoreError:
         open_store(db).close()
         return History(db)
 
@@ -59,7 +58,7 @@ def stored_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
         recipe = values.recipe()
         learn(values.definitions())
     if recipe.result is None:
-        raise StoreDamagedError(str(db), f"the result of run {row.id} is not there")
+        raise errors.StoreDamagedError(str(db), f"the result of run {row.id} is not there")
     data, holes = pickling.loads(recipe.result)
     if holes is None:
         return _routed_run(db, row, trust)
@@ -172,18 +171,20 @@ def _failure_of(call: RecordedCall) -> bytes:
     return pickling.dumps(Failure(call.key, call.state)).data
 
 
-def _failure(db: Path, row: RunRow, nodes: dict[str, int], trust: bool) -> RunFailed | RunCancelled | None:
+def _failure(
+    db: Path, row: RunRow, nodes: dict[str, int], trust: bool
+) -> errors.RunFailed | errors.RunCancelled | None:
     if row.state == "succeeded":
         return None
     if row.state != "failed":
-        return RunCancelled(row.id, row.flow, str(db))
+        return errors.RunCancelled(row.id, row.flow, str(db))
     with History(db) as history:
         failed = sorted(
             (task for task in history.tasks(row.id) if task.state == "failed"),
             key=lambda task: task.ended_at or 0.0,
         )
         failures = {task.key: task.error or "" for task in failed}
-        failure = RunFailed(row.id, row.flow, failures or {"(run)": row.error or ""}, str(db))
+        failure = errors.RunFailed(row.id, row.flow, failures or {"(run)": row.error or ""}, str(db))
         if failed:
             last = history.attempts(row.id, failed[0].key)[-1]
             exception = TrustedValues(history, row, trust=trust).exception(nodes[failed[0].key])

@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import time
-import zlib
 from functools import cache
 
 LINUX = sys.platform == "linux"
@@ -209,7 +208,9 @@ def process_started(pid: int) -> int | None:
     else:
         state, _, began = _said_by("ps", "-o", "stat=,lstart=", "-p", str(pid)).partition(" ")
         if began:
-            return None if state.startswith("Z") else zlib.crc32(began.strip().encode())
+            from zlib import crc32  # noqa: PLC0415  start-up: where /proc tells, none is needed
+
+            return None if state.startswith("Z") else crc32(began.strip().encode())
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

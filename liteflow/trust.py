@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
+from liteflow import errors
 from liteflow.engine.contexts import Entry
-from liteflow.errors import CodeOfOtherPythonError, ForeignValueError, KeyRefusedError, StoreDamagedError
 from liteflow.executor.payload import Payload
 from liteflow.keys import Keyring
 from liteflow.pickling import Bundle
@@ -274,7 +274,7 @@ class TrustedValues:
     def _known(self, keyring: Keyring) -> list[Key]:
         try:
             return keyring.known()
-        except KeyRefusedError:
+        except errors.KeyRefusedError:
             # Who trusts the file needs no key to read it.
             if self._trust:
                 return []
@@ -285,13 +285,13 @@ class TrustedValues:
             return
         key_ids = self._history.key_ids(self._run.id)
         if stored is not None and any(key in self._key_ids for key in key_ids):
-            raise StoreDamagedError(
+            raise errors.StoreDamagedError(
                 self._history.path,
                 f"{what} in run {self._run.id} does not match the check of whoever stored it: "
                 "it was changed, or put there by someone else",
             )
         named = key_ids[0] if stored is not None and key_ids else None
-        raise ForeignValueError(self._history.path, f"run {self._run.id}", named)
+        raise errors.ForeignValueError(self._history.path, f"run {self._run.id}", named)
 
     def _key(self, index: int) -> str:
         keys = (row.key for row in self._history.nodes(self._run.id) if row.index == index)
@@ -300,8 +300,8 @@ class TrustedValues:
     def _is_of_other_python(self, data: bytes) -> bool:
         return _CODE in data and _minor(self._run.python) != PYTHON
 
-    def _other_python(self, key: str, code_python: int) -> CodeOfOtherPythonError:
-        return CodeOfOtherPythonError(self._run.id, key, _version(code_python), _version(PYTHON))
+    def _other_python(self, key: str, code_python: int) -> errors.CodeOfOtherPythonError:
+        return errors.CodeOfOtherPythonError(self._run.id, key, _version(code_python), _version(PYTHON))
 
 
 def _made(seal: Seal, of: Checked, node: int) -> bytes | None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from liteflow import errors
 from liteflow.engine.plan import Plan
 from liteflow.engine.spans import Calls, Grown, InstanceRow, ItemCalls
 from liteflow.engine.states import When
-from liteflow.errors import MapLengthError
 from liteflow.growth import Expansion
 from liteflow.pickling import Bundle
 from liteflow.wiring import Nodes, WireArgument, feeds_text, is_alias, shifted, sources_in
@@ -74,7 +74,7 @@ def grow_items(plan: Plan, node: int, split: Sequence[Sequence[WireArgument]]) -
         lists.append(next(apart) if known is None else known)
     lengths = {name: len(items) for name, items in zip(facts.names, lists, strict=True)}
     if len(set(lengths.values())) > 1:
-        raise MapLengthError(plan.key(node), lengths)
+        raise errors.MapLengthError(plan.key(node), lengths)
     first, count = len(plan), len(lists[0])
     predecessors = _predecessors(facts.fixed_sources, lists, count)
     span = ItemCalls(

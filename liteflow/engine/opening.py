@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
-
-from attrs import frozen
+from typing import TYPE_CHECKING, NamedTuple
 
 from liteflow.engine.stopping import Stop
 from liteflow.executor.base import Failed
@@ -21,8 +19,7 @@ if TYPE_CHECKING:
     from liteflow.engine.routes import Replayed
 
 
-@frozen(kw_only=True)
-class Standing:
+class Standing(NamedTuple):
     """What an earlier driver of the run has left.
 
     Attributes:
@@ -45,8 +42,7 @@ class Standing:
     replayed: Replayed | None = None
 
 
-@frozen(kw_only=True)
-class Opened:
+class Opened(NamedTuple):
     """A run that has begun, or goes on, in its journal.
 
     Attributes:
@@ -62,8 +58,7 @@ class Opened:
     standing: Standing = Standing()
 
 
-@frozen(kw_only=True)
-class Ending:
+class Ending(NamedTuple):
     """How a run ended: its state, and of what its user may ask without reading the store.
 
     `stop` says why it ended early, if it did; `kept` gives the payloads that are still here.

@@ -17,18 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
-from liteflow import pickling
+from liteflow import errors, pickling
 from liteflow.control import Control, control_of
 from liteflow.dag import ATOMS, Dag, Hole, Node
 from liteflow.engine.planned import ControlFacts, MapFacts, PlannedTask, policy_of, unknown_here
 from liteflow.engine.states import When
-from liteflow.errors import (
-    GrownTooDeepError,
-    NotPicklableError,
-    RunTooLargeError,
-    SettingError,
-    TaskNotPicklableError,
-)
+from liteflow.errors import NotPicklableError, SettingError, TaskNotPicklableError
 from liteflow.executor.base import Call
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
@@ -479,7 +473,7 @@ class Plan:
             GrownTooDeepError: It is within too many lists already.
         """
         if self.nesting(node) >= MOST_NESTED:
-            raise GrownTooDeepError(self.key(node), MOST_NESTED)
+            raise errors.GrownTooDeepError(self.key(node), MOST_NESTED)
 
     # --- what it gains ---------------------------------------------------------------------
 
@@ -499,7 +493,7 @@ class Plan:
     ) -> None:
         """Number new nodes behind the last one."""
         if len(self) + len(tasks) > MOST_NODES:
-            raise RunTooLargeError(MOST_NODES)
+            raise errors.RunTooLargeError(MOST_NODES)
         self._spans.append(span)
         self._firsts.append(len(self))
         self.task_of.extend(tasks)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from attrs import frozen
-
+from liteflow import errors
 from liteflow.control import Control
-from liteflow.errors import ExecutorMissingError, SettingError, UnknownExecutorError
+from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.policy import Policy
 from liteflow.where import factory_of
 from liteflow.wiring import WireArgument
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from liteflow.growth import WireTask
 
 
-@frozen
-class PlannedTask:
+class PlannedTask(NamedTuple):
     """A task as the run uses it: for the record, and for what to do when an attempt fails."""
 
     name: str
@@ -27,8 +25,7 @@ class PlannedTask:
     code: str
 
 
-@frozen
-class MapFacts:
+class MapFacts(NamedTuple):
     """How a mapped call grows: the arguments whose items go apart, and what they are made with.
 
     `held` are the nodes that it does not wait for, but whose values its items will take: they stay
@@ -50,8 +47,7 @@ class MapFacts:
         return self.args[place] if isinstance(place, int) else self.kwargs[place]
 
 
-@frozen
-class ControlFacts:
+class ControlFacts(NamedTuple):
     """How a controlled call goes on: its arguments, and the number and lane of each task of its calls."""
 
     control: Control
@@ -70,7 +66,7 @@ def policy_of(wire: WireTask) -> Policy:
         if policy.executor is not None:
             factory_of(policy.executor)
     except (SettingError, ExecutorMissingError) as error:
-        raise UnknownExecutorError(wire.name, str(wire.policy["executor"]), str(error)) from error
+        raise errors.UnknownExecutorError(wire.name, str(wire.policy["executor"]), str(error)) from error
     return policy
 
 
@@ -78,7 +74,7 @@ def has_executor(wire: WireTask) -> bool:
     """Whether the executor that a task names, if it does, is in this process."""
     try:
         policy_of(wire)
-    except UnknownExecutorError:
+    except errors.UnknownExecutorError:
         return False
     return True
 

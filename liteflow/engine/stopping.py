@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
-from attrs import frozen
 
-
-@frozen
-class Stop:
+class Stop(NamedTuple):
     """Why a run is ended before its end.
 
     Attributes:

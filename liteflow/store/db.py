@@ -16,14 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
-from liteflow.errors import (
-    NewerStoreError,
-    NotAStoreError,
-    StoreBusyError,
-    StoreDamagedError,
-    StoreForkedError,
-    StorePlaceError,
-)
+from liteflow import errors
 from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.guard import Guard, guard_for
 from liteflow.store.place import Identity, StorePath, absolute, prepare
@@ -75,7 +68,7 @@ class StoreConnection(sqlite3.Connection):
             StoreForkedError: It is one.
         """
         if os.getpid() != self.process:
-            raise StoreForkedError(self.path, f"process {self.process}, this is {os.getpid()}")
+            raise errors.StoreForkedError(self.path, f"process {self.process}, this is {os.getpid()}")
 
     def begin(self) -> None:
         """Begin a transaction that writes, when whoever writes now has done so.
@@ -292,9 +285,9 @@ def check_schema(connection: sqlite3.Connection, path: str) -> None:
     found = {plain(str(sql)): str(name) for sql, name in rows}
     if strange := found.keys() - wanted:
         names = ", ".join(sorted(found[sql] for sql in strange)[:5])
-        raise StoreDamagedError(path, f"it holds what liteflow did not put there ({names[:200]})")
+        raise errors.StoreDamagedError(path, f"it holds what liteflow did not put there ({names[:200]})")
     if missing := wanted - found.keys():
-        raise StoreDamagedError(path, f"{len(missing)} of its tables and views are missing")
+        raise errors.StoreDamagedError(path, f"{len(missing)} of its tables and views are missing")
 
 
 def uri(path: str) -> str:
@@ -333,13 +326,13 @@ def _version(path: str, parameters: str) -> int:
         connection.close()
     if application != APPLICATION_ID:
         if application or version or objects:
-            raise NotAStoreError(
+            raise errors.NotAStoreError(
                 path,
                 f"it is another application's database (application_id {application:#x}, {objects} tables)",
             )
         return 0
     if version > newest():
-        raise NewerStoreError(path, f"schema version {version}; this liteflow knows up to {newest()}")
+        raise errors.NewerStoreError(path, f"schema version {version}; this liteflow knows up to {newest()}")
     return int(version)
 
 
@@ -357,7 +350,7 @@ def _settle(connection: StoreConnection, durability: Durability) -> None:
     # The first statement that needs the file's lock, and the only one that SQLite doesn't wait for.
     mode = _patiently(connection, lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
     if mode != "wal":
-        raise StorePlaceError(
+        raise errors.StorePlaceError(
             connection.path, f"SQLite can't keep its write-ahead log there (it stays with {mode!r})"
         )
 
@@ -370,11 +363,11 @@ def _patiently(connection: StoreConnection, act: Callable[[], T]) -> T:
             return act()
         except sqlite3.OperationalError as error:
             explanation = explain(error, connection.path)
-            if not isinstance(explanation, StoreBusyError):
+            if not isinstance(explanation, errors.StoreBusyError):
                 raise explanation from error
             if time.monotonic() >= until:
                 waited = f"waited {connection.patience:g} s"
-                raise StoreBusyError(connection.path, f"{explanation.detail}, {waited}") from error
+                raise errors.StoreBusyError(connection.path, f"{explanation.detail}, {waited}") from error
             # SQLite has waited by itself, where it does; where it does not, this is the wait.
             time.sleep(0.01)
 

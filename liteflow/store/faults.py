@@ -11,38 +11,26 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from liteflow.errors import (
-    NotAStoreError,
-    RecordRefusedError,
-    StoreBusyError,
-    StoreDamagedError,
-    StoreFileError,
-    StoreFullError,
-    StoreGoneError,
-    StoreReadOnlyError,
-    StoreSlowError,
-    StoreUnreadableError,
-    ValueTooLargeError,
-)
+from liteflow import errors
 
 # By the beginning of SQLite's name of the error, the most specific ones first.
 # Source: https://www.sqlite.org/rescode.html
-_MEANINGS: tuple[tuple[str, type[StoreFileError]], ...] = (
-    ("SQLITE_FULL", StoreFullError),
+_MEANINGS: tuple[tuple[str, type[errors.StoreFileError]], ...] = (
+    ("SQLITE_FULL", errors.StoreFullError),
     # A disk too small for the shared index of the log reports nothing else than this.
-    ("SQLITE_IOERR_SHMSIZE", StoreFullError),
-    ("SQLITE_READONLY_DBMOVED", StoreGoneError),
-    ("SQLITE_READONLY", StoreReadOnlyError),
-    ("SQLITE_PERM", StoreReadOnlyError),
-    ("SQLITE_BUSY", StoreBusyError),
-    ("SQLITE_LOCKED", StoreBusyError),
-    ("SQLITE_NOTADB", NotAStoreError),
-    ("SQLITE_CORRUPT", StoreDamagedError),
-    ("SQLITE_CANTOPEN", StoreUnreadableError),
-    ("SQLITE_INTERRUPT", StoreSlowError),
-    ("SQLITE_TOOBIG", ValueTooLargeError),
-    ("SQLITE_CONSTRAINT", RecordRefusedError),
-    ("SQLITE_MISMATCH", RecordRefusedError),
+    ("SQLITE_IOERR_SHMSIZE", errors.StoreFullError),
+    ("SQLITE_READONLY_DBMOVED", errors.StoreGoneError),
+    ("SQLITE_READONLY", errors.StoreReadOnlyError),
+    ("SQLITE_PERM", errors.StoreReadOnlyError),
+    ("SQLITE_BUSY", errors.StoreBusyError),
+    ("SQLITE_LOCKED", errors.StoreBusyError),
+    ("SQLITE_NOTADB", errors.NotAStoreError),
+    ("SQLITE_CORRUPT", errors.StoreDamagedError),
+    ("SQLITE_CANTOPEN", errors.StoreUnreadableError),
+    ("SQLITE_INTERRUPT", errors.StoreSlowError),
+    ("SQLITE_TOOBIG", errors.ValueTooLargeError),
+    ("SQLITE_CONSTRAINT", errors.RecordRefusedError),
+    ("SQLITE_MISMATCH", errors.RecordRefusedError),
 )
 
 
@@ -50,20 +38,20 @@ _MEANINGS: tuple[tuple[str, type[StoreFileError]], ...] = (
 FAULTS = (sqlite3.Error, UnicodeDecodeError)
 
 
-def explain(error: Exception, path: str) -> StoreFileError:
+def explain(error: Exception, path: str) -> errors.StoreFileError:
     """Return the error to raise for one of FAULTS; chain it: `raise explain(...) from error`.
 
     >>> explain(sqlite3.DatabaseError("malformed"), "a.db")
     StoreFileError('a.db', 'malformed')
     """
     if isinstance(error, UnicodeDecodeError):
-        return StoreDamagedError(path, f"there is text that is none ({error.reason})")
+        return errors.StoreDamagedError(path, f"there is text that is none ({error.reason})")
     name: str = getattr(error, "sqlite_errorname", "")
     detail = f"{error} [{name}]" if name else str(error)
     for beginning, meaning in _MEANINGS:
         if name.startswith(beginning):
             return meaning(path, detail)
-    return StoreFileError(path, detail)
+    return errors.StoreFileError(path, detail)
 
 
 @contextmanager

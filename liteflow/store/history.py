@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import evolve
 
-from liteflow.errors import NoSuchRunError, StoreDamagedError
+from liteflow import errors
 from liteflow.store.db import StoreConnection
 from liteflow.store.lease import SESSION_COLUMNS, Session, here, standing
 from liteflow.store.place import StorePath
@@ -145,7 +145,7 @@ class History:
             return found[0]
         offered = found or self.runs(_OFFERED)
         lines = tuple(f"{run.id} ({run.flow}, {run.state})" for run in offered)
-        raise NoSuchRunError(ref, self.path, lines, bool(found))
+        raise errors.NoSuchRunError(ref, self.path, lines, bool(found))
 
     def unfinished(self, flow: str | None = None) -> list[RunRow]:
         """Return the runs (of a flow) that have not succeeded, the newest first."""
@@ -495,11 +495,11 @@ class History:
             yield piece
         if digest.digest() != sha256:
             where = f"task instance {row_id & 0xFFFFFFFF} of run number {row_id >> 32}"
-            raise StoreDamagedError(self.path, f"the value of {where} is not what was stored")
+            raise errors.StoreDamagedError(self.path, f"the value of {where} is not what was stored")
 
     def _as_stored(self, data: bytes, sha256: bytes, what: str) -> bytes:
         if hashlib.sha256(data).digest() != sha256:
-            raise StoreDamagedError(self.path, f"{what} is not what was stored")
+            raise errors.StoreDamagedError(self.path, f"{what} is not what was stored")
         return data
 
     def _whole(self, row_id: int) -> Iterator[bytes]:
@@ -514,7 +514,9 @@ class History:
         try:
             names = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise StoreDamagedError(self.path, f"a definition's names are no JSON: {text[:100]!r}") from error
+            raise errors.StoreDamagedError(
+                self.path, f"a definition's names are no JSON: {text[:100]!r}"
+            ) from error
         return tuple(map(str, names if isinstance(names, list) else [names]))
 
     def _made(self, row: type[R], values: tuple[Any, ...]) -> R:

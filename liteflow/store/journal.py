@@ -21,17 +21,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from liteflow.errors import RecordRefusedError, StoreError, StoreGoneError
+from liteflow import errors
+from liteflow.errors import StoreError
 from liteflow.store.db import StoreConnection
-from liteflow.store.events import Waited, wait, waited
 from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.lease import Owner, driving
 from liteflow.store.newrun import CONTEXT, DEFINITION, INSTANCE, TASK, NewRun, Row, write_run
 from liteflow.store.place import Identity
-from liteflow.store.rewrite import Remac, renumber, replace_tasks, update_instances
 from liteflow.store.session import SESSION_ENDED, Claimed, Lease, claim_run, keep_lease, open_session
+
+if TYPE_CHECKING:
+    # Start-up: few runs wait for events, and most are no resumes.
+    from liteflow.store.events import Waited
+    from liteflow.store.rewrite import Remac
 
 __all__ = ["LOOK_EVERY_S", "Journal", "NewRun", "Row"]
 
@@ -259,11 +263,15 @@ class Journal:
 
     def renumber(self, mapping: Mapping[int, int], remac: Remac) -> None:
         """Give task instances other indexes: old -> new, no two to one; see rewrite.py."""
+        from liteflow.store.rewrite import renumber  # noqa: PLC0415  start-up
+
         number = self.number
         self._put(lambda connection, _: renumber(connection, number, mapping, remac), [()])
 
     def replace_tasks(self, rows: Sequence[Row]) -> None:
         """The run's tasks as they are now, as in NewRun; to be followed by `update_instances`."""
+        from liteflow.store.rewrite import replace_tasks  # noqa: PLC0415  start-up
+
         number = self.number
         self._put(lambda connection, rows: replace_tasks(connection, number, rows), rows)
 
@@ -272,6 +280,8 @@ class Journal:
 
         Those at other indexes stay if they have an outcome, and go if they have none.
         """
+        from liteflow.store.rewrite import update_instances  # noqa: PLC0415  start-up
+
         number = self.number
         self._put(lambda connection, rows: update_instances(connection, number, rows), rows)
 
@@ -305,7 +315,9 @@ class Journal:
         def write() -> None:
             query = "SELECT 1 FROM outcome WHERE id = ? AND state IN ('succeeded', 'cached')"
             if connection.execute(query, (row_id,)).fetchone():
-                raise RecordRefusedError(connection.path, f"a piece for {_name(row_id)}, which has a value")
+                raise errors.RecordRefusedError(
+                    connection.path, f"a piece for {_name(row_id)}, which has a value"
+                )
             if seq == 0:
                 connection.execute("DELETE FROM chunk WHERE id = ?", (row_id,))
             connection.execute("INSERT INTO chunk VALUES (?, ?, ?)", (row_id, seq, data))
@@ -325,6 +337,8 @@ class Journal:
         Raises:
             StoreError: It can't be read.
         """
+        from liteflow.store.events import waited  # noqa: PLC0415  start-up
+
         with explained(self.connection.path):
             return waited(self.connection, row_id, name)
 
@@ -336,6 +350,8 @@ class Journal:
         Raises:
             StoreError: It can't be written.
         """
+        from liteflow.store.events import Waited, wait  # noqa: PLC0415  start-up
+
         self._transact(lambda: wait(self.connection, row_id, name))
         known = self.waited(row_id, name)
         # An event that came just now is for the next time.
@@ -442,7 +458,7 @@ class Journal:
 
         try:
             self._transact(write)
-        except RecordRefusedError as error:
+        except errors.RecordRefusedError as error:
             self._batches, self.waiting = batches, waiting
             raise self._with_culprit(error) from error.__cause__
         except BaseException:
@@ -479,16 +495,18 @@ class Journal:
 
     def _explained(self, error: Exception) -> StoreError:
         if isinstance(error, OverflowError):
-            return RecordRefusedError(self.connection.path, str(error))
+            return errors.RecordRefusedError(self.connection.path, str(error))
         return explain(error, self.connection.path)
 
-    def _with_culprit(self, error: RecordRefusedError) -> RecordRefusedError:
+    def _with_culprit(self, error: errors.RecordRefusedError) -> errors.RecordRefusedError:
         """The same error, saying which task instance has had an outcome: SQLite does not."""
         put = [row[0] for sql, rows in self._batches if sql in (_OUTCOME, _SUCCESS) for row in rows]
         for row_id, times in Counter(put).items():
             known = self.connection.execute("SELECT 1 FROM outcome WHERE id = ?", (row_id,)).fetchone()
             if known or times > 1:
-                return RecordRefusedError(error.path, f"a second outcome of {_name(row_id)} ({error.detail})")
+                return errors.RecordRefusedError(
+                    error.path, f"a second outcome of {_name(row_id)} ({error.detail})"
+                )
         return error
 
     def _check_file(self) -> None:
@@ -501,11 +519,11 @@ class Journal:
         try:
             now = Identity.of(connection.path)
         except FileNotFoundError as error:
-            raise StoreGoneError(connection.path, "removed") from error
+            raise errors.StoreGoneError(connection.path, "removed") from error
         except OSError as error:
-            raise StoreGoneError(connection.path, f"put out of reach ({error.strerror})") from error
+            raise errors.StoreGoneError(connection.path, f"put out of reach ({error.strerror})") from error
         if now != connection.identity:
-            raise StoreGoneError(connection.path, "replaced by another file")
+            raise errors.StoreGoneError(connection.path, "replaced by another file")
 
     def _checkpoint(self) -> None:
         # A reader in mid-read, or a disk with no space left, can stand in its way: then all is in the

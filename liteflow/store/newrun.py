@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from liteflow.errors import RunExistsError
+from liteflow import errors
 
 if TYPE_CHECKING:
     from liteflow.store.db import StoreConnection
@@ -52,7 +52,7 @@ def write_run(connection: StoreConnection, run: NewRun, instances: Iterable[Row]
         RunExistsError: There is a run of this id.
     """
     if connection.execute("SELECT 1 FROM run WHERE id = ?", (run.id,)).fetchone():
-        raise RunExistsError(run.id, connection.path)
+        raise errors.RunExistsError(run.id, connection.path)
     number = connection.execute(_RUN, run[:12]).lastrowid or 0
     connection.executemany(DEFINITION, [(number, *row) for row in run.definitions])
     connection.executemany(TASK, [(number, *row) for row in run.tasks])

@@ -15,14 +15,7 @@ import stat
 import threading
 from typing import NamedTuple
 
-from liteflow.errors import (
-    NotAStoreError,
-    StoreFullError,
-    StoreMissingError,
-    StorePlaceError,
-    StoreReadOnlyError,
-    StoreUnreadableError,
-)
+from liteflow import errors
 
 StorePath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -74,7 +67,7 @@ def absolute(path: StorePath) -> str:
     """
     text = os.fsdecode(path)
     if not text or "\0" in text:
-        raise StorePlaceError(repr(text), "it is no path; give the path of a file")
+        raise errors.StorePlaceError(repr(text), "it is no path; give the path of a file")
     return os.path.abspath(text)  # noqa: PTH100
 
 
@@ -90,10 +83,10 @@ def prepare(path: str) -> None:
     """
     directory = os.path.dirname(os.path.realpath(path))  # noqa: PTH120
     if not os.path.isdir(directory):  # noqa: PTH112
-        raise StorePlaceError(path, f"there is no directory {directory}; make it first")
+        raise errors.StorePlaceError(path, f"there is no directory {directory}; make it first")
     kind = file_system_of(directory)
     if kind in NETWORK_FILE_SYSTEMS:
-        raise StorePlaceError(
+        raise errors.StorePlaceError(
             path,
             f"{directory} is on a network file system ({kind}), where SQLite files get corrupted; "
             "name a file on a local disk, and copy it when the run has ended",
@@ -114,11 +107,11 @@ def check_readable(path: str) -> None:
     """
     found = _look_at(path)
     if found is None:
-        raise StoreMissingError(path, "there is no such file")
+        raise errors.StoreMissingError(path, "there is no such file")
     if not os.access(path, os.R_OK):
-        raise StoreUnreadableError(path, "permission denied")
+        raise errors.StoreUnreadableError(path, "permission denied")
     if not found.st_size:
-        raise NotAStoreError(path, "the file is empty")
+        raise errors.NotAStoreError(path, "the file is empty")
 
 
 def file_system_of(directory: str, mounts: str = "/proc/self/mountinfo") -> str | None:
@@ -154,11 +147,11 @@ def _look_at(path: str) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise StoreUnreadableError(path, error.strerror or str(error)) from error
+        raise errors.StoreUnreadableError(path, error.strerror or str(error)) from error
     if stat.S_ISDIR(found.st_mode):
-        raise NotAStoreError(path, "it is a directory")
+        raise errors.NotAStoreError(path, "it is a directory")
     if not stat.S_ISREG(found.st_mode):
-        raise NotAStoreError(path, "it is not a regular file")
+        raise errors.NotAStoreError(path, "it is not a regular file")
     return found
 
 
@@ -171,10 +164,10 @@ def _make(path: str) -> bool:
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StoreReadOnlyError(path, why) from error
+            raise errors.StoreReadOnlyError(path, why) from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFullError(path, why) from error
-        raise StorePlaceError(path, why) from error
+            raise errors.StoreFullError(path, why) from error
+        raise errors.StorePlaceError(path, why) from error
     os.close(descriptor)
     return True
 
@@ -182,17 +175,19 @@ def _make(path: str) -> bool:
 def _check(path: str, directory: str) -> None:
     found = _look_at(path)
     if found is None:
-        raise StorePlaceError(path, "it is a link to a file that does not exist; name the file itself")
+        raise errors.StorePlaceError(path, "it is a link to a file that does not exist; name the file itself")
     user = os.geteuid()
     if user not in (found.st_uid, 0):
-        raise StorePlaceError(path, "it belongs to another user, who could plant values in it; copy it first")
+        raise errors.StorePlaceError(
+            path, "it belongs to another user, who could plant values in it; copy it first"
+        )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         if found.st_size:
-            raise StorePlaceError(
+            raise errors.StorePlaceError(
                 path, "other users may write to it, and so plant values; if you trust it: chmod go-w"
             )
         os.chmod(path, 0o600)  # noqa: PTH101
     if not os.access(path, os.R_OK | os.W_OK):
-        raise StoreReadOnlyError(path, "permission denied")
+        raise errors.StoreReadOnlyError(path, "permission denied")
     if not os.access(directory, os.W_OK):
-        raise StoreReadOnlyError(path, f"permission denied for {directory}")
+        raise errors.StoreReadOnlyError(path, f"permission denied for {directory}")

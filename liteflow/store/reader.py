@@ -15,15 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
-from liteflow.errors import (
-    NotAStoreError,
-    OlderStoreError,
-    StoreDamagedError,
-    StoreFileError,
-    StoreReadOnlyError,
-    StoreSlowError,
-    StoreUnreadableError,
-)
+from liteflow import errors
 from liteflow.store.db import StoreConnection, check_schema, recognise, uri
 from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.place import Identity, StorePath, absolute, check_readable
@@ -112,7 +104,7 @@ class Reader:
         found = self._read(read)
         if found is None or isinstance(found, bytes):
             return found
-        raise StoreDamagedError(self.path, f"a {type(found).__name__} where bytes belong")
+        raise errors.StoreDamagedError(self.path, f"a {type(found).__name__} where bytes belong")
 
     # --- how -------------------------------------------------------------------------------
 
@@ -123,7 +115,7 @@ class Reader:
                 return self._explained(read)
             try:
                 found = self._explained(read)
-            except StoreDamagedError:
+            except errors.StoreDamagedError:
                 if _facts(self.path) == before:
                     raise
             else:
@@ -141,15 +133,15 @@ class Reader:
         except FAULTS as error:
             raise self._explanation(error) from error
 
-    def _explanation(self, error: Exception) -> StoreFileError:
+    def _explanation(self, error: Exception) -> errors.StoreFileError:
         name = getattr(error, "sqlite_errorname", "")
         if name == "SQLITE_INTERRUPT":
-            return StoreSlowError(self.path, f"it took over {self._time_limit:g} s")
+            return errors.StoreSlowError(self.path, f"it took over {self._time_limit:g} s")
         if name == "SQLITE_TOOBIG":
-            return StoreDamagedError(self.path, "a text or number column holds many megabytes")
+            return errors.StoreDamagedError(self.path, "a text or number column holds many megabytes")
         if name == "SQLITE_ERROR" or (not name and isinstance(error, sqlite3.OperationalError)):
             # Our queries are right; so it is JSON that is none, or text that is no UTF-8.
-            return StoreDamagedError(self.path, str(error))
+            return errors.StoreDamagedError(self.path, str(error))
         return explain(error, self.path)
 
     def _open(self) -> sqlite3.Connection:
@@ -157,14 +149,14 @@ class Reader:
         try:
             version = recognise(self.path)
             if version == 0:
-                raise NotAStoreError(self.path, "it is an empty database")
+                raise errors.NotAStoreError(self.path, "it is an empty database")
             if version < newest():
-                raise OlderStoreError(self.path, f"schema version {version}; this is {newest()}")
+                raise errors.OlderStoreError(self.path, f"schema version {version}; this is {newest()}")
             connection = self._connect("mode=ro" if facts.pending else "mode=ro&immutable=1")
-        except (StoreReadOnlyError, StoreUnreadableError) as error:
+        except (errors.StoreReadOnlyError, errors.StoreUnreadableError) as error:
             if not facts.pending:
                 raise
-            raise StoreUnreadableError(
+            raise errors.StoreUnreadableError(
                 self.path,
                 f"what was written last lies in {self.path}-wal, and SQLite can read that only where it may "
                 f"write ({error.detail}); copy both files to such a directory",
@@ -218,7 +210,7 @@ def _facts(path: str) -> _Facts:
     try:
         found = os.stat(path)  # noqa: PTH116
     except OSError as error:
-        raise StoreUnreadableError(path, error.strerror or str(error)) from error
+        raise errors.StoreUnreadableError(path, error.strerror or str(error)) from error
     try:
         pending = os.stat(f"{path}-wal").st_size  # noqa: PTH116
     except OSError:

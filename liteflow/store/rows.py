@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from attrs import field, fields, frozen
 
-from liteflow.errors import StoreDamagedError
+from liteflow import errors
 
 R = TypeVar("R")
 
@@ -302,7 +302,7 @@ def made(path: str, row: type[R], values: tuple[Any, ...]) -> R:
     if types not in known:
         for name, wanted, given in zip(_names_of(row), _wanted(row), types, strict=True):
             if given not in wanted:
-                raise StoreDamagedError(path, f"{row.__name__}.{name} is a {given.__name__}")
+                raise errors.StoreDamagedError(path, f"{row.__name__}.{name} is a {given.__name__}")
         known.add(types)
     return row(*values)
 

@@ -11,8 +11,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from liteflow import system
-from liteflow.errors import LeaseLostError, RecordRefusedError, RunOwnedError
+from liteflow import errors, system
 from liteflow.store.lease import SESSION_COLUMNS, Owner, Session, here, known, silence, standing
 
 if TYPE_CHECKING:
@@ -65,12 +64,12 @@ def claim_run(
     """
     found = connection.execute("SELECT id, state FROM run WHERE number = ?", (number,)).fetchone()
     if found is None:
-        raise RecordRefusedError(connection.path, f"there is no run number {number} to go on with")
+        raise errors.RecordRefusedError(connection.path, f"there is no run number {number} to go on with")
     run_id, state = found
     last, seen = _last(connection, number), here()
     if last and (stands := standing(last, seen)) != "dead":
         quiet = None if stands == "live" else silence(last, seen)
-        raise RunOwnedError(run_id, connection.path, last.host, last.pid, last.since / 1e6, quiet)
+        raise errors.RunOwnedError(run_id, connection.path, last.host, last.pid, last.since / 1e6, quiet)
     connection.execute(_OVER, (number,))
     lease = Lease(run_id, number, last.token + 1 if last else 1, owner.id)
     return Claimed(open_session(connection, lease, owner, python, key_id), state)
@@ -86,8 +85,8 @@ def keep_lease(connection: StoreConnection, lease: Lease) -> None:
         return
     now = _last(connection, lease.run)
     if now is None or now.ended_at is not None:
-        raise LeaseLostError(lease.run_id, connection.path, None, None)
-    raise LeaseLostError(lease.run_id, connection.path, now.host, now.pid)
+        raise errors.LeaseLostError(lease.run_id, connection.path, None, None)
+    raise errors.LeaseLostError(lease.run_id, connection.path, now.host, now.pid)
 
 
 def _mark_interrupted(connection: sqlite3.Connection, mine: int) -> None:

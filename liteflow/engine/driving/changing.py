@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from heapq import heappush
 from typing import TYPE_CHECKING
 
-from liteflow import pickling
+from liteflow import errors, pickling
 from liteflow.engine.driving.answering import Answering
 from liteflow.engine.growths import micros_since
 from liteflow.engine.observing import Heard
 from liteflow.engine.states import Effects, State
-from liteflow.errors import GrownTooDeepError, MapLengthError, UnknownExecutorError
 from liteflow.executor.base import NODE, Failed, Finished
 from liteflow.outcomes import Failure
 from liteflow.store.journal import Row
@@ -75,7 +74,7 @@ class Changing(Answering):
         """Grow a mapped call whose items are known here."""
         try:
             grown = self._growths.expand(node)
-        except (MapLengthError, GrownTooDeepError) as error:
+        except (errors.MapLengthError, errors.GrownTooDeepError) as error:
             self._schedule.run(node)
             line = f"{type(error).__name__}: {error}"
             now = micros_since(self._epoch_ns)
@@ -131,7 +130,7 @@ class Changing(Answering):
         node = done[0] & NODE
         try:
             grown = self._growths.learn(done, payload)
-        except (MapLengthError, UnknownExecutorError, GrownTooDeepError) as error:
+        except (errors.MapLengthError, errors.UnknownExecutorError, errors.GrownTooDeepError) as error:
             line = f"{type(error).__name__}: {error}"
             self._learn_failed(
                 Failed(node, done[1], done[2], done[3], "failed", line, "", None, False), done[4]

@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
-from liteflow.errors import WorkerStartError
+from liteflow import errors
 from liteflow.executor.base import NODE, Call, Failed, Finished, Lane, Line, News, Reaction, Work
 from liteflow.executor.link import Ask, Chunk, Reply
 from liteflow.executor.payload import Large
@@ -154,7 +154,7 @@ class ProcessExecutor:
         try:
             self._supervisor = nursery.take()
         except OSError as error:
-            raise WorkerStartError(f"could not be started: {error.strerror or error}", "") from error
+            raise errors.WorkerStartError(f"could not be started: {error.strerror or error}", "") from error
         self._selector = selector
         selector.register(self._supervisor.socket, selectors.EVENT_READ, self._on_supervisor)
 
@@ -351,7 +351,7 @@ class ProcessExecutor:
             _FALSE_STARTS if by_itself and not member.ready else _FRUITLESS
         ):
             return
-        raise WorkerStartError(cause, said)
+        raise errors.WorkerStartError(cause, said)
 
     def _on_refusal(self, member: Member, why: str) -> list[News]:
         """There is no process for a worker that was asked for."""
@@ -377,7 +377,7 @@ class ProcessExecutor:
             return
         self._fruitless += 1
         if self._fruitless >= _FALSE_STARTS:
-            raise WorkerStartError(f"could not be started: {why}", "")
+            raise errors.WorkerStartError(f"could not be started: {why}", "")
 
     def _remove(self, member: Member) -> None:
         assert self._selector is not None
