@@ -18,8 +18,9 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from benchmarks.cases import CASES, QUICK, Sizes
+from benchmarks.cases import CASES
 from benchmarks.measure import Figure
+from benchmarks.sizes import QUICK, Sizes
 
 HEAD = ("work", "liteflow, durable", "without it", "comparison", "single turns", "target", "reached")
 

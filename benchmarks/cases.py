@@ -9,44 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
-from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from benchmarks.calls import NAP_S
+from benchmarks.compare import Both, a_call, figure, figures, of
+from benchmarks.far import dask, fleet, ray
 from benchmarks.measure import Compared, Figure, Target, in_turn, run_python, sample, whole_process
-
-
-@frozen
-class Sizes:
-    """How much of everything: `repeat` turns of the shapes, `starts` turns of whole short processes."""
-
-    fan_out: int = 10_000
-    chain: int = 1_000
-    width: int = 100
-    megabytes: int = 100
-    naps: int = 1_000
-    statements: int = 10_000
-    items: int = 1_000_000
-    in_a_file: int = 1_000
-    memory: int = 100_000
-    repeat: int = 5
-    starts: int = 15
-
-
-QUICK = Sizes(
-    fan_out=200,
-    chain=30,
-    width=10,
-    megabytes=2,
-    naps=20,
-    statements=100,
-    items=1_000,
-    in_a_file=20,
-    memory=2_000,
-    repeat=1,
-    starts=1,
-)
+from benchmarks.sizes import Sizes
 
 LOADED_LATER = ("typer", "rich", "yaml", "lark", "asyncio")
 
@@ -86,64 +56,6 @@ if __name__ == "__main__":
         numbers = pool.submit(double, pool.submit(extract).result()).result()
         print(pool.submit(sum, numbers).result())
 """
-
-
-Sample = dict[str, Any]
-
-
-@frozen
-class Both:
-    """Samples of some work, liteflow's and the plain pool's, taken in turn."""
-
-    kept: list[Sample]
-    plain: list[Sample]
-
-    @classmethod
-    def of(cls, shape: str, size: int, repeat: int) -> Both:
-        """Take them.
-
-        Raises:
-            SystemExit: the two did not do the same: their results differ.
-        """
-        taken = in_turn({way: partial(sample, way, shape, size) for way in ("kept", "plain")}, repeat)
-        results = {repr(one["value"]) for samples in taken.values() for one in samples}
-        if len(results) > 1:
-            raise SystemExit(f"{shape}: the results differ: {', '.join(sorted(results))}")
-        return cls(**taken)
-
-
-def figures(work: str, calls: int, target: Target, both: Both) -> Iterator[Figure]:
-    """Compare the times, and, without a target, those of a program's first run with nothing to do.
-
-    A target that is to be reached at least is one of the calls a second, else of the time.
-    """
-    as_rate = target.relation == "at least"
-    ours, theirs = of(both.kept, "seconds"), of(both.plain, "seconds")
-    yield figure(work, calls, ours, theirs, target=target, as_rate=as_rate)
-    first_ours, first_theirs = of(both.kept, "first"), of(both.plain, "first")
-    yield figure(
-        "- the first run of a program, one call", 1, first_ours, first_theirs, target=None, as_rate=False
-    )
-
-
-def figure(
-    work: str, calls: int, ours: list[float], theirs: list[float], *, target: Target | None, as_rate: bool
-) -> Figure:
-    def by(our: float, their: float) -> float:
-        return their / our if as_rate else our / their
-
-    unit = "x the calls a second" if as_rate else "x the time"
-    return Figure(
-        work, a_call(ours, calls), a_call(theirs, calls), Compared.of(ours, theirs, by), unit, target
-    )
-
-
-def of(samples: list[Sample], name: str) -> list[float]:
-    return [float(one[name]) for one in samples]
-
-
-def a_call(seconds: list[float], calls: int) -> str:
-    return f"{median(seconds):.2f} s, {median(seconds) / calls * 1e3:.3f} ms a call"
 
 
 def fan_out(sizes: Sizes) -> Iterator[Figure]:
@@ -393,4 +305,7 @@ CASES: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "in_a_file": in_a_file,
     "memory": memory,
     "start_up": start_up,
+    "fleet": fleet,
+    "ray": ray,
+    "dask": dask,
 }

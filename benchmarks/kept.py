@@ -29,28 +29,44 @@ def result(flow: Flow[..., Any], max_workers: int | dict[str, int] = calls.WORKE
 
 
 def fan_out(size: int) -> Any:
+    return result(fanned_out(size))
+
+
+def fanned_out(size: int) -> Flow[..., Any]:
     value = source()
-    return result(Flow("fan_out", total([add(value, number) for number in range(size)])))
+    return Flow("fan_out", total([add(value, number) for number in range(size)]))
 
 
 def chain(size: int) -> Any:
+    return result(chained(size))
+
+
+def chained(size: int) -> Flow[..., Any]:
     value = source()
     for number in range(size - 1):
         value = add(value, number)
-    return result(Flow("chain", value))
+    return Flow("chain", value)
 
 
-def layered(width: int, layers: int = 10) -> Any:
+def layered(width: int) -> Any:
+    return result(in_layers(width, 10))
+
+
+def in_layers(width: int, layers: int) -> Flow[..., Any]:
     made: list[Any] = [add(1, place) for place in range(width)]
     for call in range(width, layers * width):
         first, second, third = calls.parents(call // width, call % width, width)
         made.append(join_three(made[first], made[second], made[third]))
-    return result(Flow("layered", total(made[-width:])))
+    return Flow("layered", total(made[-width:]))
 
 
 def large(megabytes: int) -> Any:
+    return sum(result(consumed(megabytes)))
+
+
+def consumed(megabytes: int) -> Flow[..., Any]:
     values = array(megabytes)
-    return sum(result(Flow("large", [consume(values, factor) for factor in (1, 2, 3)])))
+    return Flow("large", [consume(values, factor) for factor in (1, 2, 3)])
 
 
 def naps(size: int) -> Any:
@@ -58,7 +74,11 @@ def naps(size: int) -> Any:
 
 
 def mapped(size: int) -> Any:
-    return result(Flow("mapped", total(add.map(range(size), unmapped(1)))))
+    return result(mapped_over(size))
+
+
+def mapped_over(size: int) -> Flow[..., Any]:
+    return Flow("mapped", total(add.map(range(size), unmapped(1))))
 
 
 def rounds(size: int) -> Any:
