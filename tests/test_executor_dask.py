@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.clusters import check_kills_cost_attempts
 from support.drivers import until
 from test_random_dags import check_random_dags
 
@@ -115,6 +116,101 @@ def test_a_worker_of_the_cluster_that_is_lost_costs_one_attempt_and_dask_makes_n
     assert ended.tasks["waits"].attempts == 2
     # Dask starts another worker in its place; the next test needs it.
     until(lambda: len(cluster.scheduler.workers) == 2)
+
+
+def test_workers_that_are_killed_in_the_middle_of_a_run_cost_attempts_and_no_result(cluster, dask, tmp_path):
+    check_kills_cost_attempts(dask, tmp_path)
+    until(lambda: len(cluster.scheduler.workers) == 2)
+
+
+CLUSTER = """\
+import sys
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    options = {"host": "127.0.0.1", "scheduler_port": int(sys.argv[1]), "dashboard_address": None}
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://", **options
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+class Whole:
+    """A whole cluster in a process of its own, which can be killed and started again where it was."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.start()
+
+    def start(self) -> None:
+        port = self.address.rpartition(":")[2] or "0"
+        command = [sys.executable, "-c", CLUSTER, port]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, text=True, **pipes)
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def whole() -> Iterator[Whole]:
+    made = Whole()
+    yield made
+    made.kill()
+
+
+def waiting_calls(folder: Path, **policy: Any) -> list[Any]:
+    """Four calls that wait until they are released, and tell that they have begun."""
+
+    def waits(n: int) -> int:
+        (folder / f"begun-{n}").touch()
+        while not (folder / "released").exists():
+            time.sleep(0.02)
+        return n
+
+    wait = task(waits, **policy)
+    return [wait(n) for n in range(4)]
+
+
+def test_a_cluster_that_goes_away_loses_what_it_was_running_and_the_run_goes_on_when_it_is_back(
+    whole, tmp_path, caplog
+):
+    with DaskExecutor(whole.address, name="away") as away:
+        handle = Flow("f", waiting_calls(tmp_path, retries=3)).start(db=None, executor=away)
+        until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+        whole.kill()
+        until(lambda: "cluster away can't be reached" in caplog.text)
+        (tmp_path / "released").touch()
+        whole.start()
+        ended = handle.wait(120)
+
+    assert ended.result == [0, 1, 2, 3]
+    assert sorted(row.attempts for row in ended.tasks.values()) == [1, 1, 2, 2]
+    assert "cluster away is back" in caplog.text
+
+
+def test_a_cluster_that_stays_away_fails_what_waits_for_it_and_a_resume_goes_on(whole, tmp_path):
+    flow, db = Flow("f", waiting_calls(tmp_path)), tmp_path / "f.db"
+    with DaskExecutor(whole.address, name="gone", patience=0) as gone:
+        handle = flow.start(db=db, executor=gone, check=False)
+        until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+        whole.kill()
+        ended = handle.wait(60)
+
+    assert ended.state == "failed"
+    errors = [row.error for row in ended.tasks.values()]
+    assert sum("lost" in error for error in errors) == 2
+    assert sum("could not be reached for 0 s" in error for error in errors) == 2
+
+    (tmp_path / "released").touch()
+    whole.start()
+    with DaskExecutor(whole.address, name="gone") as back:
+        assert flow.resume(db=db, executor=back).result == [0, 1, 2, 3]
 
 
 DRIVER = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.clusters import check_kills_cost_attempts
 from support.drivers import until
 from test_random_dags import check_random_dags
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'liteflow[ray]'")
+
+from ray.cluster_utils import Cluster  # noqa: E402
 
 from liteflow import Flow, Run, task  # noqa: E402
 from liteflow.errors import SettingError  # noqa: E402
@@ -79,6 +83,91 @@ def test_a_worker_of_the_cluster_that_is_lost_costs_one_attempt_and_ray_makes_no
 
     assert ended.result == "done"
     assert ended.tasks["waits"].attempts == 2
+
+
+def test_workers_that_are_killed_in_the_middle_of_a_run_cost_attempts_and_no_result(tmp_path):
+    check_kills_cost_attempts("ray", tmp_path)
+
+
+WAITS = """\
+import json, logging, sys, time
+from pathlib import Path
+from liteflow import Flow, task
+from liteflow.executor import RayExecutor
+
+folder = Path(sys.argv[2])
+
+def waits(n):
+    with open(folder / "begun", "a") as file:
+        file.write(f"{n}\\n")
+    while not (folder / "released").exists():
+        time.sleep(0.02)
+    return n
+
+if __name__ == "__main__":
+    logging.basicConfig(filename=folder / "log", format="%(asctime)s %(message)s")
+    wait = task(waits, retries=9)
+    with RayExecutor(sys.argv[1], name="away") as ray:
+        run = Flow("f", [wait(n) for n in range(4)]).run(db=None, executor=ray)
+    print(json.dumps([run.result, sorted(row.attempts for row in run.tasks.values())]))
+"""
+
+
+class Whole:
+    """A cluster whose head runs no tasks, and a driver with four calls that wait until they are released."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.start(0)
+        self.node = self.cluster.add_node(num_cpus=1)
+        command = [sys.executable, "-c", WAITS, self.cluster.address, folder]
+        self.driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def start(self, cpus: int, port: int = 0) -> None:
+        head = {"num_cpus": cpus, "include_dashboard": False, "gcs_server_port": port}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+
+    def begun(self, count: int) -> None:
+        """Wait until so many attempts have begun."""
+        file = self.folder / "begun"
+        until(lambda: file.exists() and len(file.read_text().splitlines()) >= count, 60)
+
+    def released(self) -> list[Any]:
+        """Let the calls end; the run's result, and how many attempts each call took."""
+        (self.folder / "released").touch()
+        out, _ = self.driver.communicate(timeout=120)
+        result: list[Any] = json.loads(out)
+        return result
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Whole]:
+    made = Whole(tmp_path)
+    yield made
+    made.driver.kill()
+    made.driver.communicate()
+    made.cluster.shutdown()
+
+
+def test_nodes_that_join_and_leave_in_the_middle_of_a_run_cost_only_what_they_were_running(whole):
+    whole.begun(1)
+    whole.cluster.add_node(num_cpus=1)
+    whole.begun(2)
+    whole.cluster.remove_node(whole.node)
+
+    assert whole.released() == [[0, 1, 2, 3], [1, 1, 1, 2]]
+
+
+def test_a_cluster_that_goes_away_loses_what_it_was_running_and_the_run_goes_on_when_it_is_back(whole):
+    whole.begun(1)
+    port = int(whole.cluster.address.rpartition(":")[2])
+    whole.cluster.shutdown()
+    log = whole.folder / "log"
+    until(lambda: "cluster away can't be reached" in log.read_text(), 60)
+    whole.start(2, port)
+
+    assert whole.released() == [[0, 1, 2, 3], [1, 1, 1, 2]]
+    assert "cluster away is back" in log.read_text()
 
 
 DRIVER = """\

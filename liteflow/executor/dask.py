@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
-from liteflow.executor.cluster import ClusterExecutor, default_of
+from liteflow.executor.cluster import PATIENCE_S, ClusterExecutor, check_it_listens, default_of
 from liteflow.executor.remote import Answer
 from liteflow.system import cores
 from liteflow.where import EXECUTORS, EXTRAS
@@ -45,10 +45,12 @@ class DaskExecutor(ClusterExecutor):
         resources: What each call takes of the workers' resources, as Dask has them: {"GPU": 1}.
         host: The address of this machine by which workers reach it, for tasks that take a Context or
             give chunks; None: the one by which it reaches the scheduler.
+        patience: Seconds that a run waits for a cluster that can't be reached any more: what it was running
+            is lost at once, the rest goes on when it is back, or fails when the time is over.
 
     Raises:
         ExecutorMissingError: Dask is not installed.
-        SettingError: It is no cluster, or the limit is no positive number.
+        SettingError: It is no cluster, the limit is no positive number, or the patience no number.
 
     Example (it needs Dask, so it is run by tests/test_executor_dask.py)::
 
@@ -64,6 +66,7 @@ class DaskExecutor(ClusterExecutor):
         name: str = "dask",
         resources: Mapping[str, float] | None = None,
         host: str | None = None,
+        patience: float = PATIENCE_S,
     ) -> None:
         try:
             import distributed  # noqa: F401, PLC0415  start-up: it takes a second to load
@@ -72,10 +75,14 @@ class DaskExecutor(ClusterExecutor):
         if cluster is not None and not isinstance(cluster, str) and not hasattr(cluster, "scheduler"):
             wants = "the address of a scheduler, a distributed.Client, a cluster, or None"
             raise SettingError("DaskExecutor", "cluster", cluster, wants)
-        super().__init__(max_workers, name, host)
+        super().__init__(max_workers, name, host, patience)
         self._cluster = cluster
         self._resources = dict(resources or {})
         self._client: Any = None
+        # The scheduler that has our plug-in, by Dask's name for it.
+        self._prepared = ""
+        # How many places there were when it was last asked.
+        self._places = 0
         self._own: list[Any] = []
         self._lock = threading.Lock()
 
@@ -97,8 +104,33 @@ class DaskExecutor(ClusterExecutor):
         return get_ip(address.hostname) if address.scheme in ("tcp", "tls", "ws", "wss") else "127.0.0.1"
 
     def places(self) -> int:
-        """One for each thread of its workers."""
-        return sum(self._connected().nthreads().values())
+        """One for each thread of its workers.
+
+        Raises:
+            ConnectionError: The scheduler can't be reached.
+        """
+        client = self._connected()
+        if client.status != "running":
+            raise ConnectionError(f"the connection to Dask's scheduler is {client.status}")
+        try:
+            scheduler = client.scheduler_info()["id"]
+            if scheduler != self._prepared:
+                # A new one, even if it has the address of the old.
+                client.register_plugin(_once(), name="liteflow")
+                self._prepared = scheduler
+            self._places = sum(client.nthreads().values())
+        except OSError:
+            # One that is only busy listens all the same; what it has is not lost.
+            if client.status != "running":
+                raise
+            _check_it_listens(client.scheduler.address)
+        return self._places
+
+    def again(self) -> None:
+        """Dask's client does it by itself, until it gives up and is closed: then by another client."""
+        if isinstance(self._cluster, str):
+            _check_it_listens(self._cluster)
+        self._connected()
 
     def shutdown(self) -> None:
         """Close the connection, and the cluster if it was made here."""
@@ -109,7 +141,8 @@ class DaskExecutor(ClusterExecutor):
 
     def _connected(self) -> Any:
         with self._lock:
-            if self._client is None:
+            client = self._client
+            if client is None or (client.status == "closed" and client in self._own):
                 self._client = self._connect()
         return self._client
 
@@ -132,8 +165,14 @@ class DaskExecutor(ClusterExecutor):
                 wants = f"that of a scheduler that can be reached ({error})"
                 raise SettingError("DaskExecutor", "cluster", cluster, wants) from error
             self._own.append(client)
-        client.register_plugin(_once(), name="liteflow")
         return client
+
+
+def _check_it_listens(address: str) -> None:
+    scheme, _, there = address.rpartition("://")
+    host, _, port = there.rpartition(":")
+    if scheme in ("", "tcp", "tls"):
+        check_it_listens(host.strip("[]"), int(port))
 
 
 class _Jobs(Pool):

@@ -30,12 +30,11 @@ from liteflow.xcom import LARGE, type_name
 
 if TYPE_CHECKING:
     from liteflow.executor.door import Address, Door
+    from liteflow.executor.presence import Presence
 
 # When all places of a pool have been held for so long by calls that were left to themselves, those
 # that wait are given up.
 _HELD_S = 60.0
-# It is looked this often, in seconds, whether a pool that may grow has grown.
-_MEASURE_S = 1.0
 _seal = lru_cache(maxsize=4)(Seal)
 
 
@@ -98,7 +97,8 @@ class FuturesExecutor(Talking):
         factory: The pool.
         max_workers: How many parcels of it may be at work at a time.
         places: How many the pool has room for: what waits gives its place to others up to there.
-        measure: Gives both numbers as they are now, of a pool that grows and shrinks; None: they stay.
+        cluster: Of a pool that grows and shrinks, goes away and comes back: both numbers as they are now, and
+            whether it is there; None: it stays as it is.
     """
 
     def __init__(
@@ -108,15 +108,15 @@ class FuturesExecutor(Talking):
         max_workers: int,
         places: int,
         *,
-        measure: Callable[[], tuple[int, int]] | None = None,
+        cluster: Presence | None = None,
     ) -> None:
         self._work = work
         self._factory = factory
-        self._pool = factory.pool
+        self._pool: Pool | None = factory.pool
         self._max_workers = max_workers
         self._places = max(places, max_workers)
-        self._measure = measure
-        self._measured_at = time.monotonic()
+        self._cluster = cluster
+        self._losses = 0
         self._waiting: set[int] = set()
         self._parcels: set[_Parcel] = set()
         self._done: deque[_Parcel] = deque()
@@ -131,6 +131,8 @@ class FuturesExecutor(Talking):
     def watch(self, selector: selectors.BaseSelector) -> None:
         """The pool's threads wake the driver when calls have ended."""
         self._wakeup.watch(selector, self._learn)
+        if self._cluster is not None:
+            self._cluster.start(self._wakeup.wake)
         if not self._factory.remote:
             Hearing.start()
 
@@ -138,9 +140,10 @@ class FuturesExecutor(Talking):
 
     def fill(self, lane: Lane) -> None:
         """Give the pool a parcel for each worker that it has left."""
-        if self._measure is not None and time.monotonic() >= self._measured_at + _MEASURE_S:
-            self._measured_at = time.monotonic()
-            self._max_workers, self._places = self._measure()
+        if self._cluster is not None:
+            self._max_workers, self._places = self._cluster.sizes
+            if not self._is_reached(self._cluster, lane):
+                return
         while len(lane) and not self._cancelled:
             if self.full or len(self._parcels) - len(self._waiting) >= self._max_workers:
                 self._give_up_waiting(lane)
@@ -149,6 +152,14 @@ class FuturesExecutor(Talking):
             if self._factory.remote and not self._is_alone(calls[0]):
                 calls += self._more(calls[0], lane)
             self._submit(calls)
+
+    def _is_reached(self, cluster: Presence, lane: Lane) -> bool:
+        """Whether the cluster takes calls; for one that is away for too long none waits any more."""
+        if cluster.gave_up is not None:
+            self._news.append(
+                self._lost(_Parcel(lane.take(len(lane)), None), cluster.gave_up, retryable=False)
+            )
+        return cluster.is_there
 
     def _more(self, call: Call, lane: Lane) -> list[Call]:
         """Calls that may go with this one: as many as are short, and a fair share of them."""
@@ -170,11 +181,13 @@ class FuturesExecutor(Talking):
         else:
             parcel = _Parcel(calls, None)
             job = (self._attempt_here, parcel)
+        if self._pool is None:
+            self._pool = self._factory.pool
         try:
             future = self._pool.submit(*job)
         except Exception as error:  # noqa: BLE001  a pool may refuse with any, and then takes no calls
             why = f"{_line(error)}; the pool takes no calls: give the run one that is open"
-            self._news.append(self._lost(parcel, why, retryable=False))
+            self._news.append(self._lost(parcel, why, retryable=self._doubted()))
             return
         parcel.future = future
         self._parcels.add(parcel)
@@ -238,15 +251,42 @@ class FuturesExecutor(Talking):
             self._held_since = None
             if not parcel.left:
                 news.append(self._ended(parcel))
+        if self._cluster is not None and self._cluster.losses > self._losses:
+            self._losses = self._cluster.losses
+            news += self._lose_all()
         return news
+
+    def _lose_all(self) -> list[News]:
+        """The cluster has gone, with all that it had."""
+        news = []
+        for parcel in [p for p in self._parcels if not p.left]:
+            parcel.left = True
+            for call in parcel.calls:
+                self._talk.leave(call.node, call.attempt)
+            why = "the cluster can't be reached any more; the attempt is lost with it"
+            news.append(self._lost(parcel, why, retryable=True))
+        # Its places are not held by anybody, and its connection is to be a new one.
+        self._parcels.clear()
+        self._pool = None
+        return news
+
+    def _doubted(self) -> bool:
+        """Whether this is a cluster, which is to say first that it is there before it gets more calls."""
+        if self._cluster is not None:
+            self._cluster.doubt()
+        return self._cluster is not None
 
     def _ended(self, parcel: _Parcel) -> News:
         assert parcel.future is not None
         try:
             result = parcel.future.result()
         except CancelledError:
+            if not self._cancelled and self._doubted():
+                why = "the cluster has cancelled it, or the connection to it was lost"
+                return self._lost(parcel, why, retryable=True)
             return News(self._factory.name, returned=[call.node for call in parcel.calls])
         except BaseException as error:  # noqa: BLE001  the pool's, or its worker's end
+            self._doubted()
             return self._lost(parcel, f"{_line(error)}; the attempt is lost with its worker", retryable=True)
         if isinstance(result, Answer):
             return self._answered(parcel, result)
@@ -321,9 +361,6 @@ class FuturesExecutor(Talking):
         now = time.monotonic()
         parcels = () if self._factory.ends else self._parcels
         times = [due for p in parcels if not p.left and (due := p.due(now)) is not None]
-        if self._measure is not None and len(self._parcels) - len(self._waiting) >= self._max_workers:
-            # Some may wait for a place, and there may be a new one.
-            times.append(max(now, self._measured_at + _MEASURE_S))
         if self._held_since is not None:
             times.append(max(now + 1.0, self._held_since + _HELD_S))
         return min(times, default=None)
@@ -397,6 +434,8 @@ class FuturesExecutor(Talking):
         for parcel in self._parcels:
             if parcel.future is not None:
                 parcel.future.cancel()
+        if self._cluster is not None:
+            self._cluster.close()
         if not self._factory.remote:
             Hearing.stop()
         self._talk.close()

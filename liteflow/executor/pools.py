@@ -11,7 +11,6 @@ A user's pool stays the user's: liteflow gives it calls, and neither starts nor 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from abc import ABC, abstractmethod
@@ -90,26 +89,18 @@ class Pooled(ABC):
             SettingError: The host is no address of this machine, or the pool can't be reached.
         """
         self._check_host()
-        measure = self._measure(settings)
-        return FuturesExecutor(work, self, *measure(), measure=measure if self._grows else None)
+        return FuturesExecutor(work, self, *self._sizes(settings)(self.places()))
 
-    _grows = False
-
-    def _measure(self, settings: Limits) -> Callable[[], tuple[int, int]]:
-        """Gives how many calls this run may have there at a time, and how many places there are."""
+    def _sizes(self, settings: Limits) -> Callable[[int], tuple[int, int]]:
+        """Tells, by the places there are, how many calls a run may have there, and how many have room."""
         limits = [n for n in (self.max_workers, settings.limit(self.name)) if n is not None]
-        known = self.places()
 
-        def measure() -> tuple[int, int]:
-            nonlocal known
-            # Of a pool that can't be reached now, what was known last; its calls will tell.
-            with contextlib.suppress(OSError):
-                known = self.places()
+        def sizes(known: int) -> tuple[int, int]:
             # One that has no workers yet may get them when there is something to do.
             places = known or cores()
             return min(limits, default=places), max(self.max_workers or 0, places)
 
-        return measure
+        return sizes
 
     def _check_host(self) -> None:
         if not self.remote or self._host is None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
-from liteflow.executor.cluster import ClusterExecutor, default_of
+from liteflow.executor.cluster import PATIENCE_S, ClusterExecutor, check_it_listens, default_of
 from liteflow.executor.remote import Answer
 from liteflow.where import EXECUTORS, EXTRAS
 
@@ -43,16 +43,21 @@ class RayExecutor(ClusterExecutor):
             (bytes), or resources of one's own; a CPU, if nothing is said of it.
         host: The address of this machine by which workers reach it, for tasks that take a Context or
             give chunks; None: the one that Ray knows it by.
+        patience: Seconds that a run waits for a cluster that can't be reached any more: what it was running
+            is lost at once, the rest goes on when it is back, or fails when the time is over.
 
     Raises:
         ExecutorMissingError: Ray is not installed.
-        SettingError: It is no address, or the limit is no positive number.
+        SettingError: It is no address, the limit is no positive number, or the patience no number.
 
     Example (it needs Ray, so it is run by tests/test_executor_ray.py)::
 
         with RayExecutor() as ray:
             Flow("f", task(abs)(-5)).run(db=None, executor=ray).result
     """
+
+    # Nodes may have died because all do.  Ray ends a process that asks the head while that dies.
+    calm = 1.0
 
     def __init__(
         self,
@@ -62,6 +67,7 @@ class RayExecutor(ClusterExecutor):
         name: str = "ray",
         resources: Mapping[str, float] | None = None,
         host: str | None = None,
+        patience: float = PATIENCE_S,
     ) -> None:
         try:
             import ray  # noqa: F401, PLC0415  start-up: it takes a second to load
@@ -70,11 +76,15 @@ class RayExecutor(ClusterExecutor):
         if address is not None and (not isinstance(address, str) or not address):
             wants = 'the address of a Ray cluster, "auto", or None'
             raise SettingError("RayExecutor", "address", address, wants)
-        super().__init__(max_workers, name, host)
+        super().__init__(max_workers, name, host, patience)
         self._address = address
         self._resources = {"CPU": 1.0, **(resources or {})}
         self._is_ours = False
+        # Where the cluster's head listens, and whether it does no more.
+        self._head = ("", 0)
+        self._is_broken = False
         self._lock = threading.Lock()
+        self._renewing = threading.Lock()
 
     @property
     def pool(self) -> Pool:
@@ -91,12 +101,39 @@ class RayExecutor(ClusterExecutor):
         return address
 
     def places(self) -> int:
-        """As many calls as there are resources for."""
-        there = self._connected().cluster_resources()
+        """As many calls as there are resources for.
+
+        Raises:
+            OSError: The cluster can't be reached.
+        """
+        ray = self._connected()
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._head = host, int(port)
+        try:
+            # A head that is gone, or is another one, must not be asked: Ray then ends this process.
+            check_it_listens(*self._head)
+        except OSError:
+            self._is_broken = True
+            raise
+        there = ray.cluster_resources()
         return int(min(there.get(name, 0) / count for name, count in self._resources.items() if count))
+
+    def again(self) -> None:
+        """Open another connection to the same head; a connection of the program's own is left to Ray."""
+        with self._renewing:
+            if self._is_broken:
+                # At once: Ray ends a process that is connected to a head which is gone, after a minute.
+                self._disconnect()
+                check_it_listens(*self._head)
+                self._connected()
+                self._is_broken = False
 
     def shutdown(self) -> None:
         """Close the connection, if it was made here, and with it a cluster that was started by it."""
+        self._disconnect()
+        self._is_broken = False
+
+    def _disconnect(self) -> None:
         with self._lock:
             if self._is_ours:
                 import ray  # noqa: PLC0415  start-up, as above
@@ -110,8 +147,9 @@ class RayExecutor(ClusterExecutor):
         with self._lock:
             if not ray.is_initialized():
                 try:
+                    address = f"{self._head[0]}:{self._head[1]}" if self._is_broken else self._address
                     # What tasks print comes with their results.
-                    ray.init(address=self._address, log_to_driver=False)
+                    ray.init(address=address, log_to_driver=False)
                 except (ConnectionError, ValueError) as error:
                     wants = f"that of a Ray cluster that can be reached ({error})"
                     raise SettingError("RayExecutor", "address", self._address, wants) from error
