@@ -213,6 +213,7 @@ class Flow(Written, Generic[P, R]):
         trust: bool = DEFAULT,
         context: Context | Mapping[str, Any] = DEFAULT,
         log_dir: StorePath | None = DEFAULT,
+        resources: Mapping[str, float | str] | None = DEFAULT,
         observer: Observer | None = None,
         **parameters: Any,
     ) -> Run[R]:
@@ -243,6 +244,8 @@ class Flow(Written, Generic[P, R]):
             context: Values that the run's tasks share from its start, by key (see `Context`).
             log_dir: A folder in which the log of each attempt is a file too, `KEY_ATTEMPT_TIME.log`,
                 written while it runs.
+            resources: What this machine has for calls of tasks that take some of it, {"gpus": 2, "telescope":
+                1}; what is not named is as it is found.
             observer: Is told what happens while it happens; without one, what tasks print is
                 printed here.
             start: The task that runs first, of a flow whose tasks say what runs next; of any
@@ -276,6 +279,7 @@ class Flow(Written, Generic[P, R]):
             "trust": trust,
             "context": context,
             "log_dir": log_dir,
+            "resources": resources,
         }
         # Lazy: a program that defines flows, and does not run them now, starts in half the time.
         from liteflow.signals import raised  # noqa: PLC0415

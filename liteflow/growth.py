@@ -14,8 +14,6 @@ import marshal
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from attrs import asdict
-
 from liteflow import pickling, xcom
 from liteflow.compiler import compile_growth
 from liteflow.control import control_of
@@ -275,7 +273,7 @@ def _wire_task(task: Task[..., Any], star: bool, live: Callable[[Function], int]
         if live is None:
             raise
         data = None
-    policy = {k: v for k, v in asdict(task.policy).items() if k != "retry_on"}
+    policy = {k: v for k, v in task.policy.facts().items() if k != "retry_on"}
     if task.policy.executor is not None:
         # An executor factory itself stays with the driver, which knows it by its name.
         policy["executor"] = name_of(task.policy.executor)

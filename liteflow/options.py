@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         trust: bool
         context: Values | Mapping[str, Any]
         log_dir: StorePath | None
+        resources: Mapping[str, float | str] | None
 
 
 class _Default:
@@ -62,6 +63,7 @@ RUN_OPTIONS = (
     "trust",
     "context",
     "log_dir",
+    "resources",
     "observer",
 )
 """Names that `flow.run()` keeps for itself: a flow's parameter of such a name goes by `inputs`."""

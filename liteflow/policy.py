@@ -5,17 +5,19 @@ Numbers are checked when a Policy is made; seconds may be a timedelta.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from liteflow.errors import SettingError
 from liteflow.where import Where, checked_executor
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from liteflow.resources import Resources
 
     Seconds = float | timedelta
     Exceptions = type[BaseException] | Iterable[type[BaseException]]
@@ -87,6 +89,15 @@ def _executor(value: Where | None) -> Where | None:
     return None if value is None else checked_executor(value, "a task")
 
 
+def _resources(value: Resources | Mapping[str, float | str] | None) -> Resources | None:
+    if value is None:
+        return None
+    # Start-up: few tasks have any.
+    from liteflow.resources import resources_of  # noqa: PLC0415
+
+    return resources_of(value, "a task")
+
+
 def _when(value: When) -> When:
     if value not in ("all", "any", "always"):
         raise SettingError("a task", "when", value, 'one of "all", "any", "always"')
@@ -114,6 +125,8 @@ class Policy:
             the task is left out too; "any": all have ended, and one at least has a value;
             "always": all have ended, whatever became of them.  An input without a value
             arrives as a `Failure`.
+        resources: What a call takes of where it runs: {"cpus": 2, "gpus": 1, "memory": "2GB"}, or names
+            of one's own; it begins when that is free.  None: nothing is counted.
 
     Raises:
         SettingError: A value is out of its range.
@@ -131,11 +144,19 @@ class Policy:
     timeout: float | None = field(default=None, converter=_timeout)
     executor: Where | None = field(default=None, converter=_executor)
     when: When = field(default="all", converter=_when)
+    resources: Resources | None = field(default=None, converter=_resources)
 
     def __attrs_post_init__(self) -> None:
         if self.max_delay is not None and self.max_delay < self.retry_delay:
             wants = f"at least retry_delay ({self.retry_delay:g} seconds)"
             raise SettingError("a task", "max_delay", self.max_delay, wants)
+
+    def facts(self) -> dict[str, Any]:
+        """All of it by name, the resources as pairs of plain data."""
+        facts = asdict(self)
+        if self.resources is not None:
+            facts["resources"] = self.resources.amounts
+        return facts
 
     def delay_before(self, attempt: int, random: Callable[[], float]) -> float:
         """Return how many seconds to wait before an attempt.

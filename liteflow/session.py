@@ -17,8 +17,6 @@ from functools import partial
 from platform import python_version
 from typing import TYPE_CHECKING, Any, cast
 
-from attrs import asdict
-
 from liteflow import errors, xcom
 from liteflow.collecting import uncollected
 from liteflow.dag import Dag
@@ -45,6 +43,7 @@ from liteflow.where import EXECUTORS, WAITING, Where, factory_of
 
 if TYPE_CHECKING:
     from liteflow.engine.contexts import Entry
+    from liteflow.engine.machine import Machine
     from liteflow.logfiles import LogFiles
     from liteflow.store.history import History, RunRow
     from liteflow.trust import TrustedValues
@@ -119,13 +118,18 @@ class Session:
         self._context = context
         self._started_us, self._epoch_ns = _epoch(earlier, settings)
         with uncollected():
-            self._plan = Plan(dag, settings.executor)
+            self._plan = Plan(dag, settings.executor, self._machine)
         _refuse_other_limits(settings, self._plan.lanes)
         # As dag.leaves, from what the plan knows already.
         self._leaves = {dag.nodes[index].key: index for index in self._plan.final}
         self._journal: Journal | None = None
         self._sealed = False
         self._read: TrustedValues | None = None
+
+    def _machine(self) -> Machine:
+        from liteflow.engine.machine import Machine  # noqa: PLC0415  start-up: few runs are asked for it
+
+        return Machine.of(self._settings.resources)
 
     def run(self, observer: Observer | None, stopper: Stopper) -> Run[Any]:
         """Run it, and give what came of it, whether it succeeded or not; errors as `launch`."""
@@ -256,7 +260,7 @@ class Session:
             arguments=json.dumps(_previews(dag.parameters)),
             script=self._script,
             python=python_version(),
-            settings=json.dumps(_plain(asdict(self._settings))),
+            settings=json.dumps(_plain(self._settings.facts())),
             holes=holes,
             seal=seal.recipe(dag.name, holes, result, arguments),
             result=result,

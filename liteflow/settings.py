@@ -11,9 +11,9 @@ import os
 from collections.abc import Mapping
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, asdict, field, frozen
 
 from liteflow.errors import SettingError
 from liteflow.options import DEFAULT
@@ -21,6 +21,9 @@ from liteflow.policy import LONGEST
 from liteflow.store.place import default_db
 from liteflow.system import cores
 from liteflow.where import WAITING, Where, checked_executor, everywhere
+
+if TYPE_CHECKING:
+    from liteflow.resources import Resources
 
 MOST_WORKERS = 512
 MOST_THREADS = 32
@@ -95,6 +98,15 @@ def _log_dir(value: Any) -> Path | None:
     return None if value is None else _path("log_dir", value, "a path, or None for no files")
 
 
+def _resources(value: Any) -> Resources | None:
+    if value is None:
+        return None
+    # Start-up: few runs say what the machine has.
+    from liteflow.resources import resources_of  # noqa: PLC0415
+
+    return resources_of(value, "a run", whole=True)
+
+
 def _db(value: Any) -> Path | None:
     if value is DEFAULT:
         value = default_db()
@@ -134,6 +146,7 @@ class RunSettings:
         grace: Seconds between SIGTERM and SIGKILL for an attempt that is ended.
         trust: Whether values of the store are read whoever wrote them.
         log_dir: A folder in which each attempt's log is a file too; None: the store has them.
+        resources: What this machine has for calls that take some of it, where that is not what is found.
 
     Raises:
         SettingError: A value is out of its range.
@@ -149,6 +162,11 @@ class RunSettings:
     grace: float = field(default=2.0, converter=_grace)
     trust: bool = field(default=False, validator=_yes_or_no)
     log_dir: Path | None = field(default=None, converter=_log_dir)
+    resources: Resources | None = field(default=None, converter=_resources)
+
+    def facts(self) -> dict[str, Any]:
+        """All of it by name, the resources as a dict of plain data."""
+        return {**asdict(self), "resources": dict(self.resources.amounts) if self.resources else None}
 
     def limit(self, executor: str) -> int | None:
         """How many calls an executor is to run at a time; None: nothing was said."""

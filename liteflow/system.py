@@ -159,6 +159,39 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def memory() -> int:
+    """How many bytes of memory this process may use: the machine's, or less where its control group has less.
+
+    Source: sysconf(3), _SC_PHYS_PAGES; https://docs.kernel.org/admin-guide/cgroup-v2.html, memory.max.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _text_of(_own_cgroup() + "/memory.max") if LINUX else ""
+    return min(machine, int(limit)) if limit.isdigit() else machine
+
+
+def gpus() -> list[str]:
+    """What CUDA calls the GPUs that this process may use; none where that can't be told.
+
+    These are what CUDA_VISIBLE_DEVICES names, up to the first that CUDA takes for none; without it those
+    that Nvidia's driver has, by their numbers.
+
+    Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables
+    """
+    told = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if told is None:
+        try:
+            count = len(os.listdir("/proc/driver/nvidia/gpus"))  # noqa: PTH208  no pathlib in workers
+        except OSError:
+            return []
+        return [str(number) for number in range(count)]
+    found = []
+    for name in (one.strip() for one in told.split(",")):
+        if not name or name.startswith("-"):
+            break
+        found.append(name)
+    return found
+
+
 # --- which process is that? ----------------------------------------------------------------
 
 

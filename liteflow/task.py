@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from liteflow.outcomes import Failure
     from liteflow.policy import Exceptions, Seconds, When
+    from liteflow.resources import Resources
     from liteflow.where import Where
 
     class Settings(TypedDict, total=False):
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         timeout: Seconds | None
         executor: Where | None
         when: When
+        resources: Resources | Mapping[str, float | str] | None
         tags: str | Iterable[str]
 
     class Decorator(Protocol):
@@ -363,7 +365,7 @@ def task(fn: Any = _NOTHING, /, **settings: Any) -> Any:
         fn: The function; a lambda, a method, a partial, a coroutine function or a generator
             function, which streams chunks before it returns its result, will do.
         settings: `name`, `tags`, and the fields of `Policy`: `retries`, `retry_delay`,
-            `backoff`, `max_delay`, `jitter`, `retry_on`, `timeout`, `executor`, `when`.
+            `backoff`, `max_delay`, `jitter`, `retry_on`, `timeout`, `executor`, `when`, `resources`.
 
     Raises:
         DecoratedError: It is no function, or one that can't be a task.

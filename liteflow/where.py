@@ -151,6 +151,14 @@ def is_remote(executor: Where) -> bool:
     return executor.remote
 
 
+def allots(executor: Where) -> bool:
+    """Return whether an executor sees to the resources of its calls itself, as clusters do.
+
+    Others leave that to the driver, and their calls share what this machine has.
+    """
+    return bool(getattr(factory_of(executor), "allots", False))
+
+
 def factory_of(executor: Where) -> Factory | None:
     """Return what makes an executor; None for liteflow's own.
 

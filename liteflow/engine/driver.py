@@ -95,7 +95,7 @@ class Driver(Hearing):
         try:
             for executor in self._executors:
                 executor.watch(selector)
-            for lane, where in zip(self._plan.lanes, self._plan.executors, strict=True):
+            for lane, where in enumerate(self._plan.executors):
                 if is_remote(where):
                     self._plan.prepare(lane)
             opened = self._begin_run()
@@ -247,7 +247,7 @@ class Driver(Hearing):
         if self._full:
             self._recorder.commit()
         if self._stop is None:
-            for executor, lane in zip(self._executors, self._lanes, strict=True):
+            for executor, lane in self._in_order():
                 if lane:
                     executor.fill(lane)
         if self._answers.waiting:

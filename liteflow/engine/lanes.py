@@ -6,8 +6,26 @@ from array import array
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import Protocol
 
-from liteflow.executor.base import Call
+from liteflow.executor.base import Call, Lane, Needs
+
+
+class Pushed(Protocol):
+    """Where the nodes of a lane go that have become ready."""
+
+    def push(self, node: int) -> None:
+        """A node has become ready."""
+        ...
+
+
+class Offered(Lane, Protocol):
+    """What an executor is given to take from."""
+
+    @property
+    def top(self) -> int:
+        """How urgent the most urgent of what may be taken is: its height."""
+        ...
 
 
 class ReadyLane:
@@ -18,15 +36,22 @@ class ReadyLane:
         begin: Makes the call of a node that an executor takes now.
         behind: Makes the call that may run right behind one that has been taken, if there is
             such a one.
+        needs: What each of its calls takes of a cluster.
 
     Nodes of one height come in the order in which they became ready.
     """
 
-    __slots__ = ("_begin", "_count", "_heights", "_highest", "_queues", "follow")
+    __slots__ = ("_begin", "_count", "_heights", "_highest", "_queues", "follow", "needs")
+    alone = False
 
     def __init__(
-        self, heights: array[int], begin: Callable[[int], Call], behind: Callable[[Call], Call | None]
+        self,
+        heights: array[int],
+        begin: Callable[[int], Call],
+        behind: Callable[[Call], Call | None],
+        needs: Needs = (),
     ) -> None:
+        self.needs = needs
         self._heights = heights
         self._begin = begin
         self.follow = behind
@@ -38,6 +63,11 @@ class ReadyLane:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def top(self) -> int:
+        """The height of the next one; 0 if there is none."""
+        return -self._highest[0] if self._highest else 0
 
     def push(self, node: int) -> None:
         """A node has become ready."""

@@ -11,18 +11,16 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
-
-from attrs import asdict
 
 from liteflow import errors, pickling
 from liteflow.control import Control, control_of
 from liteflow.dag import ATOMS, Dag, Hole, Node
-from liteflow.engine.planned import ControlFacts, MapFacts, PlannedTask, policy_of, unknown_here
+from liteflow.engine.planned import ControlFacts, MapFacts, Places, PlannedTask, policy_of, unknown_here
 from liteflow.engine.states import When
-from liteflow.errors import NotPicklableError, SettingError, TaskNotPicklableError
+from liteflow.errors import NotPicklableError, TaskNotPicklableError
 from liteflow.executor.base import Call
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
@@ -31,7 +29,7 @@ from liteflow.hints import show
 from liteflow.pickling import Bundle
 from liteflow.policy import Policy
 from liteflow.task import Task
-from liteflow.where import Where, chosen, factory_of, is_remote, name_of
+from liteflow.where import Where, is_remote
 from liteflow.wiring import (
     Nodes,
     WireArgument,
@@ -46,6 +44,7 @@ from liteflow.wiring import (
 )
 
 if TYPE_CHECKING:
+    from liteflow.engine.machine import Machine
     from liteflow.engine.spans import InstanceRow, Span
     from liteflow.growth import WireNode, WireTask
 
@@ -63,12 +62,14 @@ class Plan:
     Args:
         dag: The graph.
         executor: The executor of tasks that name none.
+        machine: Gives what the machine has that it will run on; None: it won't run.
 
     Attributes:
         tasks: The distinct tasks; `task_of[node]` is a number in it.
         functions: What executors need of each of them.
         live: Functions of this process that calls have grown with, by number.
-        lanes: The names of the executors in use; `lane_of[node]` is a number in it.
+        places: The lanes; `lane_of[node]` is the number of one.
+        lanes: For each the name of its executor.
         executors: The executors themselves, by the same numbers, as they were given.
         uses: For each node the number of nodes that have not ended and need its value.
         rules: What the nodes wait for that do not wait for all.
@@ -81,13 +82,14 @@ class Plan:
         routes: Of the tasks that may run next, by name: the number and the lane.
     """
 
-    def __init__(self, dag: Dag, executor: Where) -> None:
+    def __init__(self, dag: Dag, executor: Where, machine: Callable[[], Machine] | None = None) -> None:
         self.dag = dag
         self.tasks: list[PlannedTask] = []
         self.functions: list[Function] = []
         self.live: list[Function] = []
-        self.lanes: list[str] = []
-        self.executors: list[Where] = []
+        self.places = Places(executor, machine)
+        self.lanes = self.places.names
+        self.executors = self.places.executors
         self.task_of = array("i")
         self.lane_of = bytearray()
         self.rules: dict[int, When] = {}
@@ -97,10 +99,9 @@ class Plan:
         self.lacking: dict[int, bytes] = {}
         self.bounded: set[int] = set()
         self.gone: set[int] = set()
-        self._executor = executor
         self._wiring = Wiring(dag.definitions)
         self._pickled: dict[int, bytes] = {}
-        self._grown_tasks: dict[tuple[bytes | None, int, str], tuple[int, int]] = {}
+        self._grown_tasks: dict[tuple[Any, ...], tuple[int, int]] = {}
         # What waits for what, and how many calls still wait for each.
         self._offsets = array("q", [0])
         self._sources = array("i")
@@ -249,7 +250,7 @@ class Plan:
 
     def _add(self, task: Task[..., Any], star: bool, mapped: bool) -> tuple[int, int, Sequence[str]]:
         """The number and the lane of a task, and its parameters by position if its calls are plain."""
-        lane = self._lane(task.policy.executor, task.is_async or task.is_async_generator)
+        lane = self.places.of(task.name, task.policy, task.is_async or task.is_async_generator)
         returns = show(task.signature.returns)
         self.tasks.append(PlannedTask(task.name, returns, task.policy, code_of(task.fn)))
         self.functions.append(function_of(task, star))
@@ -265,17 +266,6 @@ class Plan:
                 for source in sources:
                     needed[source] = 1
         return [n for n in range(len(self.dag.nodes)) if not self.uses[n] and not needed[n]]
-
-    def _lane(self, own: Where | None, is_async: bool) -> int:
-        executor = chosen(own, self._executor, is_async)
-        name = name_of(executor)
-        if name not in self.lanes:
-            self.lanes.append(name)
-            self.executors.append(executor)
-        lane = self.lanes.index(name)
-        if not isinstance(executor, str) and factory_of(self.executors[lane]) is not executor:
-            raise SettingError("a run", "executor", executor, f"another name than {name!r}, which is taken")
-        return lane
 
     @property
     def constants(self) -> Sequence[bytes]:
@@ -344,9 +334,8 @@ class Plan:
             self._pickled[number] = known
         return known
 
-    def prepare(self, lane: str) -> None:
-        """Pickle the functions that go to processes, so that one that can't be is told first."""
-        number = self.lanes.index(lane)
+    def prepare(self, number: int) -> None:
+        """Pickle the functions of a lane, so that one that can't travel is told first."""
         own = {self.task_of[node] for node in self.controls}
         used = {t for t, n in zip(self.task_of, self.lane_of, strict=True) if n == number} - own
         used |= {t for t, n in self.routes.values() if n == number}
@@ -533,7 +522,7 @@ class Plan:
     def task_row(self, number: int) -> tuple[int, str, str | None, str | None, str | None]:
         """What the journal writes down of a task: (number, name, declared type, policy, code)."""
         task = self.tasks[number]
-        return number, task.name, task.returns, json.dumps(_plain(asdict(task.policy))), task.code
+        return number, task.name, task.returns, json.dumps(_plain(task.policy.facts())), task.code
 
     def skip(self, count: int) -> None:
         """Leave out numbers that stand for what the flow no longer has."""
@@ -549,13 +538,14 @@ class Plan:
 
         Raises:
             UnknownExecutorError: It names one that only the process knows which it comes from.
+            NoRoomError: It takes more than the machine has.
         """
-        place = (wire.function, wire.here, wire.name)
+        place = (wire.function, wire.here, wire.name, *wire.policy.values())
         known = self._grown_tasks.get(place)
         if known is None:
             policy = policy_of(wire)
             retry_on = (Exception,) if wire.on_lost else (TimeoutError,) if wire.on_timeout else ()
-            lane = self._lane(policy.executor, wire.is_async)
+            lane = self.places.of(wire.name, policy, wire.is_async)
             if wire.here >= 0:
                 function = self.live[wire.here]
             elif is_remote(self.executors[lane]) or wire.function is None:
@@ -587,4 +577,5 @@ class Plan:
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts as JSON holds them; what it doesn't know as text."""
-    return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
+    plain = {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
+    return {**plain, "resources": dict(facts["resources"] or ()) or None}

@@ -1,18 +1,24 @@
-"""What a plan knows of its tasks, and of the calls that are no worker's: mapped and controlled ones."""
+"""What a plan knows of its tasks, and of the calls that are no worker's: mapped and controlled ones.
+
+A lane has the calls of one executor; those of them that take resources have a lane of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from liteflow import errors
 from liteflow.control import Control
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.policy import Policy
-from liteflow.where import factory_of
+from liteflow.where import Where, allots, chosen, everywhere, factory_of, name_of
 from liteflow.wiring import WireArgument
 
 if TYPE_CHECKING:
+    # Start-up: few runs have calls that take resources.
+    from liteflow.engine.machine import Machine
     from liteflow.growth import WireTask
 
 
@@ -23,6 +29,67 @@ class PlannedTask(NamedTuple):
     returns: str
     policy: Policy
     code: str
+
+
+class Places:
+    """Numbers the lanes.
+
+    Args:
+        general: The executor of tasks that name none.
+        machine: Gives what the machine has; None: nobody asks, for nothing will run.
+
+    Attributes:
+        names: For each lane what its executor is called.
+        executors: The executors themselves, as they were given.
+        weighed: Whether the calls of a lane take resources.
+    """
+
+    def __init__(self, general: Where, machine: Callable[[], Machine] | None) -> None:
+        self.names: list[str] = []
+        self.executors: list[Where] = []
+        self.weighed: list[bool] = []
+        self._general = general
+        self._machine = machine
+
+    @cached_property
+    def machine(self) -> Machine:
+        """What the machine has."""
+        assert self._machine is not None
+        return self._machine()
+
+    def allots(self, lane: int) -> bool:
+        """Whether the executor of a lane sees to resources itself."""
+        return allots(self.executors[lane])
+
+    def of(self, task: str, policy: Policy, is_async: bool) -> int:
+        """Return the lane of a task.
+
+        Raises:
+            SettingError: Its executor has the name of another one.
+            NoRoomError: It takes more than the machine has that it would run on.
+        """
+        executor = chosen(policy.executor, self._general, is_async)
+        # Where all is run in one place, for tests, nothing has to be there for it.
+        weighed = policy.resources is not None and everywhere() is None
+        lane = self._lane(executor, weighed)
+        known = self.names.index(name_of(executor))
+        if not isinstance(executor, str) and factory_of(self.executors[known]) is not executor:
+            name = name_of(executor)
+            raise SettingError("a run", "executor", executor, f"another name than {name!r}, which is taken")
+        if weighed and self._machine is not None and not self.allots(lane):
+            assert policy.resources is not None
+            self.machine.check(task, policy.resources)
+        return lane
+
+    def _lane(self, executor: Where, weighed: bool) -> int:
+        name = name_of(executor)
+        for lane, known in enumerate(self.names):
+            if known == name and self.weighed[lane] == weighed:
+                return lane
+        self.names.append(name)
+        self.executors.append(executor)
+        self.weighed.append(weighed)
+        return len(self.names) - 1
 
 
 class MapFacts(NamedTuple):
@@ -62,7 +129,7 @@ def policy_of(wire: WireTask) -> Policy:
         UnknownExecutorError: As `Plan.learn`.
     """
     try:
-        policy = Policy(**wire.policy)
+        policy = Policy(**{**wire.policy, "resources": dict(wire.policy["resources"] or ())})
         if policy.executor is not None:
             factory_of(policy.executor)
     except (SettingError, ExecutorMissingError) as error:

@@ -45,6 +45,9 @@ from liteflow.faces import face
 # As type checkers know it; to import typing for it would take longer than all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from liteflow.errors.machine import (
+        NoRoomError,
+    )
     from liteflow.errors.program import (
         CommandLineError,
     )
@@ -115,6 +118,7 @@ __all__ = [
     "NewerStoreError",
     "NoCodeError",
     "NoOutputError",
+    "NoRoomError",
     "NoSuchRunError",
     "NotAStoreError",
     "NotPicklableError",
@@ -166,6 +170,7 @@ _HOMES = {
     "MapLengthError": "runs",
     "NewerStoreError": "stores",
     "NoOutputError": "runs",
+    "NoRoomError": "machine",
     "NoSuchRunError": "stores",
     "NotAStoreError": "stores",
     "NotResumableError": "runs",

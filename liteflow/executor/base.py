@@ -18,6 +18,9 @@ from liteflow.executor.payload import Large, Payload
 from liteflow.function import Function
 from liteflow.pickling import Definitions
 
+Needs = tuple[tuple[str, float], ...]
+"""What a call takes of where it runs, as plain data: (name, amount) each; memory in bytes."""
+
 
 class Call(NamedTuple):
     """An attempt to be made.
@@ -25,7 +28,9 @@ class Call(NamedTuple):
     `node` is the number of the task instance in its run, `attempt` counts from 1,
     `function` is a number in the run's table, `sources` are the nodes whose values the
     arguments need (below 0: large constants), `timeout` is in seconds.  `behind` is the node
-    that must have succeeded just before, in the same worker; -1 for none.
+    that must have succeeded just before, in the same worker; -1 for none.  `needs` is what the executor
+    is to see to that it gets; of what the driver sees to there are `gpus` alone: what CUDA calls
+    those that it has, None if it has none of its own.
     """
 
     node: int
@@ -36,6 +41,8 @@ class Call(NamedTuple):
     behind: int
     sources: tuple[int, ...]
     timeout: float | None
+    needs: Needs = ()
+    gpus: str | None = None
 
 
 class Finished(NamedTuple):
@@ -129,7 +136,17 @@ class Work(NamedTuple):
 
 
 class Lane(Protocol):
-    """The calls that are ready for one executor, most urgent first."""
+    """Calls that are ready for one executor, most urgent first.
+
+    `alone` says that each is to have a worker to itself when it is given out, for what it takes of the
+    machine is taken from then on; `needs` are those of each of the calls.
+    """
+
+    @property
+    def alone(self) -> bool: ...
+
+    @property
+    def needs(self) -> Needs: ...
 
     def __len__(self) -> int: ...
 

@@ -149,7 +149,7 @@ class FuturesExecutor(Talking):
                 self._give_up_waiting(lane)
                 return
             calls = lane.take(1)
-            if self._factory.remote and not self._is_alone(calls[0]):
+            if self._factory.remote and not lane.alone and not self._is_alone(calls[0]):
                 calls += self._more(calls[0], lane)
             self._submit(calls)
 

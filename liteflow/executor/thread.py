@@ -146,7 +146,7 @@ class ThreadExecutor(Talking):
         while len(lane) and not self._cancelled and self._places() > 0:
             self._idle_thread().give(*lane.take(1))
         now = time.monotonic()
-        for thread in self._threads:
+        for thread in () if lane.alone else self._threads:
             # A fair share, so that the last calls are not all with one thread.
             room = min(self._room(thread, now), (len(lane) + 1) // (2 * len(self._threads)))
             if room > 0 and not self._cancelled:

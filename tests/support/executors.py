@@ -52,6 +52,9 @@ class Bench:
         self._selector.close()
 
     # The lane's side.
+    alone = False
+    needs = ()
+
     def __len__(self) -> int:
         return len(self._lane)
 

@@ -19,7 +19,7 @@ class Answering(Core):
 
     def _prepared(self, entries: Mapping[str, Entry]) -> Answers:
         def executor_of(node: int) -> Executor:
-            return self._executors[self._plan.lane_of[node]]
+            return self._executor_at[self._plan.lane_of[node]]
 
         def record(key: str, entry: Entry) -> None:
             self._journal.context([row_of(key, entry, self._seal)])
@@ -66,7 +66,7 @@ class Answering(Core):
             if self._is_current(ask.node, ask.attempt):
                 self._answers.ask(ask)
             else:
-                self._executors[self._plan.lane_of[ask.node]].reply(ask.node, ask.number, OVER)
+                self._executor_at[self._plan.lane_of[ask.node]].reply(ask.node, ask.number, OVER)
 
     def _look_at_the_waiting(self) -> None:
         """Answer who waits, if there is an answer now, or there never will be one."""
@@ -76,12 +76,13 @@ class Answering(Core):
             return
         answers.look()
         waiting = answers.waiting
-        lanes = zip(self._lanes, self._executors, strict=True)
-        if not waiting or self._retries or any(lane and not executor.full for lane, executor in lanes):
+        if not waiting or self._retries:
+            return
+        if any(lane and not executor.full for executor, lane in self._offered):
             return
 
         def able(node: int) -> bool:
-            return self._executors[self._plan.lane_of[node]].resumes(node)
+            return self._executor_at[self._plan.lane_of[node]].resumes(node)
 
         if all(node in waiting or not able(node) for node in self._schedule.nodes(State.RUNNING)):
             answers.give_up(able)

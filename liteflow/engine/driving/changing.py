@@ -130,7 +130,12 @@ class Changing(Answering):
         node = done[0] & NODE
         try:
             grown = self._growths.learn(done, payload)
-        except (errors.MapLengthError, errors.UnknownExecutorError, errors.GrownTooDeepError) as error:
+        except (
+            errors.MapLengthError,
+            errors.UnknownExecutorError,
+            errors.GrownTooDeepError,
+            errors.NoRoomError,
+        ) as error:
             line = f"{type(error).__name__}: {error}"
             self._learn_failed(
                 Failed(node, done[1], done[2], done[3], "failed", line, "", None, False), done[4]

@@ -7,13 +7,13 @@ import selectors
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from liteflow.engine.answers import Answers
 from liteflow.engine.growths import Growths, micros_since
-from liteflow.engine.lanes import ReadyLane
+from liteflow.engine.lanes import Offered, Pushed, ReadyLane
 from liteflow.engine.observing import Follower, Heard, Observer
 from liteflow.engine.opening import Opened, Standing
 from liteflow.engine.plan import Plan
@@ -29,8 +29,10 @@ from liteflow.where import Where
 
 if TYPE_CHECKING:
     # Start-up: few runs have any.
+    from liteflow.engine.admission import Admission
     from liteflow.engine.controls import Controls
     from liteflow.engine.routes import Routes
+    from liteflow.resources import Resources
 
 # Attempts that run longer than this are shown as running to whoever looks at the file.
 LONG_S = 1.0
@@ -93,8 +95,13 @@ class Core(ABC):
         self._selector: selectors.BaseSelector | None = None
         self._schedule = Schedule(plan.predecessors(), plan.rules)
         self._heights = self._schedule.heights()
-        self._lanes: list[ReadyLane] = []
+        # By lane: where its ready nodes go, and its executor.
+        self._lanes: list[Pushed] = []
+        self._executor_at: list[Executor] = []
         self._executors: list[Executor] = []
+        # What executors are given to take from.
+        self._offered: list[tuple[Executor, Offered]] = []
+        self._admission: Admission | None = None
         self._make_executor = make_executor
         self._work = Work(
             plan.functions,
@@ -116,12 +123,60 @@ class Core(ABC):
 
     def _add_lanes(self) -> None:
         """See that each lane of the plan has an executor."""
-        for where in self._plan.executors[len(self._lanes) :]:
-            self._lanes.append(ReadyLane(self._heights, self._begin, self._behind))
-            executor = self._make_executor(where, self._work)
-            self._executors.append(executor)
-            if self._selector is not None:
-                executor.watch(self._selector)
+        places = self._plan.places
+        for lane in range(len(self._lanes), len(places.names)):
+            executor = self._made(lane)
+            self._executor_at.append(executor)
+            if places.weighed[lane]:
+                self._lanes.append(self._weighed(lane, executor))
+                continue
+            plain = ReadyLane(self._heights, self._begin, self._behind)
+            self._lanes.append(plain)
+            self._offered.append((executor, plain))
+
+    def _made(self, lane: int) -> Executor:
+        """The executor of a lane, which another lane may have already."""
+        places = self._plan.places
+        known = places.names.index(places.names[lane])
+        if known < lane:
+            return self._executor_at[known]
+        executor = self._make_executor(places.executors[lane], self._work)
+        self._executors.append(executor)
+        if self._selector is not None:
+            executor.watch(self._selector)
+        return executor
+
+    def _weighed(self, lane: int, executor: Executor) -> Pushed:
+        """Where ready nodes go whose calls take resources: of this machine, or of a cluster."""
+        # Start-up: few runs have any.
+        from liteflow.engine.weighing import SortedLanes, WeighedLane  # noqa: PLC0415
+
+        def wanted(node: int) -> Resources:
+            resources = self._plan.policy(node).resources
+            assert resources is not None
+            return resources
+
+        if self._plan.places.allots(lane):
+
+            def offer(one: ReadyLane) -> None:
+                self._offered.insert(0, (executor, one))
+
+            return SortedLanes(self._heights, self._begin, wanted, offer)
+        machine = self._plan.places.machine
+        if self._admission is None:
+            from liteflow.engine.admission import Admission  # noqa: PLC0415  as above
+
+            self._admission = Admission(machine.room)
+        shared = (self._admission, machine.gpus)
+        weighed = WeighedLane(lane, self._heights, self._begin, wanted, shared=shared)
+        self._offered.insert(0, (executor, weighed))
+        return weighed
+
+    def _in_order(self) -> Sequence[tuple[Executor, Offered]]:
+        """What executors may take from; where one has several, the most urgent first."""
+        if not any(self._plan.places.weighed):
+            return self._offered
+        return sorted(self._offered, key=lambda offered: -offered[1].top)
 
     def _begin(self, node: int) -> Call:
         self._schedule.run(node)

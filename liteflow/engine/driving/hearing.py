@@ -16,6 +16,7 @@ from liteflow.growth import GROWTH
 from liteflow.store.journal import Row
 
 if TYPE_CHECKING:
+    from liteflow.engine.admission import Admission
     from liteflow.engine.routes import Routes
 
 
@@ -24,6 +25,8 @@ class Hearing(Changing):
 
     def _learn(self, news: News) -> None:
         """Take in what a worker said."""
+        if self._admission is not None:
+            self._make_room(self._admission, news)
         if news.chunks:
             self._learn_chunks(news.chunks)
         if news.asks:
@@ -42,6 +45,17 @@ class Hearing(Changing):
                 self._learn_failed(failed, news.worker)
         if news.lines:
             self._learn_lines(news)
+
+    def _make_room(self, admission: Admission, news: News) -> None:
+        """What calls held that have ended is free."""
+        ended = [(done[0] & NODE, done[1]) for done in news.finished]
+        ended += [(failed.node, failed.attempt) for failed in news.failed]
+        for node, attempt in ended:
+            if self._is_current(node, attempt):
+                admission.ended(node)
+        for node in news.returned:
+            if self._schedule.is_running(node):
+                admission.returned(node)
 
     def _learn_finished(self, finished: Sequence[Finished]) -> None:  # noqa: PLR0912  the hot path
         # The hot path: everything here is done once for each task instance.

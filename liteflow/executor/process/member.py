@@ -51,6 +51,8 @@ class Member:
         self.recalled = 0
         self.look_at: float | None = None
         self.condemned: Condemned | None = None
+        # Whether it ends by itself after the call that it has, for that has GPUs of its own.
+        self.leaving = False
         self._functions: set[int] = set()
         self._bundles = 0
         self._large: set[int] = set()
@@ -97,7 +99,10 @@ class Member:
         self.sequence += 1
         # All of a call but what only the driver needs.
         wired = [call[:6] for call in calls]
-        message = (self.sequence, self._work.place(), values, self._forget, wired)
+        gpus = {call.node: call.gpus for call in calls if call.gpus is not None}
+        if gpus:
+            self.leaving = True
+        message = (self.sequence, self._work.place(), values, self._forget, wired, gpus)
         self.writer.send(wire.frame(wire.CALLS, message))
         self._forget = []
         for call in calls:

@@ -71,7 +71,7 @@ class ProcessExecutor:
             waiting = sum(1 for m in self._members if m.waiting)
             if waiting and sum(1 for m in self._members if m.calls) - waiting >= self._max_workers:
                 break
-            idle = [m for m in self._members if not m.calls and m.condemned is None]
+            idle = [m for m in self._members if not m.calls and m.condemned is None and not m.leaving]
             if idle:
                 # Who was heard last is awake, and has the newest values.
                 member = max(idle, key=lambda m: m.heard)
@@ -79,7 +79,7 @@ class ProcessExecutor:
             elif len(self._members) - waiting >= self._max_workers or not self._add_member():
                 break
         for member in self._members:
-            if not len(lane) or self._cancelled:
+            if not len(lane) or lane.alone or self._cancelled:
                 break
             if self._has_room(member):
                 self._give(member, lane)
@@ -90,7 +90,7 @@ class ProcessExecutor:
         # A fair share, so that the last calls are not all with one worker.
         share = (len(lane) + 1) // (2 * len(self._members))
         count = min(self._pace.in_a_message(calls[0].function), share)
-        if count > 1:
+        if count > 1 and not lane.alone:
             calls += lane.take(count - 1)
         calls = self._with_followers(calls, lane)
         member.send(calls)
@@ -122,7 +122,7 @@ class ProcessExecutor:
 
     def _has_room(self, member: Member) -> bool:
         """Whether a further message may wait behind what it is doing."""
-        busy = member.condemned is not None or member.waiting
+        busy = member.condemned is not None or member.waiting or member.leaving
         if busy or not member.ready or member.messages_left() > 1:
             return False
         if time.monotonic() - member.heard > SILENT_S:

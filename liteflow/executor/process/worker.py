@@ -114,6 +114,8 @@ class _Worker:
         self._functions: dict[int, bytes | Function] = {}
         self._large: dict[int, Payload] = {}
         self._small: dict[int, Any] = {}
+        # The GPUs of calls that have some of their own, by node.
+        self._gpus: dict[int, str] = {}
         self._outbox: deque[tuple[bool, tuple[Any, ...], Large | None]] = deque()
         # The last call that succeeded, and its value: the next one may run behind it.
         self._last = -1
@@ -152,6 +154,8 @@ class _Worker:
                 self._unmet.append(call[0])
                 continue
             self._small = values
+            if self._gpus and call[0] in self._gpus:
+                self._attempt_with_gpus(call)
             ended_ns = self._attempt(call)
             state = self._state
             if state.renew is not None:
@@ -207,6 +211,18 @@ class _Worker:
             self._outbox.append((True, (*row, None), large))
             self._flush()
         return ended_ns
+
+    def _attempt_with_gpus(self, call: _WireCall) -> NoReturn:
+        """Make an attempt that sees its own GPUs alone, and end.
+
+        CUDA looks once in a process for what there is, and what a process has had on a GPU stays there
+        until it ends: so the next call has another one.
+        """
+        os.environ["CUDA_VISIBLE_DEVICES"] = self._gpus[call[0]]
+        self._attempt(call)
+        self._page.idle()
+        self._flush()
+        os._exit(0)
 
     def _be_the_worker(self) -> None:
         """End this process if it is a copy that a task has forked: the result is the other's."""
@@ -296,7 +312,8 @@ class _Worker:
             os._exit(0)
         for kind, body, descriptors in self._reader.frames():
             if kind == wire.CALLS:
-                sequence, (self._first_row, key), values, forget, calls = body
+                sequence, (self._first_row, key), values, forget, calls, gpus = body
+                self._gpus.update(gpus)
                 if key != self._seal.key:
                     self._seal = Seal(key)
                 for source in forget:
