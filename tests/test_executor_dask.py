@@ -252,6 +252,28 @@ def test_calls_take_of_the_resources_that_they_are_told(cluster):
         assert handle.wait(30).state == "cancelled"
 
 
+def test_a_call_waits_for_a_worker_that_has_what_its_task_takes_and_a_warning_tells(cluster, dask, caplog):
+    takes = number.options(resources={"gpus": 1, "memory": "1GB", "telescope": 1})
+    wanted = {"GPU": 1, "MEMORY": 10**9, "telescope": 1}
+    handle = Flow("f", [takes(7), number(8)]).start(db=None, executor=dask)
+    until(lambda: any(t.resource_restrictions == wanted for t in cluster.scheduler.tasks.values()))
+    until(lambda: "nothing of cluster has GPU: 1, MEMORY: 1e+09, telescope: 1" in caplog.text)
+
+    async def joins() -> Any:
+        return await distributed.Worker(cluster.scheduler_address, nthreads=1, resources=wanted)
+
+    with distributed.Client(cluster) as client:
+        worker = client.sync(joins)
+        assert handle.wait(60).result == [7, 8]
+        assert run([takes(n) for n in range(5)], dask).result == list(range(5))
+        client.sync(worker.close)
+
+
+def test_the_cluster_that_is_made_here_has_what_this_machine_has():
+    takes = number.options(resources={"cpus": 1, "memory": "1MB"})
+    assert run([takes(n) for n in range(3)], "dask").result == [0, 1, 2]
+
+
 @pytest.mark.parametrize("wrong", [5, object(), ["tcp://127.0.0.1:1"]])
 def test_what_is_no_cluster_is_refused(wrong):
     with pytest.raises(SettingError, match="the address of a scheduler"):

@@ -217,6 +217,33 @@ def test_calls_take_the_resources_that_they_are_told(tmp_path):
     assert notes.read_text() == "begin end " * 3
 
 
+def test_calls_take_what_their_tasks_say(tmp_path):
+    """There is one telescope, and calls that take no more than part of a processor run beside who has it."""
+
+    def looks(notes: Path, released: Path) -> None:
+        # Another that had it too would find the note of this one.
+        notes.touch(exist_ok=False)
+        while not released.exists():
+            time.sleep(0.02)
+        notes.unlink()
+
+    look, note = task(looks, resources={"telescope": 1, "cpus": 0.5}), tmp_path / "note"
+    release = task(lambda path: path.touch(), resources={"cpus": 0.5})
+    released = tmp_path / "released"
+    ended = run([[look(note, released) for _ in range(3)], release(released)], "ray")
+
+    assert ended.state == "succeeded"
+
+
+def test_a_warning_tells_of_what_no_node_has(caplog):
+    moon = number.options(resources={"moon": 1, "memory": "1MB"})
+    with RayExecutor(name="there") as there:
+        handle = Flow("f", moon(1)).start(db=None, executor=there)
+        until(lambda: "nothing of there has CPU: 1, memory: 1e+06, moon: 1" in caplog.text)
+        handle.cancel()
+        assert handle.wait(60).state == "cancelled"
+
+
 def test_the_policy_says_whether_a_timeout_or_a_lost_worker_is_worth_another_attempt(tmp_path):
     def hangs(marker: Path) -> None:
         with marker.open("a") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from fractions import Fraction
 
 import pytest
@@ -11,8 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from liteflow import task
 from liteflow.engine.admission import Admission
+from liteflow.engine.lanes import ReadyLane
 from liteflow.engine.room import Room
+from liteflow.engine.weighing import SortedLanes
 from liteflow.errors import SettingError
+from liteflow.executor.base import Call
 from liteflow.resources import UNIT, Resources, resources_of
 
 # --- as they are given ---------------------------------------------------------------------
@@ -98,6 +102,24 @@ def test_parts_of_one_are_counted_and_not_rounded(parts):
     resources = resources_of({"cpus": parts / UNIT}, "a task")
     assert resources is not None
     assert dict(resources.units).get("cpus", 0) == parts
+
+
+def test_calls_that_take_different_things_of_a_cluster_travel_apart():
+    demands = [{"cpus": 1 + node % 2} for node in range(6)]
+    lanes: list[ReadyLane] = []
+    ready = SortedLanes(
+        array("i", [1, 1, 1, 1, 2, 1]),
+        lambda node: Call(node, 1, 0, (), None, -1, (), None),
+        lambda node: Resources(tuple(demands[node].items())),
+        lanes.append,
+    )
+    for node in range(6):
+        ready.push(node)
+    taken = [lane.take(10) for lane in lanes]
+    # Each kind in the order of the lanes of those that take nothing.
+    assert [[call.node for call in calls] for calls in taken] == [[4, 0, 2], [1, 3, 5]]
+    assert [{call.needs for call in calls} for calls in taken] == [{(("cpus", 1),)}, {(("cpus", 2),)}]
+    assert [lane.needs for lane in lanes] == [(("cpus", 1),), (("cpus", 2),)]
 
 
 # --- who may begin -------------------------------------------------------------------------

@@ -23,13 +23,13 @@ from urllib.parse import urlsplit
 
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
-from liteflow.executor.cluster import PATIENCE_S, ClusterExecutor, check_it_listens, default_of
+from liteflow.executor.cluster import PATIENCE_S, AllottingCluster, check_it_listens, default_of
 from liteflow.executor.remote import Answer
-from liteflow.system import cores
+from liteflow.system import cores, gpus, memory
 from liteflow.where import EXECUTORS, EXTRAS
 
 
-class DaskExecutor(ClusterExecutor):
+class DaskExecutor(AllottingCluster):
     """Lets tasks run on a Dask cluster; given as `executor=` to a flow, a run or a task.
 
     liteflow has to be installed where the cluster's workers run.  Each call runs in a process of its own
@@ -42,7 +42,9 @@ class DaskExecutor(ClusterExecutor):
         max_workers: How many calls it is given at a time; None: as many as its workers have threads,
             looked at once a second.
         name: What it is called in `max_workers={...}`, in messages and in the store.
-        resources: What each call takes of the workers' resources, as Dask has them: {"GPU": 1}.
+        resources: What each call takes of the workers' resources whose task says nothing of it, as Dask has
+            them: {"GPU": 1}.  What a task takes (`resources=`) are here CPU, GPU, MEMORY in bytes, and its
+            own names as they are.
         host: The address of this machine by which workers reach it, for tasks that take a Context or
             give chunks; None: the one by which it reaches the scheduler.
         patience: Seconds that a run waits for a cluster that can't be reached any more: what it was running
@@ -75,9 +77,8 @@ class DaskExecutor(ClusterExecutor):
         if cluster is not None and not isinstance(cluster, str) and not hasattr(cluster, "scheduler"):
             wants = "the address of a scheduler, a distributed.Client, a cluster, or None"
             raise SettingError("DaskExecutor", "cluster", cluster, wants)
-        super().__init__(max_workers, name, host, patience)
+        super().__init__(max_workers, name, host, patience, usual=dict(resources or {}))
         self._cluster = cluster
-        self._resources = dict(resources or {})
         self._client: Any = None
         # The scheduler that has our plug-in, by Dask's name for it.
         self._prepared = ""
@@ -86,10 +87,12 @@ class DaskExecutor(ClusterExecutor):
         self._own: list[Any] = []
         self._lock = threading.Lock()
 
-    @property
-    def pool(self) -> Pool:
-        """The cluster, as a pool."""
-        return _Jobs(self._connected().get_executor(pure=False, retries=0, resources=self._resources))
+    def _pool_of(self, taken: Mapping[str, float]) -> Pool:
+        resources = {name: count for name, count in taken.items() if count}
+        return _Jobs(self._connected().get_executor(pure=False, retries=0, resources=resources))
+
+    _names: Mapping[str, str] = {"cpus": "CPU", "gpus": "GPU", "memory": "MEMORY"}
+    _remedy = "start workers with it: dask worker --resources 'GPU=1,MEMORY=32e9'"
 
     @property
     def job(self) -> Callable[..., Answer]:
@@ -132,6 +135,15 @@ class DaskExecutor(ClusterExecutor):
             _check_it_listens(self._cluster)
         self._connected()
 
+    def _places_for(self, taken: Mapping[str, float]) -> int:
+        def there(dask_scheduler: Any) -> list[tuple[int, dict[str, float]]]:
+            return [(worker.nthreads, dict(worker.resources)) for worker in dask_scheduler.workers.values()]
+
+        return sum(
+            int(min([threads, *(has.get(name, 0) / count for name, count in taken.items() if count)]))
+            for threads, has in self._connected().run_on_scheduler(there)
+        )
+
     def shutdown(self) -> None:
         """Close the connection, and the cluster if it was made here."""
         with self._lock:
@@ -153,7 +165,11 @@ class DaskExecutor(ClusterExecutor):
         if cluster is None:
             # In this process: processes of its own would import the script, and calls run in annexes anyway.
             cluster = LocalCluster(
-                n_workers=1, threads_per_worker=cores(), processes=False, dashboard_address="127.0.0.1:0"
+                n_workers=1,
+                threads_per_worker=cores(),
+                processes=False,
+                dashboard_address="127.0.0.1:0",
+                resources={"CPU": cores(), "GPU": len(gpus()), "MEMORY": memory()},
             )
             self._own.append(cluster)
         if isinstance(cluster, Client):

@@ -18,7 +18,7 @@ from concurrent.futures import Executor as Pool
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
+from liteflow.executor.base import Call, Failed, Finished, Lane, Line, Needs, News, Work
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.payload import Large
 from liteflow.executor.process.pace import Pace
@@ -49,6 +49,10 @@ class PoolFactory(Protocol):
     @property
     def pool(self) -> Pool:
         """The pool."""
+        ...
+
+    def pool_with(self, needs: Needs) -> Pool:
+        """The same for calls that take this."""
         ...
 
     @property
@@ -112,7 +116,7 @@ class FuturesExecutor(Talking):
     ) -> None:
         self._work = work
         self._factory = factory
-        self._pool: Pool | None = factory.pool
+        self._pools: dict[Needs, Pool] = {(): factory.pool}
         self._max_workers = max_workers
         self._places = max(places, max_workers)
         self._cluster = cluster
@@ -145,7 +149,7 @@ class FuturesExecutor(Talking):
             if not self._is_reached(self._cluster, lane):
                 return
         while len(lane) and not self._cancelled:
-            if self.full or len(self._parcels) - len(self._waiting) >= self._max_workers:
+            if not self._has_place(lane.needs):
                 self._give_up_waiting(lane)
                 return
             calls = lane.take(1)
@@ -160,6 +164,17 @@ class FuturesExecutor(Talking):
                 self._lost(_Parcel(lane.take(len(lane)), None), cluster.gave_up, retryable=False)
             )
         return cluster.is_there
+
+    def _has_place(self, needs: Needs) -> bool:
+        """Whether the pool is to have one more parcel of calls that take this."""
+        most, places = self._max_workers, self._places
+        if needs and self._cluster is not None:
+            room = self._cluster.room_for(needs)
+            most, places = max(most, room), max(places, room)
+            # One waits there even where nothing has what it takes: so that the cluster can get it.
+            if sum(1 for p in self._parcels if p.calls[0].needs == needs) >= max(1, room):
+                return False
+        return len(self._parcels) < places and len(self._parcels) - len(self._waiting) < most
 
     def _more(self, call: Call, lane: Lane) -> list[Call]:
         """Calls that may go with this one: as many as are short, and a fair share of them."""
@@ -181,10 +196,11 @@ class FuturesExecutor(Talking):
         else:
             parcel = _Parcel(calls, None)
             job = (self._attempt_here, parcel)
-        if self._pool is None:
-            self._pool = self._factory.pool
+        needs = calls[0].needs
         try:
-            future = self._pool.submit(*job)
+            if needs not in self._pools:
+                self._pools[needs] = self._factory.pool_with(needs) if needs else self._factory.pool
+            future = self._pools[needs].submit(*job)
         except Exception as error:  # noqa: BLE001  a pool may refuse with any, and then takes no calls
             why = f"{_line(error)}; the pool takes no calls: give the run one that is open"
             self._news.append(self._lost(parcel, why, retryable=self._doubted()))
@@ -267,7 +283,7 @@ class FuturesExecutor(Talking):
             news.append(self._lost(parcel, why, retryable=True))
         # Its places are not held by anybody, and its connection is to be a new one.
         self._parcels.clear()
-        self._pool = None
+        self._pools.clear()
         return news
 
     def _doubted(self) -> bool:

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 from liteflow.errors import SettingError
-from liteflow.executor.base import Limits, Work
+from liteflow.executor.base import Limits, Needs, Work
 from liteflow.executor.futures import FuturesExecutor
 from liteflow.executor.remote import Answer, attempts
 from liteflow.system import cores
@@ -43,6 +43,7 @@ class Pooled(ABC):
 
     remote = True
     ends = False
+    allots = False
 
     def __init__(self, max_workers: int | None, name: str, host: str | None) -> None:
         owner = type(self).__name__
@@ -59,6 +60,10 @@ class Pooled(ABC):
     @abstractmethod
     def pool(self) -> Pool:
         """The pool."""
+
+    def pool_with(self, needs: Needs) -> Pool:
+        """The same for calls that take this: only of one that `allots` it is another asked for."""
+        return self.pool
 
     @property
     def job(self) -> Callable[..., Answer]:
@@ -77,6 +82,10 @@ class Pooled(ABC):
     @abstractmethod
     def places(self) -> int:
         """How many calls it can run at a time; 0: nobody knows yet."""
+
+    def places_with(self, needs: Needs) -> int:
+        """The same for calls that take this; as `pool_with`."""
+        return self.places()
 
     @abstractmethod
     def shutdown(self) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+
+from liteflow.executor.base import Needs
 
 # It is asked this often, in seconds, and at once when there is a doubt.
 _ASK_S = 1.0
@@ -23,8 +25,9 @@ class Presence:
 
     Args:
         name: What the executor is called.
-        ask: Gives how many calls may be there at a time, and how many places there are; raises whatever it
-            likes if the cluster can't be reached.
+        ask: Gives how many calls may be there at a time, and how many places there are; and of each kind of
+            calls that take something how many have room.  Raises whatever it likes if the cluster can't be
+            reached.
         again: Connects to it anew, if that is needed; raises whatever it likes if that can't be done.
         patience: Seconds that it may be away.
         calm: Seconds after something of it was lost until it may be asked whether it is there.
@@ -35,7 +38,7 @@ class Presence:
     def __init__(
         self,
         name: str,
-        ask: Callable[[], tuple[int, int]],
+        ask: Callable[[Iterable[Needs]], tuple[tuple[int, int], Mapping[Needs, int]]],
         again: Callable[[], None],
         patience: float,
         calm: float,
@@ -51,7 +54,9 @@ class Presence:
         self._away_since: float | None = None
         # Doubts that the driver has had, and those of them that an answer has settled.
         self._doubts = self._settled = 0
-        self.sizes = ask()
+        # What calls take that wait for it.
+        self._kinds: list[Needs] = []
+        self.sizes, self._rooms = ask(())
         self.losses = 0
         self.gave_up: str | None = None
 
@@ -59,6 +64,13 @@ class Presence:
     def is_there(self) -> bool:
         """Whether it takes calls, as far as is known."""
         return self._away_since is None and self._settled == self._doubts
+
+    def room_for(self, needs: Needs) -> int:
+        """How many calls that take this may be there at a time; one, as long as that is not known."""
+        if needs not in self._kinds:
+            self._kinds.append(needs)
+            self._asking.set()
+        return self._rooms.get(needs, 1)
 
     def start(self, wake: Callable[[], object]) -> None:
         """Begin to ask; `wake` is called from another thread when something has changed."""
@@ -83,9 +95,9 @@ class Presence:
                 time.sleep(self._calm)
             if self._over:
                 return
-            before = self.sizes, self.is_there
+            before = self.sizes, self._rooms, self.is_there
             self._look()
-            if self._away_since is not None or (self.sizes, self.is_there) != before:
+            if self._away_since is not None or (self.sizes, self._rooms, self.is_there) != before:
                 self._wake()
 
     def _look(self) -> None:
@@ -93,7 +105,7 @@ class Presence:
         try:
             if self._away_since is not None:
                 self._again()
-            self.sizes = self._ask()
+            self.sizes, self._rooms = self._ask(tuple(self._kinds))
         except Exception as error:  # noqa: BLE001  a cluster's client may raise any
             self._note_away(error)
             return

@@ -20,14 +20,14 @@ from typing import Any
 
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
-from liteflow.executor.cluster import PATIENCE_S, ClusterExecutor, check_it_listens, default_of
+from liteflow.executor.cluster import PATIENCE_S, AllottingCluster, check_it_listens, default_of
 from liteflow.executor.remote import Answer
 from liteflow.where import EXECUTORS, EXTRAS
 
 _OWN = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 
 
-class RayExecutor(ClusterExecutor):
+class RayExecutor(AllottingCluster):
     """Lets tasks run on a Ray cluster; given as `executor=` to a flow, a run or a task.
 
     liteflow has to be installed where the cluster's workers run.  Each call runs in a process of its own
@@ -39,8 +39,8 @@ class RayExecutor(ClusterExecutor):
         max_workers: How many calls it is given at a time; None: as many as the cluster has resources
             for, looked at once a second.
         name: What it is called in `max_workers={...}`, in messages and in the store.
-        resources: What each call takes, by Ray's names: {"CPU": 1, "GPU": 0.5, "memory": 2_000_000_000}
-            (bytes), or resources of one's own; a CPU, if nothing is said of it.
+        resources: What each call takes whose task says nothing of it (`resources=`), by Ray's names: {"CPU":
+            1, "GPU": 0.5, "memory": 2_000_000_000} (bytes), or resources of one's own; a CPU, unless told.
         host: The address of this machine by which workers reach it, for tasks that take a Context or
             give chunks; None: the one that Ray knows it by.
         patience: Seconds that a run waits for a cluster that can't be reached any more: what it was running
@@ -76,9 +76,8 @@ class RayExecutor(ClusterExecutor):
         if address is not None and (not isinstance(address, str) or not address):
             wants = 'the address of a Ray cluster, "auto", or None'
             raise SettingError("RayExecutor", "address", address, wants)
-        super().__init__(max_workers, name, host, patience)
+        super().__init__(max_workers, name, host, patience, usual={"CPU": 1.0, **(resources or {})})
         self._address = address
-        self._resources = {"CPU": 1.0, **(resources or {})}
         self._is_ours = False
         # Where the cluster's head listens, and whether it does no more.
         self._head = ("", 0)
@@ -86,10 +85,11 @@ class RayExecutor(ClusterExecutor):
         self._lock = threading.Lock()
         self._renewing = threading.Lock()
 
-    @property
-    def pool(self) -> Pool:
-        """The cluster, as a pool."""
-        return _Tasks(self._connected(), self._resources)
+    _names: Mapping[str, str] = {"cpus": "CPU", "gpus": "GPU"}
+    _remedy = "add nodes that have it: ray start --resources='{\"telescope\": 1}'"
+
+    def _pool_of(self, taken: Mapping[str, float]) -> Pool:
+        return _Tasks(self._connected(), taken)
 
     @property
     def job(self) -> Callable[..., Answer]:
@@ -115,8 +115,13 @@ class RayExecutor(ClusterExecutor):
         except OSError:
             self._is_broken = True
             raise
-        there = ray.cluster_resources()
-        return int(min(there.get(name, 0) / count for name, count in self._resources.items() if count))
+        return self._places_for(self._usual)
+
+    def _places_for(self, taken: Mapping[str, float]) -> int:
+        there = self._connected().cluster_resources()
+        rooms = [there.get(name, 0) / count for name, count in taken.items() if count]
+        # What takes nothing has room anywhere; somewhere it has to run.
+        return int(min(rooms, default=there.get("CPU", 0) or 1))
 
     def again(self) -> None:
         """Open another connection to the same head; a connection of the program's own is left to Ray."""
