@@ -100,8 +100,8 @@ def _name(name: Any, owner: str) -> str:
     meant = None if not isinstance(name, str) else name.lower()
     known = meant if meant in _KNOWN else _MISNAMED.get(meant or "")
     if known is not None and name != known:
-        raise SettingError(owner, "resources", name, f"by the name {known!r}, if they are those")
-    return checked_name(name, owner, "resources")
+        raise SettingError(owner, "a name in resources", name, f"{known!r}, if these are meant")
+    return checked_name(name, owner, "a name in resources")
 
 
 def _amount(name: str, given: Any, owner: str, whole: bool) -> float:

@@ -256,6 +256,10 @@ class ExecutorFactory(Protocol):
     Liteflow's own executors are known by their names; others, such as a cluster's, are plugged in
     by such an object.  Several runs may use one at the same time.
 
+    What calls take (`resources=` of their tasks) they take from this machine, and the driver sees to it.  A
+    factory with an attribute `allots` that is true sees to it itself: each lane that its executors are given
+    then has calls of one kind, whose `needs` say what they take.
+
     >>> from liteflow import Flow, task
     >>> from liteflow.executor.inline import InlineExecutor
     >>> class Here:

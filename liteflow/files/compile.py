@@ -72,5 +72,6 @@ def options_of_runs(workflow: Workflow) -> dict[str, Any]:
         "executor": settings.mode,
         "db": settings.db,
         "log_dir": settings.log_dir,
+        "resources": settings.resources,
     }
     return {name: value for name, value in options.items() if value is not None}

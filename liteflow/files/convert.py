@@ -136,6 +136,7 @@ class _Script:
             "backoff": spec.backoff if spec.backoff != 1 else None,
             "timeout": timeout_of(self._workflow, spec),
             "executor": spec.work.executor,
+            "resources": spec.resources,
             "when": dependence_of(spec),
         }
         texts = [f"{key}={_literal(value)}" for key, value in given.items() if value is not None]

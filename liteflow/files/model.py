@@ -20,6 +20,7 @@ from attrs import Attribute, field, frozen
 from liteflow.errors import SettingError
 from liteflow.names import checked_name
 from liteflow.policy import LONGEST, MOST_RETRIES
+from liteflow.resources import resources_of
 from liteflow.task_types.base import TaskType
 from liteflow.where import EXECUTORS
 
@@ -119,6 +120,19 @@ def _known_format(_model: object, _field: Attribute[Any], value: int) -> None:
         raise ValueError(f"{value} {newer}")
 
 
+def _amounts(*, whole: bool) -> Validator:
+    def check(_model: object, _field: Attribute[Any], value: Mapping[str, float | str] | None) -> None:
+        try:
+            resources_of(value, "it", whole=whole)
+        except SettingError as error:
+            which = error.setting.removeprefix("resources[").removesuffix("]")
+            named = f"has {which} as" if which != error.setting else "has the name"
+            raise ValueError(f"{named} {error.given!r:.40}; it must be {error.wants}") from None
+
+    return check
+
+
+_takes, _has = _amounts(whole=False), _amounts(whole=True)
 _RETRIES = _between(0, MOST_RETRIES, text=f"a whole number from 0 to {MOST_RETRIES}")
 _TIMEOUT = _between(SHORTEST_S, LONGEST, text=f"seconds from {SHORTEST_S} to {LONGEST:.0f}")
 _DELAY = _between(0, LONGEST, text=f"seconds from 0 to {LONGEST:.0f}")
@@ -186,6 +200,13 @@ class TaskSpec:
         default=1.0,
         **_said("The factor from each delay to the next.", _between(1, 1000, text="a factor from 1 to 1000")),
     )
+    resources: dict[str, float | str] | None = field(
+        default=None,
+        **_said(
+            'What a call takes of its machine: {cpus: 2, gpus: 1, memory: "2GB"}, or names of your own.',
+            _takes,
+        ),
+    )
     when: bool | str | None = field(
         default=None,
         **_said(
@@ -215,6 +236,10 @@ class Settings:
         default=None, **_said("`timeout`, in seconds, of the tasks that say nothing of it.", _TIMEOUT)
     )
     log_dir: str | None = field(default=None, **_said("A folder for logs as files.", _a_path))
+    resources: dict[str, float | str] | None = field(
+        default=None,
+        **_said("What this machine has for tasks that take some of it; the rest is found.", _has),
+    )
     mode: str | None = field(default=None, **_said(f"Where tasks run: {', '.join(EXECUTORS)}.", _a_mode))
     db: str | None = field(default=None, **_said("The store file.", _a_path))
 

@@ -112,6 +112,20 @@ FILES = {
     ),
     "D45 quoted": (of_task('retries: "3"'), "is the text '3'; it must be a whole number"),
     "D46 negative": (of_task("retries: -1"), "is -1; it must be a whole number from 0 to 10000"),
+    "part of a gpu": (
+        of_task("resources: {gpus: 1.5}"),
+        "5:16: tasks.a.resources has 'gpus' as 1.5; it must be a whole number, or a fraction below 1",
+    ),
+    "lots of memory": (
+        of_task("resources: {memory: lots}"),
+        "resources has 'memory' as 'lots'; it must be a number of bytes, or a text such as",
+    ),
+    "CPU": (of_task("resources: {CPU: 1}"), "resources has the name 'CPU'; it must be 'cpus'"),
+    "resources of a number": (of_task("resources: 3"), "tasks.a.resources is 3; it must be a mapping"),
+    "half a machine": (
+        TASK + "settings: {resources: {gpus: 0.5}}\n",
+        "5:23: settings.resources has 'gpus' as 0.5; it must be a whole number",
+    ),
     "D47 bool": (of_task("retries: true"), "is true; it must be a whole number"),
     "D48 float": (of_task("retries: 1.5"), "is 1.5; it must be a whole number"),
     "D49 huge": (of_task("retries: 1" + "0" * 25), "from 0 to 10000"),

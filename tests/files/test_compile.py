@@ -62,6 +62,16 @@ def test_settings_hold_for_tasks_that_say_nothing_themselves(tmp_path):
     ) == (0, 1, 5, 2)
 
 
+def test_a_task_takes_what_its_file_says(tmp_path):
+    head = HEAD + "settings: {resources: {telescope: 1}}\n"
+    made = flow(tmp_path, "  a: {run: x, resources: {telescope: 1, memory: 2MB}}\n  b: {run: x}\n", head)
+    policies = {node.key: node.task.policy for node in made.compile().nodes}
+
+    assert made.options == {"resources": {"telescope": 1}}
+    assert policies["a"].resources.amounts == (("memory", 2_000_000), ("telescope", 1))
+    assert policies["b"].resources is None
+
+
 @pytest.mark.parametrize("mode", ["process", "thread", "inline"])
 def test_results_flow_between_tasks_in_every_mode(mode, tmp_path):
     path = write(

@@ -30,11 +30,11 @@ tasks:
     type: python
     run: |
       result = {"last": ${{ tasks.fetch-all.output[1] }}, "code": ${{ tasks.grep.exit_code }}}
-  grep: {run: exit 3, exit_codes: [0, 3], timeout: 9}
+  grep: {run: exit 3, exit_codes: [0, 3], timeout: 9, resources: {cpus: 1, telescope: 1, memory: 1MB}}
   flow: {run: [echo, "${{ tasks.work.output.last }} ${{ params.day }}"], depends_on: [grep], retry_delay: 0.5}
   file: {run: echo hi > out.txt, outputs: {file: out.txt}}
   rows: {type: sql, db: ":memory:", run: "SELECT ${{ params.n }} AS n"}
-settings: {max_parallel_tasks: 2, retries: 1}
+settings: {max_parallel_tasks: 2, retries: 1, resources: {telescope: 1}}
 """
 
 

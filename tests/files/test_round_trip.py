@@ -71,6 +71,9 @@ WORK = st.one_of(
 )
 
 
+RESOURCES = st.sampled_from([None, {"cpus": 2.0, "memory": "2GB"}, {"gpus": 0.5, "a telescope": 1.0}])
+
+
 @st.composite
 def workflows(draw):
     names = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
@@ -88,6 +91,7 @@ def workflows(draw):
             backoff=draw(st.floats(1, 100)),
             when=draw(st.none() | st.booleans() | st.sampled_from(["all", "any", "always", "1 < 2"])),
             foreach=draw(st.none() | st.lists(DATA, max_size=3)),
+            resources=draw(RESOURCES),
         )
     params = draw(
         st.dictionaries(
@@ -101,6 +105,7 @@ def workflows(draw):
         log_dir=draw(st.none() | NAMES),
         mode=draw(st.none() | st.sampled_from(["thread", "process", "inline"])),
         db=draw(st.none() | NAMES),
+        resources=draw(st.sampled_from([None, {"gpus": 2.0, "memory": "64GiB"}])),
     )
     return Workflow(
         workflow_name=draw(NAMES), description=draw(TEXT), params=params, tasks=tasks, settings=options

@@ -207,10 +207,13 @@ assert_type(tokens.map(["a"]), Mapped[int])
 plain: Callable[[list[float], str], int] = load.fn
 floats: list[float] = transform.fn([{"length": 1}], scale=2.0)
 other: Task[[str], list[dict[str, int]]] = extract.options(retries=5, name="other")
+heavy: Task[[str], list[dict[str, int]]] = extract.options(
+    resources={"cpus": 2, "memory": "2GB", "gpus": 0.5}
+)
 fetching: Callable[[str], Awaitable[bytes]] = fetch.fn
 answer: bytes = asyncio.run(fetch.fn("https://example.org"))
 promised: Lazy[bytes] = fetch("https://example.org")
-policy: Policy = Policy(retries=2, timeout=timedelta(seconds=5))
+policy: Policy = Policy(retries=2, timeout=timedelta(seconds=5), resources={"telescope": 1})
 delay: float = policy.delay_before(2, lambda: 0.5)
 shout = task(str.upper)
 doubled = task(lambda x: 2 * x, name="double")

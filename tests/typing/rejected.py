@@ -66,6 +66,7 @@ unawaited: bytes = fetch.fn("u")  # wrong
 
 # Settings.
 Policy(retries="3")  # wrong
+Policy(resources=["cpus"])  # wrong
 extract.options(retires=3)  # wrong
 extract.options(timeout="10")  # wrong
 
