@@ -21,9 +21,10 @@ from attrs import evolve, field, frozen
 from liteflow.dag import Dag
 from liteflow.decorated import check_function, name_of
 from liteflow.errors import ArgumentError, FlowError, SettingError, UnknownNameError, nearest, shown
+from liteflow.hints import is_secret
 from liteflow.lazy import Joint, Lazy
 from liteflow.names import checked_name
-from liteflow.options import DEFAULT, FLOW_OPTIONS, OBSERVED, RUN_OPTIONS, check_names
+from liteflow.options import DEFAULT, FLOW_OPTIONS, OBSERVED, RUN_OPTIONS, SECRET_PREFIX, check_names
 from liteflow.parameters import Parameter
 from liteflow.pickling import importable
 from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
@@ -465,21 +466,29 @@ class Flow(Written, Generic[P, R]):
         return streamed(self.stream(inputs=inputs, run_id=run_id, **arguments))
 
     def resume(
-        self, run_id: str | None = None, *, observer: Observer | None = None, **options: Unpack[FlowOptions]
+        self,
+        run_id: str | None = None,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        observer: Observer | None = None,
+        **options: Unpack[FlowOptions],
     ) -> Run[R]:
         """Go on with a run that failed, was cancelled, or whose driver died.
 
-        Its arguments are what they were.  What had committed stays and is not run again, unless
+        Its arguments are what they were; secrets among them were not stored, and are taken from here
+        or from the environment.  What had committed stays and is not run again, unless
         its code has changed since, or what it depends on runs again.
 
         Args:
             run_id: The run's id, or the beginning of one; None: the latest run of this flow
                 that has not succeeded.
+            secrets: Secrets by the name of their parameter; others are taken from the environment.
             observer: As for `run`.
             options: As for `run`.
 
         Raises:
             NotResumableError: There is no such run, or it needs no resume; it says why.
+            SecretMissingError: It was given a secret, which is neither here nor in the environment.
             RunOwnedError: Another driver runs it.
             LiteflowError: As for `run`.
         """
@@ -487,7 +496,8 @@ class Flow(Written, Generic[P, R]):
         from liteflow.signals import raised  # noqa: PLC0415  lazy, as in `run`
 
         with raised():
-            order = self._order(dict(options), self._given(None, {}), None, observer)
+            given = self._given(None if secrets is None else _checked_secrets(self, secrets), {})
+            order = self._order(dict(options), given, None, observer)
             from liteflow.launch import resume  # noqa: PLC0415  as above
 
             return self._checked(resume(order, run_id), order)
@@ -533,6 +543,13 @@ class Flow(Written, Generic[P, R]):
 
         values, overrides = self._sorted({} if inputs is None else inputs, parameters)
         return Given(values, overrides)
+
+    def _secrets_at_hand(self) -> dict[str, object]:
+        """The flow's secrets that are in the environment, by parameter."""
+        from liteflow.secret import variable_of  # noqa: PLC0415  lazy: few flows have any
+
+        variables = {n: variable_of(n) for n, p in self.parameters.items() if is_secret(p.annotation)}
+        return {name: os.environ[variable] for name, variable in variables.items() if variable in os.environ}
 
     def _named(self, start: tuple[str, ...], parameters: Mapping[str, object]) -> Mapping[str, object]:
         """The parameters, with what was given by position."""
@@ -587,11 +604,23 @@ class Flow(Written, Generic[P, R]):
             if name in parameters:
                 raise ArgumentError(owner, name, "is given twice, by name and in inputs")
             (values if name in names else overrides)[name] = value
+        if any(name.startswith(SECRET_PREFIX) for name in os.environ):
+            values = {**self._secrets_at_hand(), **values}
         for name, value in values.items():
             if isinstance(value, Lazy):
                 problem = f"is given {value!r}, but this takes plain values"
                 raise ArgumentError(owner, name, f"{problem}; in another flow, call {self.name}(...)")
         return values, overrides
+
+
+def _checked_secrets(flow: Flow[Any, Any], secrets: Mapping[str, str]) -> Mapping[str, str]:
+    """What a resume is given: of a run's arguments, it may be given its secrets alone."""
+    for name in secrets:
+        parameter = flow.parameters.get(name)
+        if parameter is not None and not is_secret(parameter.annotation):
+            problem = "is no secret: a run goes on with the arguments that it was begun with"
+            raise ArgumentError(f"flow {flow.name}", name, problem)
+    return secrets
 
 
 def _entries(

@@ -14,6 +14,7 @@ from liteflow.errors import StoreMissingError
 from liteflow.files.plan import Forecast, Plan, Planned, forecast, plan_of
 from liteflow.outlook import Outlook
 from liteflow.redaction import HIDDEN, is_secret, redacted
+from liteflow.secret import Mask
 from liteflow.settings import RunSettings
 from liteflow.store.history import History
 from liteflow.task_types.base import TaskType, options_of, spliced
@@ -43,11 +44,13 @@ def dry_run(dag: Dag, settings: RunSettings, resume: Outlook | None, as_json: bo
     workers = settings.workers(settings.executor) if isinstance(settings.executor, str) else 1
     known = earlier_durations(settings.db, dag.name)
     expected = forecast(left, known, workers) if known else None
+    # What a secret was made a part of, in the flow itself, is hidden too.
+    mask = Mask(dag.secrets)
     if as_json:
-        say(to_json(_record(dag, plan, resume, expected), indent=2))
+        say(mask.text(to_json(_record(dag, plan, resume, expected), indent=2)))
         return
     for line in _lines(dag, plan, resume, expected, workers):
-        say(line)
+        say(mask.shortened(line))
 
 
 def earlier_durations(db: Path | None, flow: str) -> dict[str, float]:

@@ -22,7 +22,7 @@ from attrs import evolve, field, frozen
 from liteflow.files.check import Uses, condition_of, dependence_of, references_in, work_texts
 from liteflow.files.mistakes import Mistake, WorkflowFileError
 from liteflow.files.mistakes import Path as FilePath
-from liteflow.files.model import PYTHON_TYPES, REQUIRED, TaskSpec, Workflow
+from liteflow.files.model import PYTHON_TYPES, REQUIRED, Param, TaskSpec, Workflow
 from liteflow.files.tree import Tree
 from liteflow.lazy import Call, Lazy
 from liteflow.mapped import MapPolicy, Unmapped, mapped_call, refusal
@@ -73,6 +73,15 @@ def told_of(spec: TaskSpec) -> dict[str, Any]:
     return {**told, "when": dependence} if dependence is not None else told
 
 
+def _annotation(param: Param) -> Any:
+    if not param.secret:
+        return PYTHON_TYPES[param.kind]
+    # Start-up: few files have any.
+    from liteflow.secret import Secret  # noqa: PLC0415
+
+    return Secret
+
+
 def _nowhere() -> None:
     """Its code stands for a place in a workflow file; it is never called."""
 
@@ -110,7 +119,7 @@ class Builder:
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=inspect.Parameter.empty if param.default is REQUIRED else param.default,
-                annotation=PYTHON_TYPES[param.kind],
+                annotation=_annotation(param),
             )
             for name, param in self.workflow.params.items()
         }

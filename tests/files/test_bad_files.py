@@ -33,6 +33,15 @@ def of_task(lines: str) -> str:
 
 
 FILES = {
+    # secrets
+    "a secret with a value": (
+        TASK + "params: {key: {secret: true, default: s3cr3t}}\n",
+        "params.key is a secret, and its default can be read here; take it away, and set LITEFLOW_SECRET_",
+    ),
+    "a secret that is no text": (
+        TASK + "params: {key: {secret: true, type: int}}\n",
+        "which is text, and says",
+    ),
     # structure
     "D1 empty": ("", r"x.yaml:1:1: a workflow is a mapping, and here is nothing; begin with workflow_name"),
     "D2 comments": ("# only\n# comments\n", "here is nothing"),
