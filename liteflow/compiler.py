@@ -67,7 +67,8 @@ def compile_dag(
     >>> [(node.key, node.args) for node in dag.nodes]
     [('double', (1,)), ('double-2', (Hole(source=0, path=()),))]
     """
-    return assemble(Survey(name, expression, build), parameters, overrides)
+    with uncollected():
+        return assemble(Survey(name, expression, build), parameters, overrides)
 
 
 def compile_growth(owner: str, expression: object, returns: Any = Any) -> Dag:
