@@ -19,7 +19,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from liteflow.files.check import Uses, condition_of, dependence_of, references_in, work_texts
+from liteflow.files.check import Uses, condition_of, dependence_of, references_in
 from liteflow.files.mistakes import Mistake, WorkflowFileError
 from liteflow.files.mistakes import Path as FilePath
 from liteflow.files.model import PYTHON_TYPES, REQUIRED, Param, TaskSpec, Workflow
@@ -29,7 +29,7 @@ from liteflow.mapped import MapPolicy, Unmapped, mapped_call, refusal
 from liteflow.parameters import Bound
 from liteflow.policy import Policy
 from liteflow.task import Task
-from liteflow.task_types.base import TaskType, filled_data, texts_in
+from liteflow.task_types.base import TaskType, filled_data, texts_in, work_texts
 from liteflow.task_types.call import TaskCall
 from liteflow.task_types.faults import CallError, ValueRefusedError
 from liteflow.task_types.python import Python, object_of
@@ -144,7 +144,7 @@ class Builder:
         return []
 
     def _prepare_call(self, name: str, spec: TaskSpec, work: TaskCall) -> list[Mistake]:
-        for inside, text in work_texts(spec):
+        for inside, text in work_texts(spec.work):
             wrong = _unfit_argument(inside, text)
             if wrong is not None:
                 return [self._mistake(("tasks", name, *inside), *wrong)]

@@ -180,6 +180,15 @@ def texts_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple
             yield from texts_in(item, (*path, index))
 
 
+def work_texts(work: TaskType) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Iterate over the texts that say what a task does, each with its path, by the names of the file."""
+    for option in options_of(type(work)):
+        value = getattr(work, option.name)
+        # Most hold nothing: a file has thousands of tasks with a handful of options each.
+        if value:
+            yield from texts_in(value, (option.alias or option.name,))
+
+
 def variable_name(reference: Reference, number: int) -> str:
     """Return the variable that holds a reference's value in a command, a script or a query.
 
