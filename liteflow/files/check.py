@@ -35,9 +35,7 @@ def check_references(known: Known, tree: Tree) -> list[Mistake]:
         mistakes += _dependencies(known, tree, name, spec)
         for path, text in texts_of(spec):
             mistakes += _text(known, tree, name, path, text)
-    if not mistakes:
-        mistakes += _cycle(known, tree)
-    return mistakes
+    return mistakes + _cycle(known, tree)
 
 
 def texts_of(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
@@ -197,15 +195,22 @@ def _no_exit_code(known: Known, spec: TaskSpec, name: str) -> tuple[str, str] | 
 
 
 def _cycle(known: Known, tree: Tree) -> list[Mistake]:
-    circle = find_cycle(
-        {name: [n for n in upstream_of(spec) if n in known.tasks] for name, spec in known.tasks.items()}
-    )
+    circle = find_cycle({name: list(_others(name, spec, known)) for name, spec in known.tasks.items()})
     if circle is None:
         return []
     names = circle if len(circle) <= 8 else [*circle[:5], "...", *circle[-2:]]
     path: Path = ("tasks", circle[0])
     problem = f"is in a circle: {' >> '.join([*names, circle[0]])}"
     return [Mistake(*tree.place(path, key=True), path, problem, "take one of these dependencies away")]
+
+
+def _others(name: str, spec: TaskSpec, known: Known) -> Iterator[str]:
+    """The other tasks that a task waits for; of itself it has been told, as of what is no template."""
+    try:
+        upstream = upstream_of(spec)
+    except TemplateError:
+        upstream = spec.depends_on
+    return (needed for needed in upstream if needed in known.tasks and needed != name)
 
 
 def find_cycle(upstream: Mapping[str, Iterable[str]]) -> list[str] | None:
