@@ -43,7 +43,9 @@ def dry_run(dag: Dag, settings: RunSettings, resume: Outlook | None, as_json: bo
     left = Plan(plan.flow, tuple(tuple(one for one in step if one.key not in kept) for step in plan.steps))
     workers = settings.workers(settings.executor) if isinstance(settings.executor, str) else 1
     known = earlier_durations(settings.db, dag.name)
-    expected = forecast(left, known, workers) if known else None
+    # What nothing is known of counts as nothing: of such alone there is nothing to say.
+    tells = any(one.key in known for step in left.steps for one in step)
+    expected = forecast(left, known, workers) if tells else None
     # What a secret was made a part of, in the flow itself, is hidden too.
     mask = Mask(dag.secrets)
     if as_json:
@@ -60,7 +62,8 @@ def earlier_durations(db: Path | None, flow: str) -> dict[str, float]:
         if db is None:
             return {}
         with History(db) as history:
-            latest = [run for run in history.runs() if run.flow == flow and run.state == "succeeded"][:ASKED]
+            # Of a run that failed, what succeeded took as long as it takes.
+            latest = [run for run in history.runs() if run.flow == flow and run.ended_at is not None][:ASKED]
             for run in latest:
                 for row in history.tasks(run.id):
                     if row.state == "succeeded" and row.started_at is not None and row.ended_at is not None:

@@ -94,10 +94,10 @@ def test_a_dry_run_of_a_resume_says_what_is_skipped_and_why_the_rest_runs(litefl
     assert "would go on: 1 result kept, 3 to do" in done.stdout
 
 
-def test_a_dry_run_expects_what_earlier_runs_took(liteflow, daily):
+def test_a_dry_run_expects_what_tasks_took_in_earlier_runs_failed_ones_too(liteflow, daily):
     (daily / "slow.yaml").write_text(
         "workflow_name: slow\n"
-        "tasks: {a: {run: sleep 0.3}, b: {run: sleep 0.3, depends_on: [a]}, c: {run: 'true'}}\n"
+        "tasks: {a: {run: sleep 0.3}, b: {run: sleep 0.3, depends_on: [a]}, c: {run: 'false'}}\n"
     )
     liteflow("run", "slow.yaml", "-q")
 
