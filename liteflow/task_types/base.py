@@ -65,7 +65,8 @@ class TaskType:
         variables: Values for the variables of texts in a language; `filled` sets them.
         input: What comes in, where it is a step of the arrow language.
 
-    One that only waits says so (`waits`), and has a coroutine, `run_async`.
+    One that only waits says so (`waits`), and has a coroutine, `run_async`.  One that ends by itself when
+    `timeout` is over says that (`keeps_time`).
 
     >>> from liteflow.task_types import Http
     >>> Http(url="http://localhost/${{ params.page }}").filled({"params.page": "a b"}).url
@@ -76,6 +77,7 @@ class TaskType:
     executor: ClassVar[str | None] = None
     retry_on: ClassVar[tuple[type[BaseException], ...]] = (Exception,)
     waits: ClassVar[bool] = False
+    keeps_time: ClassVar[bool] = False
 
     timeout: float | None = field(default=None, metadata={"file": False})
     variables: Mapping[str, object] = field(factory=dict, metadata={"file": False})

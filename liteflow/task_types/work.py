@@ -43,6 +43,11 @@ class FileTask:
     folder: str | None = None
     when: Condition | None = None
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether it ends by itself when its time is over, also where nobody could end it."""
+        return self.work.keeps_time
+
     def _identity(self) -> object:
         """What a resume takes for its code: not how long it may take, nor where the file lies."""
         options = {f.name: getattr(self.work, f.name) for f in options_of(type(self.work))}
