@@ -21,7 +21,6 @@ from attrs import evolve, field, frozen
 from liteflow.dag import Dag
 from liteflow.decorated import check_function, name_of
 from liteflow.errors import ArgumentError, FlowError, SettingError, UnknownNameError, nearest, shown
-from liteflow.hints import is_secret
 from liteflow.lazy import Joint, Lazy
 from liteflow.names import checked_name
 from liteflow.options import DEFAULT, FLOW_OPTIONS, OBSERVED, RUN_OPTIONS, SECRET_PREFIX, check_names
@@ -496,8 +495,11 @@ class Flow(Written, Generic[P, R]):
         from liteflow.signals import raised  # noqa: PLC0415  lazy, as in `run`
 
         with raised():
-            given = self._given(None if secrets is None else _checked_secrets(self, secrets), {})
-            order = self._order(dict(options), given, None, observer)
+            if secrets:
+                from liteflow.secret import refuse_others  # noqa: PLC0415  lazy: few flows have any
+
+                refuse_others(self.name, self.parameters, secrets)
+            order = self._order(dict(options), self._given(secrets, {}), None, observer)
             from liteflow.launch import resume  # noqa: PLC0415  as above
 
             return self._checked(resume(order, run_id), order)
@@ -543,13 +545,6 @@ class Flow(Written, Generic[P, R]):
 
         values, overrides = self._sorted({} if inputs is None else inputs, parameters)
         return Given(values, overrides)
-
-    def _secrets_at_hand(self) -> dict[str, object]:
-        """The flow's secrets that are in the environment, by parameter."""
-        from liteflow.secret import variable_of  # noqa: PLC0415  lazy: few flows have any
-
-        variables = {n: variable_of(n) for n, p in self.parameters.items() if is_secret(p.annotation)}
-        return {name: os.environ[variable] for name, variable in variables.items() if variable in os.environ}
 
     def _named(self, start: tuple[str, ...], parameters: Mapping[str, object]) -> Mapping[str, object]:
         """The parameters, with what was given by position."""
@@ -605,22 +600,14 @@ class Flow(Written, Generic[P, R]):
                 raise ArgumentError(owner, name, "is given twice, by name and in inputs")
             (values if name in names else overrides)[name] = value
         if any(name.startswith(SECRET_PREFIX) for name in os.environ):
-            values = {**self._secrets_at_hand(), **values}
+            from liteflow.secret import secrets_in  # noqa: PLC0415  lazy: few flows have any
+
+            values = {**secrets_in(os.environ, self.parameters), **values}
         for name, value in values.items():
             if isinstance(value, Lazy):
                 problem = f"is given {value!r}, but this takes plain values"
                 raise ArgumentError(owner, name, f"{problem}; in another flow, call {self.name}(...)")
         return values, overrides
-
-
-def _checked_secrets(flow: Flow[Any, Any], secrets: Mapping[str, str]) -> Mapping[str, str]:
-    """What a resume is given: of a run's arguments, it may be given its secrets alone."""
-    for name in secrets:
-        parameter = flow.parameters.get(name)
-        if parameter is not None and not is_secret(parameter.annotation):
-            problem = "is no secret: a run goes on with the arguments that it was begun with"
-            raise ArgumentError(f"flow {flow.name}", name, problem)
-    return secrets
 
 
 def _entries(

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import quote, quote_plus
 
+from liteflow.errors import ArgumentError
+from liteflow.hints import is_secret
 from liteflow.options import SECRET_PREFIX
+from liteflow.parameters import Parameter
 from liteflow.redaction import HIDDEN
 
 SHORTEST: Final = 3
@@ -93,6 +96,24 @@ def variable_of(argument: str) -> str:
     ('LITEFLOW_SECRET_TOKEN', 'LITEFLOW_SECRET_SIGN_IN_TOKEN')
     """
     return SECRET_PREFIX + re.sub(r"[^A-Za-z0-9]", "_", argument).upper()
+
+
+def secrets_in(environment: Mapping[str, str], parameters: Mapping[str, Parameter]) -> dict[str, str]:
+    """Return the secrets that the environment has for a flow, by parameter."""
+    variables = {name: variable_of(name) for name, p in parameters.items() if is_secret(p.annotation)}
+    return {name: environment[found] for name, found in variables.items() if found in environment}
+
+
+def refuse_others(flow: str, parameters: Mapping[str, Parameter], given: Iterable[str]) -> None:
+    """Refuse what a resume is given beside secrets.
+
+    Raises:
+        ArgumentError: Which one is none.
+    """
+    for name in given:
+        if name in parameters and not is_secret(parameters[name].annotation):
+            problem = "is no secret: a run goes on with the arguments that it was begun with"
+            raise ArgumentError(f"flow {flow}", name, problem)
 
 
 class Mask:
