@@ -127,6 +127,8 @@ class ThreadExecutor(Talking):
         while (given := thread.queue.get()) is not None:
             serial, call = given
             if not thread.begins(serial, call):
+                # It was to tell of what has ended before it, and has been taken back.
+                self._call_driver()
                 continue
             link = self._talk.link(call.node, call.attempt)
             outcome, lines = attempt_here(self._work, call, thread.name, (), link=link)
