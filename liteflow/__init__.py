@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from liteflow.outcomes import Failure, Skip, skip
     from liteflow.policy import Policy
     from liteflow.run import Run
+    from liteflow.secret import Secret
     from liteflow.task import Task, task
     from liteflow.workflow import run_workflow
 
@@ -53,6 +54,7 @@ __all__ = [
     "RunCancelled",
     "RunError",
     "RunFailed",
+    "Secret",
     "Skip",
     "StoreError",
     "StreamChunk",
@@ -84,6 +86,7 @@ _HOMES = {
     "RunCancelled": "errors",
     "RunError": "errors",
     "RunFailed": "errors",
+    "Secret": "secret",
     "Skip": "outcomes",
     "StoreError": "errors",
     "StreamChunk": "context",

@@ -20,14 +20,19 @@ from liteflow.mapped import STAR, Each, Mapped
 from liteflow.survey import Survey, single
 
 
-def check(survey: Survey, keys: Mapping[Call[Any], str]) -> None:
+def check(survey: Survey, keys: Mapping[Call[Any], str], secrets: list[str]) -> None:
     """Check the arguments of all calls.
+
+    Args:
+        survey: The calls.
+        keys: Their names.
+        secrets: Gets what is given as a secret to a task itself.
 
     Raises:
         ArgumentError: A required argument is missing, or a literal one does not fit.
         EdgeTypeError: The result of a call does not fit where it goes.
     """
-    checker = _Checker(keys)
+    checker = _Checker(keys, secrets)
     given = survey.given
     for call in survey.calls:
         signature = call._task.signature
@@ -52,8 +57,10 @@ def _refuse_missing(survey: Survey, call: Call[Any], key: str) -> None:
 
 
 class _Checker:
-    def __init__(self, keys: Mapping[Call[Any], str]) -> None:
+    def __init__(self, keys: Mapping[Call[Any], str], secrets: list[str]) -> None:
         self._keys = keys
+        self._secrets = secrets
+        self._known: dict[int, bool] = {}
         # Pairs of ids of a task or an argument and of an annotation; the calls keep them alive.
         self._fine: set[tuple[int, int]] = set()
 
@@ -111,6 +118,8 @@ class _Checker:
         """Check a value that is there, but for lazy ones that it may hold."""
         problem = problem_of(value, wanted)
         if problem is None:
+            if isinstance(value, str) and self._is_secret(wanted):
+                self._secrets.append(value)
             return
         asked = _asked_last(value, wanted)
         if asked is not None:
@@ -118,7 +127,16 @@ class _Checker:
             path, found, takes = problem.partition(f"gives {hints.show(asked._type())}, not ")
             if found:
                 raise self.misfit(asked, call, name + path.strip(), takes)
+        if self._is_secret(wanted):
+            problem = f"is a secret, which is text, not {type(value).__name__}"
         raise self.error(call, name, problem)
+
+    def _is_secret(self, wanted: Any) -> bool:
+        # To ask takes longer than to check the value.
+        known = self._known.get(id(wanted))
+        if known is None:
+            known = self._known[id(wanted)] = hints.is_secret(wanted)
+        return known
 
     def error(self, call: Call[Any], name: str | None, problem: str) -> ArgumentError:
         """Return the error that an argument is wrong."""

@@ -28,7 +28,7 @@ from liteflow.errors import (
     nearest,
     shown,
 )
-from liteflow.hints import show
+from liteflow.hints import is_secret, show
 from liteflow.lazy import Build, Call, Item, Lazy, building, place
 from liteflow.mapped import STAR, Each, Mapped
 from liteflow.parameters import Parameter
@@ -67,7 +67,8 @@ def compile_dag(
     >>> [(node.key, node.args) for node in dag.nodes]
     [('double', (1,)), ('double-2', (Hole(source=0, path=()),))]
     """
-    return assemble(Survey(name, expression, build), parameters, overrides)
+    with uncollected():
+        return assemble(Survey(name, expression, build), parameters, overrides)
 
 
 def compile_growth(owner: str, expression: object, returns: Any = Any) -> Dag:
@@ -128,11 +129,15 @@ def assemble(
     keys = _keys(survey)
     _override(survey, keys, overrides or {}, parameters)
     calls = survey.calls if survey.ascending else _ordered(survey, keys)
-    check(survey, keys)
+    check(survey, keys, survey.secrets)
     indexes = {call: index for index, call in enumerate(calls)}
     encoder = _Encoder(survey, indexes)
     nodes = tuple([encoder.node(call, keys[call]) for call in calls])
-    return Dag(survey.flow, nodes, encoder.filled(survey.expression), dict(parameters), survey.definitions)
+    secrets = [*survey.secrets, *(str(v) for v in parameters.values() if is_secret(type(v)))]
+    result, definitions = encoder.filled(survey.expression), survey.definitions
+    return Dag(
+        survey.flow, nodes, result, dict(parameters), definitions, secrets=tuple(dict.fromkeys(secrets))
+    )
 
 
 # --- names ---------------------------------------------------------------------------------

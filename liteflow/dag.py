@@ -170,6 +170,7 @@ class Dag:
         definitions: Classes of the main script that the arguments need.
         routes: The tasks that may run next, by name, of a flow whose tasks say what that is (see nexts.py).
             Such a flow has one call, the first one.
+        secrets: Texts in the arguments that are not to be shown.
 
     >>> from liteflow import flow, task
     >>> @task
@@ -191,6 +192,7 @@ class Dag:
     parameters: Mapping[str, object]
     definitions: Definitions
     routes: Mapping[str, Task[..., Any]] = field(factory=dict)
+    secrets: tuple[str, ...] = ()
 
     @property
     def calls(self) -> tuple[Node, ...]:

@@ -23,7 +23,7 @@ from liteflow.decorated import check_function, name_of
 from liteflow.errors import ArgumentError, FlowError, SettingError, UnknownNameError, nearest, shown
 from liteflow.lazy import Joint, Lazy
 from liteflow.names import checked_name
-from liteflow.options import DEFAULT, FLOW_OPTIONS, OBSERVED, RUN_OPTIONS, check_names
+from liteflow.options import DEFAULT, FLOW_OPTIONS, OBSERVED, RUN_OPTIONS, SECRET_PREFIX, check_names
 from liteflow.parameters import Parameter
 from liteflow.pickling import importable
 from liteflow.recipe import ExpressionRecipe, FunctionRecipe, recipe_of
@@ -465,21 +465,29 @@ class Flow(Written, Generic[P, R]):
         return streamed(self.stream(inputs=inputs, run_id=run_id, **arguments))
 
     def resume(
-        self, run_id: str | None = None, *, observer: Observer | None = None, **options: Unpack[FlowOptions]
+        self,
+        run_id: str | None = None,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        observer: Observer | None = None,
+        **options: Unpack[FlowOptions],
     ) -> Run[R]:
         """Go on with a run that failed, was cancelled, or whose driver died.
 
-        Its arguments are what they were.  What had committed stays and is not run again, unless
+        Its arguments are what they were; secrets among them were not stored, and are taken from here
+        or from the environment.  What had committed stays and is not run again, unless
         its code has changed since, or what it depends on runs again.
 
         Args:
             run_id: The run's id, or the beginning of one; None: the latest run of this flow
                 that has not succeeded.
+            secrets: Secrets by the name of their parameter; others are taken from the environment.
             observer: As for `run`.
             options: As for `run`.
 
         Raises:
             NotResumableError: There is no such run, or it needs no resume; it says why.
+            SecretMissingError: It was given a secret, which is neither here nor in the environment.
             RunOwnedError: Another driver runs it.
             LiteflowError: As for `run`.
         """
@@ -487,7 +495,11 @@ class Flow(Written, Generic[P, R]):
         from liteflow.signals import raised  # noqa: PLC0415  lazy, as in `run`
 
         with raised():
-            order = self._order(dict(options), self._given(None, {}), None, observer)
+            if secrets:
+                from liteflow.secret import refuse_others  # noqa: PLC0415  lazy: few flows have any
+
+                refuse_others(self.name, self.parameters, secrets)
+            order = self._order(dict(options), self._given(secrets, {}), None, observer)
             from liteflow.launch import resume  # noqa: PLC0415  as above
 
             return self._checked(resume(order, run_id), order)
@@ -587,6 +599,10 @@ class Flow(Written, Generic[P, R]):
             if name in parameters:
                 raise ArgumentError(owner, name, "is given twice, by name and in inputs")
             (values if name in names else overrides)[name] = value
+        if any(name.startswith(SECRET_PREFIX) for name in os.environ):
+            from liteflow.secret import secrets_in  # noqa: PLC0415  lazy: few flows have any
+
+            values = {**secrets_in(os.environ, self.parameters), **values}
         for name, value in values.items():
             if isinstance(value, Lazy):
                 problem = f"is given {value!r}, but this takes plain values"

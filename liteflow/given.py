@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from liteflow import pickling
+from liteflow import hints, pickling
 from liteflow.errors import NotPicklableError
 from liteflow.pickling import Definitions
 
@@ -24,27 +24,37 @@ class Given:
         overrides: Arguments of calls, by `key.parameter`.
         complete: All parameters of the flow, those that were not given with the defaults of
             that day; empty before the flow is compiled.
+        withheld: Names of secrets among them, which are not kept.
     """
 
     values: Mapping[str, Any]
     overrides: Mapping[str, Any]
     complete: Mapping[str, Any] = {}
+    withheld: frozenset[str] = frozenset()
 
     def pack(self, definitions: Definitions) -> bytes | None:
         """Return it as bytes; None if an argument can't be kept, so that only its previews are.
 
         A flow may be given anything, also what goes to no task as it is.  Of what was not given, a
-        default that can't be kept is left out: it will be there again.
+        default that can't be kept is left out: it will be there again.  Of secrets, that they were
+        given is all that is kept.
         """
-        whole = _packed((dict(self.values), dict(self.overrides), dict(self.complete)), definitions)
+        values, overrides, complete = map(self._open, (self.values, self.overrides, self.complete))
+        withheld = frozenset(self.withheld.intersection([*self.values, *self.overrides]))
+        # A run without any is kept as it was before there were secrets.
+        rest = (withheld,) if withheld else ()
+        whole = _packed((values, overrides, complete, *rest), definitions)
         if whole is not None:
             return whole
         complete = {
             name: value
-            for name, value in self.complete.items()
-            if name in self.values or _packed(value, Definitions()) is not None
+            for name, value in complete.items()
+            if name in values or _packed(value, Definitions()) is not None
         }
-        return _packed((dict(self.values), dict(self.overrides), complete), definitions)
+        return _packed((values, overrides, complete, *rest), definitions)
+
+    def _open(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in arguments.items() if name not in self.withheld}
 
     @staticmethod
     def unpack(data: bytes) -> Given:
@@ -57,14 +67,28 @@ class Given:
 
     def again(self) -> Given:
         """What a resume of the run is given: the same, also where a default has changed since."""
-        return Given(self.complete or self.values, self.overrides, self.complete)
+        return Given(self.complete or self.values, self.overrides, self.complete, self.withheld)
+
+    def with_secrets(self, given: Given) -> tuple[Given, list[str]]:
+        """Return the same with secrets that are given now, and the names of those that are lacking."""
+        secret = {name for name in given.values if name in self.withheld or name not in self.complete}
+        now = {name: given.values[name] for name in secret}
+        overrides = {name: given.overrides[name] for name in self.withheld.intersection(given.overrides)}
+        whole = Given(
+            {**self.values, **now},
+            {**self.overrides, **overrides},
+            {**self.complete, **now},
+            self.withheld,
+        )
+        return whole, sorted(self.withheld.difference(now, overrides))
 
     def difference(self, other: Given) -> str | None:
-        """Say in which argument the two differ; None if they are the same."""
-        for name in dict.fromkeys([*self.complete, *other.complete]):
+        """Say in which argument the two differ, but for secrets; None if they are the same."""
+        secret = self.withheld.union(n for n, value in other.complete.items() if hints.is_secret(type(value)))
+        for name in [n for n in dict.fromkeys([*self.complete, *other.complete]) if n not in secret]:
             if _differ(self.complete, other.complete, name) and _differ(self.values, other.values, name):
                 return name
-        for name in dict.fromkeys([*self.overrides, *other.overrides]):
+        for name in [n for n in dict.fromkeys([*self.overrides, *other.overrides]) if n not in secret]:
             if _differ(self.overrides, other.overrides, name):
                 return name
         return None

@@ -96,7 +96,7 @@ def launch(order: Order, *, idempotent: bool) -> Run[Any]:
             return _once_more(order, earlier)
     dag = _compiled(order)
     # With the defaults of today: a resume takes them, whatever they have become by then.
-    order = evolve(order, given=_completed(order))
+    order = evolve(order, given=evolve(_completed(order), withheld=_withheld(dag, order.given)))
     try:
         return _driven(dag, order, None)
     except errors.RunExistsError:
@@ -213,8 +213,49 @@ def _go_on(order: Order, row: RunRow, given: Given | None = None) -> Run[Any]:
         )
     if given is not None:
         _refuse_difference(row, before, given)
-    order = evolve(order, given=before.again())
+    order = evolve(order, given=with_secrets(before, order.given, row).again())
     return _driven(_compiled(order), order, row)
+
+
+def with_secrets(before: Given, given: Given, row: RunRow) -> Given:
+    """Return the arguments of a run that goes on, with its secrets, which were not stored.
+
+    Args:
+        before: As they were stored.
+        given: What is given now; what is not is looked for in the environment.
+        row: The run.
+
+    Raises:
+        SecretMissingError: One is nowhere.
+    """
+    whole, lacking = before.with_secrets(given)
+    if not lacking:
+        return whole
+    # Start-up: few runs have any.
+    from liteflow.errors import SecretMissingError  # noqa: PLC0415
+    from liteflow.secret import variable_of  # noqa: PLC0415
+
+    variables = {name: variable_of(name) for name in lacking}
+    found = {name: os.environ[v] for name, v in variables.items() if v in os.environ}
+    # One with a dot is an argument of a call.
+    values = {name: text for name, text in found.items() if "." not in name}
+    whole, lacking = whole.with_secrets(Given(values, found))
+    if lacking:
+        raise SecretMissingError(row.id, row.flow, {name: variables[name] for name in lacking})
+    return whole
+
+
+def _withheld(dag: Dag, given: Given) -> frozenset[str]:
+    """The names of arguments that are secrets."""
+    if not dag.secrets:
+        return frozenset()
+    from liteflow.hints import is_secret  # noqa: PLC0415  start-up: few runs have any
+
+    types: dict[str, Any] = {name: type(value) for name, value in dag.parameters.items()}
+    for name in given.overrides:
+        key, _, parameter = name.rpartition(".")
+        types[name] = dag.node(key).task.signature.type_of(parameter)
+    return frozenset(name for name, kind in types.items() if is_secret(kind))
 
 
 def _driven(dag: Dag, order: Order, earlier: RunRow | None) -> Run[Any]:

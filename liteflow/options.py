@@ -49,6 +49,9 @@ class _Default:
 
 DEFAULT: Any = _Default()
 
+SECRET_PREFIX = "LITEFLOW_SECRET_"
+"""What the names of variables of the environment begin with that hold secrets."""
+
 RUN_OPTIONS = (
     "inputs",
     "db",

@@ -14,6 +14,7 @@ from liteflow.engine.resumption import Before, Now, compare
 from liteflow.errors import NotResumableError
 from liteflow.flow import Flow
 from liteflow.given import Given
+from liteflow.launch import with_secrets
 from liteflow.outcomes import WITH_VALUE
 from liteflow.pickling import learn
 from liteflow.store.rows import RunRow
@@ -66,7 +67,7 @@ def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, tr
         learn(values.definitions())
         if arguments is None:
             raise NotResumableError(row.id, flow.name, "its arguments could not be kept")
-        given = Given.unpack(arguments).again()
+        given = with_secrets(Given.unpack(arguments), Given({}, {}), row).again()
     dag = flow.compile(inputs={**given.values, **given.overrides})
     plan = Plan(dag, executor)
     codes = [str(plan.task_row(number)[4]) for number in range(len(plan.tasks))]

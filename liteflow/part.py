@@ -95,7 +95,7 @@ def part_of(dag: Dag, part: Part, values: Mapping[str, object]) -> Dag:
     waited_for = {s for node in nodes for s in (*node.inputs, *node.after)}
     final = {node.key: Hole(node.index) for node in nodes if node.index not in waited_for}
     result = pickling.pack(final, lambda value: isinstance(value, Hole), dag.definitions)
-    return Dag(dag.name, nodes, result, dag.parameters, dag.definitions)
+    return Dag(dag.name, nodes, result, dag.parameters, dag.definitions, secrets=dag.secrets)
 
 
 def flow_of_part(flow: Flow[Any, Any], part: Part, values: Mapping[str, object]) -> Flow[..., Any]:

@@ -25,7 +25,7 @@ from liteflow.dag import ATOMS, Dag
 from liteflow.decorated import check_function
 from liteflow.errors import ArgumentError, DecoratedError, DefinitionError, FlowError, UnknownNameError, shown
 from liteflow.lazy import Build, Joint, building
-from liteflow.options import RUN_OPTIONS
+from liteflow.options import RUN_OPTIONS, SECRET_PREFIX
 from liteflow.parameters import VAR_KEYWORD, VAR_POSITIONAL, Parameter, Signature
 from liteflow.survey import Survey
 
@@ -111,13 +111,17 @@ class FunctionRecipe:
         for name, parameter in self.parameters().items():
             if name in given:
                 _refuse_misfit(self.flow, name, given[name], parameter.annotation)
-                arguments[name] = given[name]
+                arguments[name] = _marked(name, given[name], parameter.annotation)
             elif parameter.required:
-                raise ArgumentError(self.signature.owner, name, "is missing; give it by name, or in inputs")
+                remedy = "give it by name, or in inputs"
+                if hints.is_secret(parameter.annotation):
+                    remedy = f"it is a secret: set {SECRET_PREFIX}{name.upper()}, or {remedy}"
+                raise ArgumentError(self.signature.owner, name, f"is missing; {remedy}")
             else:
                 # Else a flow that appends to a default would see it grow from build to build.
                 own = name in self.signature.fresh
-                arguments[name] = deepcopy(parameter.default) if own else parameter.default
+                default = deepcopy(parameter.default) if own else parameter.default
+                arguments[name] = _marked(name, default, parameter.annotation)
         return arguments
 
     def _call(self, arguments: Mapping[str, Any]) -> Any:
@@ -149,7 +153,7 @@ class ExpressionRecipe:
 
     def compile(self, values: Mapping[str, object], overrides: Mapping[str, object]) -> Dag:
         """Compile the expression with values for its free arguments."""
-        survey = self._filled(values)
+        survey, values = self._filled(values)
         for call, given in survey.given.items():
             for name, value in given.items():
                 refuse_lazy(survey, call, name, value)
@@ -166,7 +170,7 @@ class ExpressionRecipe:
         """Return a copy of the expression, to be a part of another one."""
         if args:
             raise ArgumentError(f"flow {self.flow}", None, "takes its parameters by name only")
-        survey = self._filled(kwargs)
+        survey, _ = self._filled(kwargs)
         for name in survey.free():
             raise ArgumentError(f"flow {self.flow}", name, "is missing; give it by name")
         return copied(survey)
@@ -174,8 +178,9 @@ class ExpressionRecipe:
     def _survey(self) -> Survey:
         return Survey(self.flow, self.value, building.get())
 
-    def _filled(self, values: Mapping[str, object]) -> Survey:
-        survey = self._survey()
+    def _filled(self, values: Mapping[str, object]) -> tuple[Survey, Mapping[str, object]]:
+        """The calls with values for what they leave free, and these values, secrets marked."""
+        survey, marked = self._survey(), dict(values)
         free = survey.free()
         _warn_of_options(self.flow, free)
         for name, value in values.items():
@@ -183,9 +188,10 @@ class ExpressionRecipe:
                 raise UnknownNameError(f"flow {self.flow}", "parameter", name, list(free))
             for _, parameter in free[name]:
                 _refuse_misfit(self.flow, name, value, parameter.annotation)
+                marked[name] = _marked(name, marked[name], parameter.annotation)
         if values:
-            fill(survey, free, values)
-        return survey
+            fill(survey, free, marked)
+        return survey, marked
 
 
 @contextmanager
@@ -211,7 +217,19 @@ def _refuse_plain(flow: str, expression: object, verb: str) -> None:
 def _refuse_misfit(flow: str, name: str, value: object, annotation: Any) -> None:
     problem = problem_of(value, annotation)
     if problem is not None:
+        if hints.is_secret(annotation):
+            problem = f"is a secret, which is text, not {type(value).__name__}"
         raise ArgumentError(f"flow {flow}", name, problem)
+
+
+def _marked(name: str, value: Any, annotation: Any) -> Any:
+    """An argument, which says that it is a secret if its parameter does."""
+    if not isinstance(value, str) or hints.is_secret(type(value)) or not hints.is_secret(annotation):
+        return value
+    # Start-up: few flows have any.
+    from liteflow.secret import SecretText  # noqa: PLC0415
+
+    return SecretText(value, name)
 
 
 def _warn_of_options(flow: str, parameters: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """Values whose names say that they are secrets are not shown: not in a plan, not in the record of a run.
 
-Only names tell.  What a task prints or returns is shown as it is.
+What a task prints or returns is not looked at here: see secret.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def redacted(name: str, value: Any, depth: int = 0) -> Any:
     >>> redacted("db", {"user": "ada", "password": "hunter2", "url": "pg://ada:hunter2@host"})
     {'user': 'ada', 'password': '***', 'url': 'pg://ada:***@host'}
     """
-    if is_secret(name) and not isinstance(value, Mapping | list | tuple):
+    named = is_secret(name) and not isinstance(value, Mapping | list | tuple)
+    # Or it says so itself, as the arguments of secret parameters do.
+    if named or getattr(type(value), "_is_secret", False) is True:
         return HIDDEN
     if isinstance(value, str):
         return _IN_ADDRESS.sub(rf"\1{HIDDEN}", value) if "://" in value else value

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from liteflow.engine.contexts import Entry
     from liteflow.engine.machine import Machine
     from liteflow.logfiles import LogFiles
+    from liteflow.secret import Mask
     from liteflow.store.history import History, RunRow
     from liteflow.trust import TrustedValues
 
@@ -122,6 +123,7 @@ class Session:
         _refuse_other_limits(settings, self._plan.lanes)
         # As dag.leaves, from what the plan knows already.
         self._leaves = {dag.nodes[index].key: index for index in self._plan.final}
+        self._mask = _mask_of(dag)
         self._journal: Journal | None = None
         self._sealed = False
         self._read: TrustedValues | None = None
@@ -149,6 +151,7 @@ class Session:
             echo=echo,
             log=files.written if files is not None else None,
             epoch_ns=self._epoch_ns,
+            mask=self._mask,
         )
         stopper.attach(driver.stop)
         # A task that runs in this very thread must feel Ctrl-C itself.
@@ -257,7 +260,7 @@ class Session:
             flow=dag.name,
             created_at=self._started_us,
             started_at=self._started_us,
-            arguments=json.dumps(_previews(dag.parameters)),
+            arguments=json.dumps(_previews(dag.parameters, self._mask)),
             script=self._script,
             python=python_version(),
             settings=json.dumps(_plain(self._settings.facts())),
@@ -429,13 +432,23 @@ def _stop_of(number: int) -> Stop:
     return Stop("cancelled", f"ended by {signal.Signals(number).name}", number)
 
 
-def _previews(parameters: Mapping[str, object]) -> dict[str, str]:
+def _mask_of(dag: Dag) -> Mask | None:
+    if not dag.secrets:
+        return None
+    # Start-up: few flows have any.
+    from liteflow.secret import Mask  # noqa: PLC0415
+
+    return Mask(dag.secrets)
+
+
+def _previews(parameters: Mapping[str, object], mask: Mask | None) -> dict[str, str]:
     if not parameters:
         return {}
     # Start-up: many flows have none.
     from liteflow.redaction import redacted  # noqa: PLC0415
 
-    return {name: xcom.preview_of(redacted(name, value))[0] for name, value in parameters.items()}
+    shown = {name: xcom.preview_of(redacted(name, value))[0] for name, value in parameters.items()}
+    return shown if mask is None else {name: mask.shortened(text) for name, text in shown.items()}
 
 
 def _say(text: str) -> None:

@@ -9,8 +9,10 @@ Nothing recurses over the graph: a chain of a million calls is as good as any.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from types import GenericAlias
 from typing import Any
 
@@ -43,6 +45,7 @@ class Survey:
         ascending: Whether every call was made after all that it waits for.
         definitions: Classes of the main script that the pickles need.
         given: Arguments from outside, which win over the calls' own.
+        secrets: Texts that are not to be shown.
 
     Raises:
         ArgumentError: A task stands where its call was meant, or a value can't be pickled.
@@ -53,6 +56,7 @@ class Survey:
         self.flow, self.what = flow, what
         self.definitions = Definitions()
         self.given: dict[Call[Any], dict[str, object]] = {}
+        self.secrets: list[str] = []
         # By id, beside the values themselves: so no id can come to mean another value.
         self._packed: dict[int, Packed] = {}
         self._values: list[object] = [expression]
@@ -158,7 +162,33 @@ class Survey:
             # Its own traceback is one of pickle and ours: the sentence says it all.
             raise ArgumentError(owner, parameter, str(error), at) from None
         # What a flow returns is no argument of anything.
-        return packed if call is None else packed._replace(digest=_digest(value, packed))
+        return packed if call is None else packed._replace(digest=self._digest(value, packed))
+
+    def _digest(self, value: object, packed: Packed) -> bytes:
+        """A digest of a value that does not change by itself; of its pickle, if it has no other."""
+        # Start-up: a program that only imports its flows needs neither.
+        from hashlib import blake2b  # noqa: PLC0415
+
+        from liteflow.fingerprint import UnstableValueError, digest_of  # noqa: PLC0415
+
+        # No other object has the id of one that lives.
+        places = {id(lazy): str(number) for number, lazy in enumerate(packed.holes)}
+        # Without that module there are no secrets.
+        secret = "liteflow.secret" in sys.modules
+        stand_in = partial(self._stand_in, places) if secret else lambda part: places.get(id(part))
+        # The pickle may differ from one process to the next: then a resume runs the call again.
+        with suppress(UnstableValueError):
+            if len(packed.data) <= _LARGE:
+                return digest_of(value, stand_in)
+        return blake2b(packed.data, digest_size=8).digest()
+
+    def _stand_in(self, places: Mapping[int, str], part: object) -> str | None:
+        """What stands in a digest for a lazy value; for a secret, which one it is: not what it says."""
+        name = getattr(part, "_secret_name", None) if isinstance(part, str) else None
+        if name is None:
+            return places.get(id(part))
+        self.secrets.append(str.__str__(part))
+        return f"secret {name}"
 
 
 def single(call: Call[Any], given: Mapping[str, Any] | None = None) -> Iterable[tuple[str, Any]]:
@@ -210,22 +240,6 @@ def _uncalled(value: Any) -> Any:
         if not kinds.isdisjoint(_CONTAINERS):
             nest += [item for item in items if type(item) in _CONTAINERS]
     return None
-
-
-def _digest(value: object, packed: Packed) -> bytes:
-    """A digest of a value that does not change by itself; of its pickle, if it has no other."""
-    # Start-up: a program that only imports its flows needs neither.
-    from hashlib import blake2b  # noqa: PLC0415
-
-    from liteflow.fingerprint import UnstableValueError, digest_of  # noqa: PLC0415
-
-    # No other object has the id of one that lives.
-    places = {id(lazy): str(number) for number, lazy in enumerate(packed.holes)}
-    # The pickle may differ from one process to the next: then a resume runs the call again.
-    with suppress(UnstableValueError):
-        if len(packed.data) <= _LARGE:
-            return digest_of(value, lambda part: places.get(id(part)))
-    return blake2b(packed.data, digest_size=8).digest()
 
 
 def _is_lazy(value: object) -> bool:

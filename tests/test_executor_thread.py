@@ -8,6 +8,7 @@ import time
 import pytest
 from support.executors import Bench
 
+from liteflow import Flow, task
 from liteflow.executor.thread import ThreadExecutor
 
 
@@ -37,6 +38,18 @@ def test_what_lies_behind_a_slow_call_is_run_by_another_thread(slow):
         assert slow not in bench.finished
         go_on.set()
         bench.run(lambda: slow in bench.finished)
+
+
+def test_a_run_hears_of_a_slow_call_whose_followers_were_taken_back():
+    @task
+    def work(n: int) -> int:
+        # Longer than a thread may be silent for; were it shorter, nothing would be taken back.
+        time.sleep(0.3 if n == 60 else 0)
+        return n
+
+    handle = Flow("f", [work(n) for n in range(80)]).start(db=None, executor="thread", max_workers=1)
+
+    assert sum(handle.wait(60).result) == 80 * 79 // 2
 
 
 @pytest.mark.parametrize("slow", [30, 31, 32, 33])

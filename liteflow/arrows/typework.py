@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from liteflow.context import Context
-from liteflow.task_types.base import TaskType, options_of, texts_in
+from liteflow.task_types.base import TaskType, options_of, work_texts
 from liteflow.task_types.templates import templates_in
 from liteflow.task_types.work import item_at
 
@@ -37,9 +37,7 @@ class TypeWork:
         Raises:
             ValueRefusedError: What comes in has no such part.
         """
-        fields = options_of(type(self.work))
-        texts = (text for f in fields for _, text in texts_in(getattr(self.work, f.name), ()))
-        found = {template.reference for text in texts for template in templates_in(text)}
+        found = {t.reference for _, text in work_texts(self.work) for t in templates_in(text)}
         values = {str(reference): item_at(input, reference) for reference in found}
         return evolve(self.work.filled(values), input=input)
 

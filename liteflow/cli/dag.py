@@ -19,6 +19,7 @@ from liteflow.cli.output import knows_unicode, say, write_file
 from liteflow.cli.source import is_workflow, load_flow, suffix_of
 from liteflow.errors import CommandLineError
 from liteflow.flow import Flow
+from liteflow.hints import is_secret
 from liteflow.views.dot import dot
 from liteflow.views.graph import Graph, fold, from_dag
 from liteflow.views.graph_svg import svg
@@ -192,7 +193,7 @@ def compiled_for_a_look(flow: Flow[Any, Any], words: list[str], target: str) -> 
         empty = {str: "", int: 0, float: 0.0, bool: False, list: [], dict: {}}
         for name, parameter in flow.parameters.items():
             if parameter.required and name not in inputs:
-                inputs[name] = empty.get(parameter.annotation)
+                inputs[name] = "" if is_secret(parameter.annotation) else empty.get(parameter.annotation)
     return flow.compile(inputs=inputs)
 
 

@@ -14,6 +14,7 @@ from liteflow.errors import StoreMissingError
 from liteflow.files.plan import Forecast, Plan, Planned, forecast, plan_of
 from liteflow.outlook import Outlook
 from liteflow.redaction import HIDDEN, is_secret, redacted
+from liteflow.secret import Mask
 from liteflow.settings import RunSettings
 from liteflow.store.history import History
 from liteflow.task_types.base import TaskType, options_of, spliced
@@ -42,12 +43,16 @@ def dry_run(dag: Dag, settings: RunSettings, resume: Outlook | None, as_json: bo
     left = Plan(plan.flow, tuple(tuple(one for one in step if one.key not in kept) for step in plan.steps))
     workers = settings.workers(settings.executor) if isinstance(settings.executor, str) else 1
     known = earlier_durations(settings.db, dag.name)
-    expected = forecast(left, known, workers) if known else None
+    # What nothing is known of counts as nothing: of such alone there is nothing to say.
+    tells = any(one.key in known for step in left.steps for one in step)
+    expected = forecast(left, known, workers) if tells else None
+    # What a secret was made a part of, in the flow itself, is hidden too.
+    mask = Mask(dag.secrets)
     if as_json:
-        say(to_json(_record(dag, plan, resume, expected), indent=2))
+        say(mask.text(to_json(_record(dag, plan, resume, expected), indent=2)))
         return
     for line in _lines(dag, plan, resume, expected, workers):
-        say(line)
+        say(mask.shortened(line))
 
 
 def earlier_durations(db: Path | None, flow: str) -> dict[str, float]:
@@ -57,7 +62,8 @@ def earlier_durations(db: Path | None, flow: str) -> dict[str, float]:
         if db is None:
             return {}
         with History(db) as history:
-            latest = [run for run in history.runs() if run.flow == flow and run.state == "succeeded"][:ASKED]
+            # Of a run that failed, what succeeded took as long as it takes.
+            latest = [run for run in history.runs() if run.flow == flow and run.ended_at is not None][:ASKED]
             for run in latest:
                 for row in history.tasks(run.id):
                     if row.state == "succeeded" and row.started_at is not None and row.ended_at is not None:

@@ -16,7 +16,7 @@ from liteflow.cli.common import Db, Tasks, examples
 from liteflow.cli.look import took_of, tracebacks
 from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
 from liteflow.cli.progress import Lines, Silence
-from liteflow.cli.records import output_record, previewed, run_record
+from liteflow.cli.records import output_record, run_record
 from liteflow.cli.script import print_users_traceback
 from liteflow.cli.source import db_for, load_flow
 from liteflow.engine.observing import Observer
@@ -24,10 +24,9 @@ from liteflow.errors import CommandLineError, LiteflowError, RunFailed, RunTimeo
 from liteflow.flow import Flow
 from liteflow.run import Run
 from liteflow.settings import RunSettings
-from liteflow.store.history import History, RunRow, TaskRow
+from liteflow.store.history import History, RunRow
 from liteflow.views.shown import label, visible
 from liteflow.views.states import tally
-from liteflow.xcom import preview_of
 
 # So many outputs are shown; a flow may end in thousands of tasks.
 MANY_OUTPUTS = 20
@@ -297,11 +296,13 @@ def report(run: Run[Any], as_json: bool, quiet: bool) -> None:
         complain(f"liteflow: {run.failure}")
     if run.db is None:
         # Nothing is kept, so nothing can be looked up; but the values and the error are here.
-        row, outputs, said = None, _outputs_at_hand(run, tasks), _traceback_at_hand(run)
+        row, said = None, _traceback_at_hand(run)
+        with run._open_history() as history:
+            outputs = _outputs(history, run)
     else:
         with History(run.db) as history:
             row = history.find_run(run.id)
-            outputs = {xcom.key: output_record(xcom) for xcom in history.xcoms(run.id) if xcom.key in run}
+            outputs = _outputs(history, run)
             said = list(tracebacks(history, run.id, tasks.values()))
     for text in said:
         complain(text)
@@ -329,9 +330,8 @@ def _record(run: Run[Any], row: RunRow | None, states: Counter[str], outputs: Ou
     return {**known, "db": run.db, "states": dict(states), "outputs": outputs, "failures": failures}
 
 
-def _outputs_at_hand(run: Run[Any], tasks: Mapping[str, TaskRow]) -> Outputs:
-    values = {key: run[key] for key in run if tasks[key].state == "succeeded"}
-    return {key: previewed(type(value).__name__, *preview_of(value)) for key, value in values.items()}
+def _outputs(history: History, run: Run[Any]) -> Outputs:
+    return {xcom.key: output_record(xcom) for xcom in history.xcoms(run.id) if xcom.key in run}
 
 
 def _traceback_at_hand(run: Run[Any]) -> list[str]:

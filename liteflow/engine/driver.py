@@ -58,6 +58,7 @@ class Driver(Hearing):
         log: Gets what attempts write in any case: (key, attempt, microseconds since 1970, stream, text).
         epoch_ns: Gives the monotonic time that times in the store count from, once the run
             has begun.
+        mask: Hides the run's secrets; None: it has none.
     """
 
     def stop(self, stop: Stop) -> None:

@@ -168,6 +168,22 @@ class RunCancelled(RunError):  # noqa: N818  as RunFailed
 
 
 @define(eq=False, slots=False, repr=False)
+class SecretMissingError(LiteflowError, ValueError):
+    """A run can't go on without secrets that it was given: `variables` by the name of their parameter."""
+
+    run: str
+    flow: str
+    variables: dict[str, str]
+
+    def __str__(self) -> str:
+        names = ", ".join(map(repr, self.variables))
+        what = f"run {self.run} of flow {self.flow} was given {names}, and secrets are not stored"
+        given = ", ".join(f"{name!r}: ..." for name in self.variables)
+        remedy = f"set {' and '.join(self.variables.values())}, or give it again: resume(secrets={{{given}}})"
+        return f"{what}; {remedy}"
+
+
+@define(eq=False, slots=False, repr=False)
 class NotResumableError(LiteflowError, ValueError):
     """There is no run to go on with, or this one can't be; `run` is None if none was named."""
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from liteflow.executor.attempt import WireArgument
 from liteflow.executor.link import Ask, Chunk, Reply
 from liteflow.executor.payload import Large, Payload
 from liteflow.function import Function
 from liteflow.pickling import Definitions
+
+if TYPE_CHECKING:
+    # Start-up: few runs have any.
+    from liteflow.secret import Mask
 
 Needs = tuple[tuple[str, float], ...]
 """What a call takes of where it runs, as plain data: (name, amount) each; memory in bytes."""
@@ -122,7 +126,8 @@ class Work(NamedTuple):
     time that `started` counts from; `place` gives the row of node 0, and the key that values are
     sealed with (empty: none); `keep` keeps a function of this process that calls grow with, and
     gives its number.  An executor whose calls run in the driver's own thread lets it go on
-    meanwhile by `turn`, which takes in news, or (None) does what there is to do once.
+    meanwhile by `turn`, which takes in news, or (None) does what there is to do once.  `mask` hides the
+    run's secrets where an executor itself shows what tasks print; None: it has none.
     """
 
     functions: Sequence[Function]
@@ -133,6 +138,7 @@ class Work(NamedTuple):
     place: Callable[[], tuple[int, bytes]]
     keep: Callable[[Function], int]
     turn: Callable[[News | None], None]
+    mask: Mask | None = None
 
 
 class Lane(Protocol):

@@ -15,7 +15,7 @@ import threading
 import time
 from contextvars import ContextVar, Token
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from liteflow.executor import attempt
 from liteflow.executor.base import Call, Failed, Finished, Line, Work
@@ -24,26 +24,40 @@ from liteflow.executor.payload import Large, stored_facts
 from liteflow.signing import Seal
 from liteflow.xcom import LARGE, Encoded
 
+if TYPE_CHECKING:
+    # Start-up: few runs have any.
+    from liteflow.secret import Mask
+
 _MAX_LINES = 100_000
 # Of the runs that go on in this process: to make one costs more than what it makes for one value.
 _seal = lru_cache(maxsize=4)(Seal)
 
 
 class _Notes:
-    """What one attempt has written so far; `quiet`: nobody else is to see it here."""
+    """What one attempt has written so far.
 
-    def __init__(self, node: int, number: int, quiet: bool) -> None:
+    `quiet`: nobody else is to see it here.  `mask`: others see whole lines, without what it hides.
+    """
+
+    def __init__(self, node: int, number: int, quiet: bool, mask: Mask | None) -> None:
         self.lines: list[Line] = []
         self.quiet = quiet
+        self.mask = mask
         self._node = node
         self._number = number
         self._rest = {"stdout": "", "stderr": ""}
 
-    def write(self, stream: str, text: str) -> None:
+    def write(self, stream: str, text: str) -> list[str]:
+        """Keep a text; returns the lines that have become whole."""
         *lines, rest = (self._rest[stream] + text).split("\n")
         for line in lines:
             self.add(stream, line + "\n")
         self._rest[stream] = rest
+        return lines
+
+    def unended(self) -> dict[str, str]:
+        """What each stream has of a line that has not ended."""
+        return self._rest
 
     def add(self, stream: str, text: str) -> None:
         if len(self.lines) < _MAX_LINES:
@@ -70,10 +84,18 @@ class _Tee(io.TextIOBase):
     def write(self, text: str) -> int:
         notes = _writing.get()
         if notes is not None:
-            notes.write(self._name, text)
+            lines = notes.write(self._name, text)
             if notes.quiet:
                 return len(text)
+            if notes.mask is not None:
+                # A secret may come in two writes.
+                self._stream.write("".join([notes.mask.text(line) + "\n" for line in lines]))
+                return len(text)
         return self._stream.write(text)
+
+    def show_rest(self, notes: _Notes, mask: Mask) -> None:
+        """An attempt has ended, perhaps within a line."""
+        self._stream.write(mask.text(notes.unended()[self._name]))
 
     def flush(self) -> None:
         self._stream.flush()
@@ -152,7 +174,7 @@ class Attempt:
         self._worker = worker
         # What calls that it returns are to run: here the driver can take the functions themselves.
         self._keep = None if quiet else work.keep
-        self._notes = _Notes(call.node, call.attempt, quiet)
+        self._notes = _Notes(call.node, call.attempt, quiet, work.mask)
         self._started_ns = time.monotonic_ns()
 
     def listen(self) -> Token[_Notes | None]:
@@ -189,7 +211,12 @@ class Attempt:
 
     def lines(self) -> list[Line]:
         """What it has written."""
-        return self._notes.finish()
+        notes = self._notes
+        if notes.mask is not None and not notes.quiet:
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, _Tee):
+                    stream.show_rest(notes, notes.mask)
+        return notes.finish()
 
     def _value_of(self, source: int) -> Any:
         return self._work.payload_of(source).value()

@@ -127,6 +127,8 @@ class ThreadExecutor(Talking):
         while (given := thread.queue.get()) is not None:
             serial, call = given
             if not thread.begins(serial, call):
+                # It was to tell of what has ended before it, and has been taken back.
+                self._call_driver()
                 continue
             link = self._talk.link(call.node, call.attempt)
             outcome, lines = attempt_here(self._work, call, thread.name, (), link=link)
@@ -239,9 +241,12 @@ class ThreadExecutor(Talking):
         started = round(since * 1e6) - self._work.epoch_ns // 1000
         took = round((now - since) * 1e6)
         outcome = "cancelled" if self._cancelled else "timed_out"
-        retry_on = self._work.functions[call.function].retry_on
+        function = self._work.functions[call.function]
+        retry_on = function.retry_on
         retryable = not self._cancelled and (Exception in retry_on or TimeoutError in retry_on)
-        text = f"{error}; its thread can't be ended and goes on in the background"
+        # A command is killed where it was started, at the same time.
+        ends = not self._cancelled and getattr(function.fn, "keeps_time", False) is True
+        text = error if ends else f"{error}; its thread can't be ended and goes on in the background"
         failed = Failed(call.node, call.attempt, started, took, outcome, text, "", None, retryable)
         return [News(thread.name, (), [failed], returned=[one.node for one in back])]
 

@@ -19,17 +19,17 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from liteflow.files.check import Uses, condition_of, dependence_of, references_in, work_texts
+from liteflow.files.check import Uses, condition_of, dependence_of, references_in
 from liteflow.files.mistakes import Mistake, WorkflowFileError
 from liteflow.files.mistakes import Path as FilePath
-from liteflow.files.model import PYTHON_TYPES, REQUIRED, TaskSpec, Workflow
+from liteflow.files.model import PYTHON_TYPES, REQUIRED, Param, TaskSpec, Workflow
 from liteflow.files.tree import Tree
 from liteflow.lazy import Call, Lazy
 from liteflow.mapped import MapPolicy, Unmapped, mapped_call, refusal
 from liteflow.parameters import Bound
 from liteflow.policy import Policy
 from liteflow.task import Task
-from liteflow.task_types.base import TaskType, filled_data, texts_in
+from liteflow.task_types.base import TaskType, filled_data, texts_in, work_texts
 from liteflow.task_types.call import TaskCall
 from liteflow.task_types.faults import CallError, ValueRefusedError
 from liteflow.task_types.python import Python, object_of
@@ -73,6 +73,15 @@ def told_of(spec: TaskSpec) -> dict[str, Any]:
     return {**told, "when": dependence} if dependence is not None else told
 
 
+def _annotation(param: Param) -> Any:
+    if not param.secret:
+        return PYTHON_TYPES[param.kind]
+    # Start-up: few files have any.
+    from liteflow.secret import Secret  # noqa: PLC0415
+
+    return Secret
+
+
 def _nowhere() -> None:
     """Its code stands for a place in a workflow file; it is never called."""
 
@@ -110,7 +119,7 @@ class Builder:
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=inspect.Parameter.empty if param.default is REQUIRED else param.default,
-                annotation=PYTHON_TYPES[param.kind],
+                annotation=_annotation(param),
             )
             for name, param in self.workflow.params.items()
         }
@@ -135,7 +144,7 @@ class Builder:
         return []
 
     def _prepare_call(self, name: str, spec: TaskSpec, work: TaskCall) -> list[Mistake]:
-        for inside, text in work_texts(spec):
+        for inside, text in work_texts(spec.work):
             wrong = _unfit_argument(inside, text)
             if wrong is not None:
                 return [self._mistake(("tasks", name, *inside), *wrong)]

@@ -10,7 +10,7 @@ from attrs import frozen
 from liteflow.files.mistakes import Mistake, Path, meant
 from liteflow.files.model import TaskSpec
 from liteflow.files.tree import Tree
-from liteflow.task_types.base import options_of, texts_in
+from liteflow.task_types.base import texts_in, work_texts
 from liteflow.task_types.conditions import Condition, parse_condition
 from liteflow.task_types.faults import TemplateError
 from liteflow.task_types.shell import Shell
@@ -35,22 +35,14 @@ def check_references(known: Known, tree: Tree) -> list[Mistake]:
         mistakes += _dependencies(known, tree, name, spec)
         for path, text in texts_of(spec):
             mistakes += _text(known, tree, name, path, text)
-    if not mistakes:
-        mistakes += _cycle(known, tree)
-    return mistakes
+    return mistakes + _cycle(known, tree)
 
 
 def texts_of(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
     """Iterate over the texts of a task in which templates may stand, each with its path in the task."""
-    yield from work_texts(spec)
+    yield from work_texts(spec.work)
     for key in ("when", "foreach"):
         yield from texts_in(getattr(spec, key), (key,))
-
-
-def work_texts(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
-    """Iterate over those that say what it does."""
-    for option in options_of(type(spec.work)):
-        yield from texts_in(getattr(spec.work, option.name), (option.alias or option.name,))
 
 
 def references_in(texts: Iterable[str]) -> list[Reference]:
@@ -64,17 +56,17 @@ def references_in(texts: Iterable[str]) -> list[Reference]:
 
 def work_references(spec: TaskSpec) -> list[Reference]:
     """Return what those templates name that say what a task does."""
-    return references_in(text for _, text in work_texts(spec))
+    return references_in(text for _, text in work_texts(spec.work))
 
 
 def when_references(spec: TaskSpec) -> list[Reference]:
     """Return what the templates of a task's condition name."""
-    return references_in(text for _, text in texts_in(spec.when, ()))
+    return references_in(text for _, text in texts_in(spec.when, ())) if spec.when else []
 
 
 def foreach_references(spec: TaskSpec) -> list[Reference]:
     """Return what the templates of the list that a task is run for name."""
-    return references_in(text for _, text in texts_in(spec.foreach, ()))
+    return references_in(text for _, text in texts_in(spec.foreach, ())) if spec.foreach else []
 
 
 def dependence_of(spec: TaskSpec) -> Dependence | None:
@@ -203,15 +195,22 @@ def _no_exit_code(known: Known, spec: TaskSpec, name: str) -> tuple[str, str] | 
 
 
 def _cycle(known: Known, tree: Tree) -> list[Mistake]:
-    circle = find_cycle(
-        {name: [n for n in upstream_of(spec) if n in known.tasks] for name, spec in known.tasks.items()}
-    )
+    circle = find_cycle({name: list(_others(name, spec, known)) for name, spec in known.tasks.items()})
     if circle is None:
         return []
     names = circle if len(circle) <= 8 else [*circle[:5], "...", *circle[-2:]]
     path: Path = ("tasks", circle[0])
     problem = f"is in a circle: {' >> '.join([*names, circle[0]])}"
     return [Mistake(*tree.place(path, key=True), path, problem, "take one of these dependencies away")]
+
+
+def _others(name: str, spec: TaskSpec, known: Known) -> Iterator[str]:
+    """The other tasks that a task waits for; of itself it has been told, as of what is no template."""
+    try:
+        upstream = upstream_of(spec)
+    except TemplateError:
+        upstream = spec.depends_on
+    return (needed for needed in upstream if needed in known.tasks and needed != name)
 
 
 def find_cycle(upstream: Mapping[str, Iterable[str]]) -> list[str] | None:

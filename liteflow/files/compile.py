@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from liteflow.collecting import uncollected
 from liteflow.files.build import Builder
 from liteflow.files.load import parse_with_tree, read_file
 from liteflow.files.model import Workflow
@@ -35,6 +36,7 @@ def flow_from_file(path: str | os.PathLike[str], **options: Any) -> Flow[..., An
     return flow_of(workflow, str(full.absolute()), tree, **options)
 
 
+@uncollected()
 def flow_of(workflow: Workflow, file: str, tree: Tree | None = None, **options: Any) -> Flow[..., Any]:
     """Return the flow that a workflow describes.
 

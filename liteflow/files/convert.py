@@ -64,6 +64,7 @@ class _Script:
         self._workflow = workflow
         self._file = file
         ours = {
+            "Secret",
             "flow",
             "task",
             "skip",
@@ -102,6 +103,7 @@ class _Script:
     def _imports(self) -> str:
         specs = self._workflow.tasks.values()
         modules: dict[str, set[str]] = {"liteflow": {"flow", "task"}}
+        modules["liteflow"] |= {"Secret"} if any(p.secret for p in self._workflow.params.values()) else set()
         modules["liteflow"] |= {"skip"} if any(_skips(spec) for spec in specs) else set()
         modules["liteflow"] |= {"unmapped"} if any(self._unmaps(spec) for spec in specs) else set()
         modules["liteflow"] |= {"Context"} if any(spec.work.waits for spec in specs) else set()
@@ -231,7 +233,7 @@ class _Script:
     def _signature(self) -> str:
         texts = []
         for name, param in self._workflow.params.items():
-            kind = "" if param.kind == "any" else f": {param.kind}"
+            kind = "" if param.kind == "any" else ": Secret" if param.secret else f": {param.kind}"
             default = "" if param.default is REQUIRED else f" = {_literal(param.default)}"
             texts.append(f"{name}{kind}{default}")
         return f"*, {', '.join(texts)}" if texts else ""

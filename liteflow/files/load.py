@@ -11,6 +11,7 @@ import re
 import stat
 from pathlib import Path
 
+from liteflow.collecting import uncollected
 from liteflow.files.jsontree import read_json
 from liteflow.files.mistakes import Mistake, MistakesFoundError, WorkflowFileError, WorkflowPathError
 from liteflow.files.model import Workflow
@@ -59,6 +60,7 @@ def parse_workflow(data: bytes | str, file: str, *, json: bool = False) -> Workf
     return workflow
 
 
+@uncollected()
 def parse_with_tree(data: bytes | str, file: str, *, json: bool = False) -> tuple[Workflow, Tree]:
     """Read a workflow and where each part of it stands; as `parse_workflow`."""
     try:

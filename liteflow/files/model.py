@@ -149,8 +149,24 @@ class Param:
     default: Any = field(default=REQUIRED, **_said("What it is unless told; without it, it must be given."))
     type: ParamType | None = field(default=None, **_said("Its type; by default that of its default."))
     help: str = field(default="", **_said("What it is for."))
+    secret: bool = field(
+        default=False,
+        **_said(
+            "Whether it is a password, a key or the like: text that is hidden wherever something is shown, "
+            "and is not stored. A run takes it from LITEFLOW_SECRET_NAME of the environment."
+        ),
+    )
 
     def __attrs_post_init__(self) -> None:
+        if self.secret and self.kind != "str":
+            raise ValueError(
+                f"is a secret, which is text, and says that it is {self.kind}; correct one of them"
+            )
+        if self.secret and self.default not in (REQUIRED, ""):
+            raise ValueError(
+                "is a secret, and its default can be read here; take it away, and set LITEFLOW_SECRET_NAME "
+                "in the environment of the runs"
+            )
         if self.default is not REQUIRED and not fits(self.default, self.kind):
             raise ValueError(
                 f"has the default {self.default!r:.80}, which is no {self.kind}; correct one of them"
@@ -161,6 +177,8 @@ class Param:
         """Its type, told or seen."""
         if self.type is not None:
             return self.type
+        if self.secret and self.default is REQUIRED:
+            return "str"
         seen = type(self.default).__name__
         return seen if seen in PYTHON_TYPES else "any"  # type: ignore[return-value]  # a key of PYTHON_TYPES
 

@@ -127,11 +127,13 @@ class _Reading:
         self.problems.append(Problem(path, f"is {_kind(value)}; it must be {text}", remedy))
         return _FAILED
 
-    def _model(
-        self, value: dict[str, Any], model: type, path: Path, extra: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Make an attrs instance; `extra` are fields that are made already."""
-        given: dict[str, Any] = dict(extra or {})
+    def _model(self, value: dict[str, Any], model: type, path: Path) -> Any:
+        """Make an attrs instance."""
+        return self._made(model, self._parts(value, model, path), path)
+
+    def _parts(self, value: dict[str, Any], model: type, path: Path) -> dict[str, Any]:
+        """Read the fields of an attrs instance."""
+        given: dict[str, Any] = {}
         known = {key_of(f): f for f in resolved(model)}
         for key in value:
             if key not in known:
@@ -143,13 +145,13 @@ class _Reading:
                 remedy = f"add {key}: {attribute.metadata.get('help', '')}"
                 self.problems.append(Problem(path, f"has no {key}", remedy, at_key=True))
                 given[key] = _FAILED
-        return self._made(lambda: model(**given), given, path)
+        return given
 
-    def _made(self, make: Callable[[], Any], given: Mapping[str, Any], path: Path) -> Any:
+    def _made(self, model: type, given: Mapping[str, Any], path: Path) -> Any:
         if any(part is _FAILED for part in given.values()):
             return _FAILED
         try:
-            return make()
+            return model(**given)
         except ValueError as error:
             self._note(error, path)
             return _FAILED
@@ -224,12 +226,14 @@ class _Reading:
         for key in value:
             if key not in common and key not in own:
                 self._unknown(key, {**common, **own}, path)
-        work = self._model({k: v for k, v in value.items() if k in own}, kind, path)
+        of_work = self._parts({k: v for k, v in value.items() if k in own}, kind, path)
+        work = self._made(kind, of_work, path)
         rest = {k: v for k, v in value.items() if k in common and k not in own}
-        spec = self._model(rest, TaskSpec, path, {"work": work})
-        if work is not _FAILED:
-            # What its templates say can be checked, whatever else is wrong with it.
-            known = spec if spec is not _FAILED else TaskSpec(type=kind.kind, work=work)
+        given = {**self._parts(rest, TaskSpec, path), "work": work}
+        spec = self._made(TaskSpec, given, path)
+        # What can be read of it is checked further, whatever else is wrong with it.
+        known = spec if spec is not _FAILED else _what_is_right(kind, of_work, given)
+        if known is not None:
             self.tasks[str(path[-1])] = known
         return spec
 
@@ -251,6 +255,19 @@ class _Reading:
         Settings: _settings,
         TaskSpec: _task,
     }
+
+
+def _what_is_right(kind: type, of_work: Mapping[str, Any], given: Mapping[str, Any]) -> TaskSpec | None:
+    """A task without the fields that are wrong; None if nothing can be made of the others."""
+    try:
+        work = kind(**{key: part for key, part in of_work.items() if part is not _FAILED})
+        rest = {key: part for key, part in given.items() if part is not _FAILED}
+        # Some list there was: the item that its templates name is no mistake.
+        if given.get("foreach") is _FAILED:
+            rest["foreach"] = []
+        return TaskSpec(**{**rest, "work": work})
+    except (TypeError, ValueError):
+        return None
 
 
 _PLACES = {

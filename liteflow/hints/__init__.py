@@ -9,6 +9,7 @@
     returned_type(hint)       the type of what a generator function returns at its end
     tuple_length(hint)        how many values it unpacks into
     show(hint)                the type as the user wrote it
+    is_secret(hint)           is what has it not to be shown?
 
 One rule decides whatever is doubtful: **refuse only what is surely wrong**.  A missing
 annotation, a name that exists for checkers only, a construct that is newer than this code:
@@ -26,12 +27,14 @@ No attrs here: worker processes import this, and must start fast.
 
 from liteflow.hints.annotations import resolve
 from liteflow.hints.fitting import fits
+from liteflow.hints.forms import is_secret
 from liteflow.hints.items import item_type, iterated_type, list_of, returned_type, tuple_length
 from liteflow.hints.text import show
 from liteflow.hints.values import problem
 
 __all__ = [
     "fits",
+    "is_secret",
     "item_type",
     "iterated_type",
     "list_of",

@@ -198,3 +198,20 @@ def is_typed_dict(form: Any) -> bool:
 
 def is_named_tuple(form: Any) -> bool:
     return isinstance(form, type) and tuple in form.__mro__ and hasattr(form, "_fields")
+
+
+def is_secret(hint: Any) -> bool:
+    """Whether a type says that what has it is not to be shown: `Secret`, also where None may stand.
+
+    >>> is_secret(str), is_secret(Annotated[str, "short"])
+    (False, False)
+    """
+    if getattr(hint, "_is_secret", False) is True:
+        return True
+    parts = (hint, *get_args(hint))
+    return any(getattr(mark, "_is_secret", False) is True for p in parts for mark in _marks(p))
+
+
+def _marks(hint: Any) -> tuple[Any, ...]:
+    marks: tuple[Any, ...] = getattr(hint, "__metadata__", ())
+    return marks

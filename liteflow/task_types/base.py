@@ -65,7 +65,8 @@ class TaskType:
         variables: Values for the variables of texts in a language; `filled` sets them.
         input: What comes in, where it is a step of the arrow language.
 
-    One that only waits says so (`waits`), and has a coroutine, `run_async`.
+    One that only waits says so (`waits`), and has a coroutine, `run_async`.  One that ends by itself when
+    `timeout` is over says that (`keeps_time`).
 
     >>> from liteflow.task_types import Http
     >>> Http(url="http://localhost/${{ params.page }}").filled({"params.page": "a b"}).url
@@ -76,6 +77,7 @@ class TaskType:
     executor: ClassVar[str | None] = None
     retry_on: ClassVar[tuple[type[BaseException], ...]] = (Exception,)
     waits: ClassVar[bool] = False
+    keeps_time: ClassVar[bool] = False
 
     timeout: float | None = field(default=None, metadata={"file": False})
     variables: Mapping[str, object] = field(factory=dict, metadata={"file": False})
@@ -178,6 +180,15 @@ def texts_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from texts_in(item, (*path, index))
+
+
+def work_texts(work: TaskType) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Iterate over the texts that say what a task does, each with its path, by the names of the file."""
+    for option in options_of(type(work)):
+        value = getattr(work, option.name)
+        # Most hold nothing: a file has thousands of tasks with a handful of options each.
+        if value:
+            yield from texts_in(value, (option.alias or option.name,))
 
 
 def variable_name(reference: Reference, number: int) -> str:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, Self, TextIO
 
 from liteflow.system import death_notice
 
@@ -26,6 +26,10 @@ from liteflow.system import death_notice
 LONGEST_TEXT = 131_071
 # How often an end is looked for where the system has no notice of it.
 _LOOK_EVERY_S = 0.05
+# A command that closes its pipes within this time needs no notice: that is nearly all that end so soon.
+_BRIEF_S = 0.005
+# What a pipe holds, unless somebody asks for more.  Source: pipe(7), "Pipe capacity".
+_PIPE_BYTES = 65536
 # So much of stderr is kept for the error.
 _LAST_WORDS = 4000
 
@@ -67,83 +71,122 @@ def run_command(
         OSError: It could not be started.
     """
     own_group = not in_worker()
-    process = subprocess.Popen(
-        command,
-        shell=isinstance(command, str),
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Before the exec, or a kill of the group could come too early and find nobody.
-        process_group=0 if own_group else None,
-    )
-    if own_group:
-        _running.add(process.pid)
-    try:
-        listener = _Listener(process)
-        listener.listen(None if timeout is None or not own_group else time.monotonic() + timeout)
-        if listener.late:
-            raise TimeoutError(f"the command ran for over {timeout:g} s")
-        return Ended(process.wait(), b"".join(listener.stdout), listener.last_words())
-    finally:
+    # Our own pipes: Popen would make files of its, which takes longer than the reading does.
+    with _Pipe(sys.stdout) as out, _Pipe(sys.stderr) as err:
+        process = subprocess.Popen(
+            command,
+            shell=isinstance(command, str),
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out.writing,
+            stderr=err.writing,
+            # Before the exec, or a kill of the group could come too early and find nobody.
+            process_group=0 if own_group else None,
+        )
         if own_group:
-            _end_group(process.pid)
-            _running.discard(process.pid)
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        process.wait()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+            _running.add(process.pid)
+        try:
+            listener = _Listener(process, out, err)
+            listener.listen(None if timeout is None or not own_group else time.monotonic() + timeout)
+            if listener.late:
+                raise TimeoutError(f"the command ran for over {timeout:g} s")
+            return Ended(process.wait(), b"".join(out.data), listener.last_words())
+        finally:
+            if own_group:
+                _end_group(process.pid)
+                _running.discard(process.pid)
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            process.wait()
+
+
+class _Pipe:
+    """What a command writes, passed on to a stream of text.
+
+    Attributes:
+        reading, writing: Its ends; -1 when closed.
+        data: What has come, if it is kept.
+    """
+
+    __slots__ = ("_decoder", "_stream", "data", "reading", "writing")
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self.data: list[bytes] = []
+        self.reading, self.writing = os.pipe()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_how: object) -> None:
+        self.close_writing()
+        os.close(self.reading)
+
+    def close_writing(self) -> None:
+        """The command has its end."""
+        if self.writing >= 0:
+            os.close(self.writing)
+            self.writing = -1
+
+    def echo(self, data: bytes, *, final: bool = False) -> None:
+        if self._decoder is None:
+            if not data:
+                # Most commands are silent on one of their two.
+                return
+            self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = self._decoder.decode(data, final)
+        if text:
+            self._stream.write(text)
 
 
 class _Listener:
     """Reads both pipes until the command has ended; its children may hold them open for longer."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None and process.stderr is not None
-        self.stdout: list[bytes] = []
+    def __init__(self, process: subprocess.Popen[bytes], out: _Pipe, err: _Pipe) -> None:
         self.late = False
-        self._stderr = b""
         self._process = process
-        out, err = process.stdout.fileno(), process.stderr.fileno()
-        self._echoes = {out: _Echo(sys.stdout), err: _Echo(sys.stderr)}
         self._out = out
+        self._last_words = b""
+        self._pipes = {pipe.reading: pipe for pipe in (out, err)}
         self._poll = select.poll()
         for pipe in (out, err):
-            os.set_blocking(pipe, False)
-            self._poll.register(pipe, select.POLLIN)
+            pipe.close_writing()
+            self._poll.register(pipe.reading, select.POLLIN)
 
     def listen(self, deadline: float | None) -> None:
-        notice = death_notice(self._process.pid)
-        if notice is not None:
-            self._poll.register(notice, select.POLLIN)
+        brief_until = time.monotonic() + _BRIEF_S
+        notice, asked = None, False
         try:
-            while self._echoes:
+            while self._pipes:
                 wait = None if deadline is None else deadline - time.monotonic()
                 if wait is not None and wait <= 0:
                     self.late = True
                     return
                 if notice is None:
-                    wait = _LOOK_EVERY_S if wait is None else min(wait, _LOOK_EVERY_S)
+                    look = _LOOK_EVERY_S if asked else _BRIEF_S
+                    wait = look if wait is None else min(wait, look)
                 ready = [fd for fd, _ in self._poll.poll(None if wait is None else wait * 1000)]
-                ended = notice in ready or (notice is None and self._process.poll() is not None)
-                for pipe in [*self._echoes] if ended else ready:
-                    if pipe in self._echoes:
-                        self._read(pipe, all_of_it=ended)
-                if ended:
+                if notice in ready or (notice is None and asked and self._process.poll() is not None):
+                    self._read_what_is_there()
                     return
+                for number in ready:
+                    self._read(number)
+                if not asked and self._pipes and time.monotonic() >= brief_until:
+                    asked, notice = True, death_notice(self._process.pid)
+                    if notice is not None:
+                        self._poll.register(notice, select.POLLIN)
             self._outlast(deadline)
         finally:
             if notice is not None:
                 os.close(notice)
-            for echo in self._echoes.values():
-                echo.write(b"", final=True)
+            for pipe in self._pipes.values():
+                pipe.echo(b"", final=True)
 
     def last_words(self) -> str:
-        return self._stderr.decode("utf-8", "replace")
+        return self._last_words.decode("utf-8", "replace")
 
     def _outlast(self, deadline: float | None) -> None:
         """It has closed both pipes and runs on."""
@@ -152,36 +195,23 @@ class _Listener:
         except subprocess.TimeoutExpired:
             self.late = True
 
-    def _read(self, pipe: int, *, all_of_it: bool) -> None:
-        while True:
-            try:
-                data = os.read(pipe, 65536)
-            except BlockingIOError:
-                return
-            if not data:
-                self._poll.unregister(pipe)
-                self._echoes.pop(pipe).write(b"", final=True)
-                return
-            self._echoes[pipe].write(data)
-            if pipe == self._out:
-                self.stdout.append(data)
-            else:
-                self._stderr = (self._stderr + data)[-_LAST_WORDS:]
-            if not all_of_it:
-                return
+    def _read_what_is_there(self) -> None:
+        """Once: a pipe holds no more than one read takes, and who is left behind may write for ever."""
+        for number, _ in self._poll.poll(0):
+            if number in self._pipes:
+                self._read(number)
 
-
-class _Echo:
-    """Passes bytes on to a stream of text."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def write(self, data: bytes, *, final: bool = False) -> None:
-        text = self._decoder.decode(data, final)
-        if text:
-            self._stream.write(text)
+    def _read(self, number: int) -> None:
+        """Read what a pipe has, which is ready: so this does not wait."""
+        pipe, data = self._pipes[number], os.read(number, _PIPE_BYTES)
+        if not data:
+            self._poll.unregister(number)
+            del self._pipes[number]
+        pipe.echo(data, final=not data)
+        if pipe is self._out:
+            pipe.data.append(data)
+        else:
+            self._last_words = (self._last_words + data)[-_LAST_WORDS:]
 
 
 _running: set[int] = set()

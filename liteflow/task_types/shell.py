@@ -64,6 +64,7 @@ class Shell(TaskType):
     """
 
     kind: ClassVar[str] = "shell"
+    keeps_time: ClassVar[bool] = True
 
     run_: str | list[str] = option(
         alias="run",

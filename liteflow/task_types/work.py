@@ -15,7 +15,7 @@ from attrs import frozen
 from liteflow.context import Context
 from liteflow.errors import shown
 from liteflow.outcomes import Failure, skip
-from liteflow.task_types.base import TaskType, options_of, texts_in
+from liteflow.task_types.base import TaskType, options_of, work_texts
 from liteflow.task_types.conditions import Condition, holds
 from liteflow.task_types.faults import ValueRefusedError
 from liteflow.task_types.templates import OPENING, Reference, templates_in
@@ -42,6 +42,11 @@ class FileTask:
     work: TaskType
     folder: str | None = None
     when: Condition | None = None
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether it ends by itself when its time is over, also where nobody could end it."""
+        return self.work.keeps_time
 
     def _identity(self) -> object:
         """What a resume takes for its code: not how long it may take, nor where the file lies."""
@@ -136,8 +141,7 @@ def plain_value(name: str, value: object) -> object:
 
 def item_references(work: TaskType) -> tuple[Reference, ...]:
     """Return the references to the item in the texts of a task type, each once."""
-    texts = (text for f in options_of(type(work)) for _, text in texts_in(getattr(work, f.name), ()))
-    found = (template.reference for text in texts for template in templates_in(text))
+    found = (template.reference for _, text in work_texts(work) for template in templates_in(text))
     return tuple(dict.fromkeys(reference for reference in found if reference.root == "item"))
 
 

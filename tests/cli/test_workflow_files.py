@@ -94,10 +94,10 @@ def test_a_dry_run_of_a_resume_says_what_is_skipped_and_why_the_rest_runs(litefl
     assert "would go on: 1 result kept, 3 to do" in done.stdout
 
 
-def test_a_dry_run_expects_what_earlier_runs_took(liteflow, daily):
+def test_a_dry_run_expects_what_tasks_took_in_earlier_runs_failed_ones_too(liteflow, daily):
     (daily / "slow.yaml").write_text(
         "workflow_name: slow\n"
-        "tasks: {a: {run: sleep 0.3}, b: {run: sleep 0.3, depends_on: [a]}, c: {run: 'true'}}\n"
+        "tasks: {a: {run: sleep 0.3}, b: {run: sleep 0.3, depends_on: [a]}, c: {run: 'false'}}\n"
     )
     liteflow("run", "slow.yaml", "-q")
 
@@ -348,3 +348,38 @@ def test_a_plan_and_the_record_of_a_run_hide_what_is_a_secret_by_its_name(litefl
     assert "***" in shown.stdout
     for text in (plan.stdout, as_json.stdout, ended.stdout + ended.stderr, shown.stdout):
         assert not [secret for secret in HIDDEN if secret in text]
+
+
+SECRET_PARAMETER = """\
+workflow_name: deploy
+params:
+  key: {secret: true, help: who may}
+tasks:
+  a: {run: "echo with ${{ params.key }}; echo err $KEY >&2", env: {KEY: "${{ params.key }}"}}
+  b: {type: python, call: "bad:fail", args: ["${{ params.key }}"]}
+  c: {run: ["printf", "a\\n${{ params.key }}"], foreach: [1, 2], when: "${{ params.key }} != ''"}
+"""
+
+
+def test_what_a_file_says_is_secret_is_shown_by_no_command(liteflow, folder):
+    (folder / "s.yaml").write_text(SECRET_PARAMETER)
+    (folder / "bad.py").write_text("def fail(key):\n    raise ValueError(key)\n")
+    environment = {"LITEFLOW_SECRET_KEY": "s3cr3t-key"}
+    commands = [
+        ("run", "s.yaml", "--dry-run"),
+        ("run", "s.yaml", "--mode", "thread", "--log-dir", "logs", "--json"),
+        ("run", "s.yaml", "--resume", "--dry-run", "--json"),
+        ("show", "deploy"),
+        ("logs", "deploy"),
+    ]
+
+    said = {words: liteflow(*words, env=environment.items()) for words in commands}
+
+    assert [done.returncode for done in said.values()] == [0, 1, 0, 0, 0]
+    assert not [words for words, done in said.items() if "s3cr3t" in done.stdout + done.stderr]
+    assert not [log for log in (folder / "logs").iterdir() if "s3cr3t" in log.read_text()]
+    assert "with ***" in said["logs", "deploy"].stdout
+    assert "ValueError: ***" in said["show", "deploy"].stdout
+    lacking = liteflow("resume", "s.yaml")
+    assert lacking.returncode == 2
+    assert "was given 'key', and secrets are not stored; set LITEFLOW_SECRET_KEY" in lacking.stderr

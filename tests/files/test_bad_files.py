@@ -33,6 +33,15 @@ def of_task(lines: str) -> str:
 
 
 FILES = {
+    # secrets
+    "a secret with a value": (
+        TASK + "params: {key: {secret: true, default: s3cr3t}}\n",
+        "params.key is a secret, and its default can be read here; take it away, and set LITEFLOW_SECRET_",
+    ),
+    "a secret that is no text": (
+        TASK + "params: {key: {secret: true, type: int}}\n",
+        "which is text, and says",
+    ),
     # structure
     "D1 empty": ("", r"x.yaml:1:1: a workflow is a mapping, and here is nothing; begin with workflow_name"),
     "D2 comments": ("# only\n# comments\n", "here is nothing"),
@@ -333,3 +342,25 @@ def test_reading_a_file_runs_nothing_and_makes_nothing(tmp_path, monkeypatch):
     load_workflow("x.yaml")
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.py", "x.yaml"]
+
+
+def test_what_is_wrong_with_a_field_hides_no_mistake_of_the_others_and_no_circle():
+    told = said(
+        HEAD
+        + "  a: {run: 'echo ${{ tasks.c.output }}', retires: 2, env: [1]}\n"
+        + "  b: {run: 'echo ${{ tasks.a.output }}', depends_on: [bb], timeout: soon}\n"
+        + "  c: {run: echo, depends_on: [b, c], foreach: 5}\n"
+        + "  d: {run: 'echo ${{ tasks.d.output'}\n"
+    )
+
+    for mistake in (
+        "tasks.a.retires is unknown",
+        "tasks.a.env is a list",
+        "tasks.b.depends_on[0] names 'bb'",
+        "tasks.b.timeout is the text 'soon'",
+        "tasks.c.foreach is 5",
+        "makes 'c' wait for itself",
+        "is in a circle: a >> b >> c >> a",
+        "this ${{ has no }}",
+    ):
+        assert mistake in told

@@ -207,3 +207,14 @@ def test_a_parameter_that_is_no_list_can_not_be_gone_through(value, says, tmp_pa
     with pytest.raises(WorkflowFileError, match=r"x\.yaml:4:\d+: tasks\.a\.foreach.*") as caught:
         flow.compile(x=value)
     assert says in str(caught.value)
+
+
+def test_a_command_over_its_time_is_not_said_to_go_on(tmp_path):
+    flow = flow_from_file(write(tmp_path, HEAD + "tasks: {a: {run: sleep 60, timeout: 0.05}}"))
+
+    run = flow.run(db=None, executor="thread", check=False)
+
+    assert run.tasks["a"].error in (
+        "TimeoutError: ran for over 0.05 s",
+        "TimeoutError: the command ran for over 0.05 s",
+    )

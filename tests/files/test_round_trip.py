@@ -95,7 +95,10 @@ def workflows(draw):
         )
     params = draw(
         st.dictionaries(
-            WORD, st.builds(Param, default=DATA, help=TEXT) | st.just(Param(type="int")), max_size=3
+            WORD,
+            st.builds(Param, default=DATA, help=TEXT)
+            | st.sampled_from([Param(type="int"), Param(secret=True), Param(default="", secret=True)]),
+            max_size=3,
         )
     )
     options = Settings(

@@ -198,6 +198,10 @@ def test_what_it_leaves_in_the_background_is_not_waited_for(tmp_path):
     wait_until(lambda: gone(pid))
 
 
+def test_what_is_left_behind_and_writes_without_end_is_not_waited_for_either():
+    assert Shell(run="echo first; while :; do echo more; done & sleep 0.02").run().startswith("first\n")
+
+
 def test_a_program_that_ends_takes_its_commands_along(tmp_path):
     script = (
         "import threading, time, pathlib\n"

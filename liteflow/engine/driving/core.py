@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     # Start-up: few runs have any.
     from liteflow.engine.admission import Admission
     from liteflow.engine.controls import Controls
+    from liteflow.engine.driving.hiding import Hiding
     from liteflow.engine.routes import Routes
     from liteflow.resources import Resources
+    from liteflow.secret import Mask
 
 # Attempts that run longer than this are shown as running to whoever looks at the file.
 LONG_S = 1.0
@@ -65,6 +67,7 @@ class Core(ABC):
         echo: Callable[[list[tuple[str, str, str]]], None],
         log: Callable[[Iterable[tuple[str, int, int, str, str]]], None] | None = None,
         epoch_ns: int,
+        mask: Mask | None = None,
     ) -> None:
         self._plan = plan
         self._begin_run = begin
@@ -76,6 +79,7 @@ class Core(ABC):
         self._observer = observer
         self._follower = follower
         self._tell_lines = echo if observer is None else observer.lines
+        self._hiding = None if mask is None else _hiding(mask)
         self._log = log
         self._epoch_ns = epoch_ns
         self._values = Values(plan, keep, self._load, self._release)
@@ -112,6 +116,7 @@ class Core(ABC):
             lambda: (self._journal.base, self._seal.key),
             plan.keep,
             self._turn,
+            mask,
         )
         self._add_lanes()
 
@@ -241,3 +246,9 @@ class Core(ABC):
     @abstractmethod
     def _push(self, node: int) -> None:
         """A node has become ready."""
+
+
+def _hiding(mask: Mask) -> Hiding:
+    from liteflow.engine.driving.hiding import Hiding  # noqa: PLC0415  start-up: few runs have secrets
+
+    return Hiding(mask)

@@ -27,6 +27,8 @@ class Hearing(Changing):
         """Take in what a worker said."""
         if self._admission is not None:
             self._make_room(self._admission, news)
+        if self._hiding is not None:
+            news = self._hiding.news(news)
         if news.chunks:
             self._learn_chunks(news.chunks)
         if news.asks:
