@@ -15,8 +15,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self, TextIO
 
 from liteflow.system import death_notice
@@ -73,19 +74,19 @@ def run_command(
     own_group = not in_worker()
     # Our own pipes: Popen would make files of its, which takes longer than the reading does.
     with _Pipe(sys.stdout) as out, _Pipe(sys.stderr) as err:
-        process = subprocess.Popen(
-            command,
-            shell=isinstance(command, str),
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=out.writing,
-            stderr=err.writing,
-            # Before the exec, or a kill of the group could come too early and find nobody.
-            process_group=0 if own_group else None,
-        )
-        if own_group:
-            _running.add(process.pid)
+        with _noted(own_group) as noted:
+            process = subprocess.Popen(
+                command,
+                shell=isinstance(command, str),
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out.writing,
+                stderr=err.writing,
+                # Before the exec, or a kill of the group could come too early and find nobody.
+                process_group=0 if own_group else None,
+            )
+            noted.add(process.pid)
         try:
             listener = _Listener(process, out, err)
             listener.listen(None if timeout is None or not own_group else time.monotonic() + timeout)
@@ -215,6 +216,22 @@ class _Listener:
 
 
 _running: set[int] = set()
+# By thread: commands that run already, perhaps, and are not in `_running` yet.
+_starting: set[int] = set()
+_STARTING_S = 10.0
+
+
+@contextlib.contextmanager
+def _noted(own_group: bool) -> Iterator[set[int]]:
+    """Inside, a command is started and noted: a program that ends waits for that.  A worker needs no note."""
+    if not own_group:
+        yield set()
+        return
+    _starting.add(threading.get_ident())
+    try:
+        yield _running
+    finally:
+        _starting.discard(threading.get_ident())
 
 
 def _end_group(pid: int) -> None:
@@ -228,5 +245,8 @@ def _end_group(pid: int) -> None:
 @atexit.register
 def _end_all() -> None:
     """A program that ends while threads still run commands takes them along."""
+    limit = time.monotonic() + _STARTING_S
+    while _starting and time.monotonic() < limit:
+        time.sleep(0.001)
     for pid in list(_running):
         _end_group(pid)
