@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from liteflow.executor.process import wire
 from liteflow.executor.process.page import SIZE, Page
-from liteflow.system import anonymous_file
+from liteflow.system import anonymous_file, death_notice
 
 _ROOT = str(Path(__file__).resolve().parents[3])
 _BOOT = (
@@ -28,6 +29,8 @@ _BOOT = (
 )
 # An exit is told within this time of the death, unless the machine is in a bad way.
 _PATIENCE_S = 5.0
+# A supervisor that is let go of ends by itself within this time, or is killed.
+_ENDS_S = 1.0
 
 
 class Supervisor:
@@ -162,8 +165,13 @@ class Supervisor:
         """End it; workers that it still has end with it."""
         self.socket.close()
         self._reader.close()
+        notice = death_notice(self.process.pid)
+        if notice is not None:
+            # `wait` with a limit looks again and again, milliseconds apart.
+            select.select([notice], (), (), _ENDS_S)
+            os.close(notice)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(1.0)
+            self.process.wait(0.0 if notice is not None else _ENDS_S)
             return
         self.process.kill()
         self.process.wait()
