@@ -214,6 +214,8 @@ class Flow(Written, Generic[P, R]):
         context: Context | Mapping[str, Any] = DEFAULT,
         log_dir: StorePath | None = DEFAULT,
         resources: Mapping[str, float | str] | None = DEFAULT,
+        xcom_storage: str | None = DEFAULT,
+        xcom_threshold: int = DEFAULT,
         observer: Observer | None = None,
         **parameters: Any,
     ) -> Run[R]:
@@ -246,6 +248,9 @@ class Flow(Written, Generic[P, R]):
                 written while it runs.
             resources: What this machine has for calls of tasks that take some of it, {"gpus": 2, "telescope":
                 1}; what is not named is as it is found.
+            xcom_storage: The URL of a storage where large values lie, which tasks write and read there
+                themselves: "file:///shared", "s3://bucket/values"; None: the store has them all.
+            xcom_threshold: How large a value may be, as a pickle, in bytes, that does not go there; 1 MiB.
             observer: Is told what happens while it happens; without one, what tasks print is
                 printed here.
             start: The task that runs first, of a flow whose tasks say what runs next; of any
@@ -280,6 +285,8 @@ class Flow(Written, Generic[P, R]):
             "context": context,
             "log_dir": log_dir,
             "resources": resources,
+            "xcom_storage": xcom_storage,
+            "xcom_threshold": xcom_threshold,
         }
         # Lazy: a program that defines flows, and does not run them now, starts in half the time.
         from liteflow.signals import raised  # noqa: PLC0415

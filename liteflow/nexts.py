@@ -115,8 +115,18 @@ def encoded(value: Directed) -> xcom.Encoded:
     definitions = Definitions()
     requests = tuple([_request(one, definitions) for one in value.next_tasks])
     bundles = tuple([(tuple(bundle.names), bundle.data) for bundle in definitions.bundles])
+    return _together(output, requests, bundles)
+
+
+def _together(output: xcom.Encoded, requests: tuple[WireRequest, ...], bundles: Any) -> xcom.Encoded:
     data = marshal.dumps((tuple(output[:-1]), b"".join(output.parts), requests, bundles), _MARSHAL)
     return output._replace(codec=NEXT, size=len(data), sha256=sha256(data).digest(), parts=(data,))
+
+
+def with_output(encoded: xcom.Encoded, change: Callable[[xcom.Encoded], xcom.Encoded]) -> xcom.Encoded:
+    """Change the output of what `encoded` has given, and leave what runs next as it is."""
+    output, requests, bundles = decoded(b"".join(encoded.parts))
+    return _together(change(output), requests, bundles)
 
 
 def decoded(data: bytes) -> tuple[xcom.Encoded, tuple[WireRequest, ...], Any]:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         context: Values | Mapping[str, Any]
         log_dir: StorePath | None
         resources: Mapping[str, float | str] | None
+        xcom_storage: str | None
+        xcom_threshold: int
 
 
 class _Default:
@@ -51,6 +53,9 @@ DEFAULT: Any = _Default()
 
 SECRET_PREFIX = "LITEFLOW_SECRET_"
 """What the names of variables of the environment begin with that hold secrets."""
+
+MOST_THRESHOLD = 1 << 40
+"""The highest `xcom_threshold`, in bytes: no value is larger."""
 
 RUN_OPTIONS = (
     "inputs",
@@ -67,6 +72,8 @@ RUN_OPTIONS = (
     "context",
     "log_dir",
     "resources",
+    "xcom_storage",
+    "xcom_threshold",
     "observer",
 )
 """Names that `flow.run()` keeps for itself: a flow's parameter of such a name goes by `inputs`."""

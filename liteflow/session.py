@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from liteflow.engine.machine import Machine
     from liteflow.logfiles import LogFiles
     from liteflow.secret import Mask
+    from liteflow.storage.place import Storage
     from liteflow.store.history import History, RunRow
     from liteflow.trust import TrustedValues
 
@@ -136,11 +137,12 @@ class Session:
     def run(self, observer: Observer | None, stopper: Stopper) -> Run[Any]:
         """Run it, and give what came of it, whether it succeeded or not; errors as `launch`."""
         wanted = frozenset([*self._leaves.values(), *(hole[0] for hole in self._dag.result.holes)])
+        storage = _storage(self._settings)
         files = self._log_files(observer)
         driver = Driver(
             self._plan,
             lambda: self._begin(observer),
-            lambda executor, work: make_executor(executor, self._settings, work),
+            lambda executor, work: make_executor(executor, self._settings, work._replace(storage=storage)),
             fail_fast=self._settings.fail_fast,
             full=self._settings.durability == "full",
             timeout=self._settings.timeout,
@@ -408,6 +410,18 @@ def _refuse_other_limits(settings: RunSettings, lanes: Sequence[str]) -> None:
     for name in settings.max_workers if isinstance(settings.max_workers, Mapping) else ():
         if name not in known:
             raise UnknownNameError("max_workers", "executor", name, list(dict.fromkeys(known)))
+
+
+def _storage(settings: RunSettings) -> Storage | None:
+    """Where large values go, which is seen to be there."""
+    if settings.xcom_storage is None:
+        return None
+    # Start-up: few runs have one.
+    from liteflow.storage.place import Storage  # noqa: PLC0415
+
+    storage = Storage(settings.xcom_storage, settings.xcom_threshold)
+    storage.probe()
+    return storage
 
 
 def _epoch(earlier: RunRow | None, settings: RunSettings) -> tuple[int, int]:

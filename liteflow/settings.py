@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import Attribute, asdict, field, frozen
 
 from liteflow.errors import SettingError
-from liteflow.options import DEFAULT
+from liteflow.options import DEFAULT, MOST_THRESHOLD
 from liteflow.policy import LONGEST
 from liteflow.store.place import default_db
 from liteflow.system import cores
@@ -32,6 +32,10 @@ MOST_AT_ONCE = 10_000
 
 MOST_ELSEWHERE = 1_000_000
 """The highest limit for what has no workers in this machine: an event loop, a cluster."""
+
+THRESHOLD = 1024 * 1024
+"""Larger values go to a storage unless told, in bytes.  A file is on the disk after some milliseconds, in
+which the store takes as many bytes: what is smaller is quicker there."""
 
 
 def _max_workers(value: Any) -> int | Mapping[str, int] | None:
@@ -107,6 +111,25 @@ def _resources(value: Any) -> Resources | None:
     return resources_of(value, "a run", whole=True)
 
 
+def _xcom_storage(value: Any) -> str | None:
+    if value is None:
+        return None
+    # Start-up: few runs have one.
+    from liteflow.storage.place import checked_url  # noqa: PLC0415
+
+    try:
+        return checked_url(value)
+    except ValueError as error:
+        wants, given = error.args
+        raise SettingError("a run", "xcom_storage", given, wants) from None
+
+
+def _xcom_threshold(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_THRESHOLD:
+        raise SettingError("a run", "xcom_threshold", value, f"a number of bytes from 0 to {MOST_THRESHOLD}")
+    return value
+
+
 def _db(value: Any) -> Path | None:
     if value is DEFAULT:
         value = default_db()
@@ -147,6 +170,8 @@ class RunSettings:
         trust: Whether values of the store are read whoever wrote them.
         log_dir: A folder in which each attempt's log is a file too; None: the store has them.
         resources: What this machine has for calls that take some of it, where that is not what is found.
+        xcom_storage: The URL of a storage where large values lie; None: they are in the store.
+        xcom_threshold: In bytes; what is larger, as a pickle, goes to that storage.
 
     Raises:
         SettingError: A value is out of its range.
@@ -163,6 +188,8 @@ class RunSettings:
     trust: bool = field(default=False, validator=_yes_or_no)
     log_dir: Path | None = field(default=None, converter=_log_dir)
     resources: Resources | None = field(default=None, converter=_resources)
+    xcom_storage: str | None = field(default=None, converter=_xcom_storage)
+    xcom_threshold: int = field(default=THRESHOLD, converter=_xcom_threshold)
 
     def facts(self) -> dict[str, Any]:
         """All of it by name, the resources as a dict of plain data."""

@@ -26,6 +26,9 @@ KEY_BYTES: Final = 32
 PYTHON: Final = 100 * sys.version_info.major + sys.version_info.minor
 """This Python as the store has it, beside values that hold code: 311 for 3.11."""
 
+ELSEWHERE: Final = "@"
+"""What stands in a codec, as the store has it, before the URL of the storage in which a value's bytes lie."""
+
 # Index, attempt, Python, size, length of the codec, digest; behind them the codec and the type.
 # Numbers as SQLite has them, so that whatever stands in a planted row has its bytes.
 _VALUE = struct.Struct("<5q32s")

@@ -13,6 +13,9 @@ Two codecs:
   of parts, u64 length of each part, then the parts, each at a multiple of 64 bytes; part 0
   is the pickle.
 
+With a URL behind an @, as in `pickle@file:///shared`, they are the codec of bytes that lie elsewhere, and the
+payload is a reference to them (`storage`).
+
 No attrs here: workers import this, and start sooner without.
 """
 

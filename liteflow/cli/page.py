@@ -31,7 +31,7 @@ Where a command takes a FILE, that is a Python file (`.py`) or a [workflow file]
 | 128 + n | ended by signal n: 130 Ctrl-C, 143 SIGTERM, 141 nobody reads the output any more |
 
 What is said in several places: the command line wins over variables of the environment (`LITEFLOW_DB`,
-`LITEFLOW_MODE`, `LITEFLOW_MAX_WORKERS`, `LITEFLOW_TIMEOUT`, `LITEFLOW_LOG_DIR`), these over a workflow file.
+`LITEFLOW_MODE`, `LITEFLOW_MAX_WORKERS`, `LITEFLOW_TIMEOUT`, ...), these over a workflow file.
 [Secrets](secrets.md) are taken from `LITEFLOW_SECRET_NAME`.
 With `NO_COLOR` set nothing is coloured; where standard error is no terminal, progress is plain lines.
 """

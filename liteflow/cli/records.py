@@ -45,6 +45,7 @@ def xcom_record(row: XComRow) -> dict[str, object]:
         "size": row.size,
         "sha256": row.sha256,
         "preview": row.preview,
+        "address": row.address,
     }
 
 

@@ -17,6 +17,8 @@ from liteflow.cli.run import (
     Quiet,
     Timeout,
     Trust,
+    XcomStorage,
+    XcomThreshold,
     drive,
     options_of,
     report,
@@ -61,6 +63,8 @@ def register(app: typer.Typer) -> None:
         max_workers: MaxWorkers = None,
         timeout: Timeout = None,
         log_dir: LogDir = None,
+        xcom_storage: XcomStorage = None,
+        xcom_threshold: XcomThreshold = None,
         trust: Trust = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
         quiet: Quiet = False,
@@ -80,7 +84,16 @@ def register(app: typer.Typer) -> None:
             with history_to_change(path) as history:
                 row = _meant(history, run) if flow is None else _latest(history, flow)
             where = executor or ("inline" if debug else None)
-            options = options_of(str(path), where, max_workers, timeout, trust, log_dir=log_dir)
+            options = options_of(
+                db=str(path),
+                executor=where,
+                max_workers=max_workers,
+                timeout=timeout,
+                trust=trust or None,
+                log_dir=log_dir,
+                xcom_storage=xcom_storage,
+                xcom_threshold=xcom_threshold,
+            )
             flow = flow or _flow_of(row, file, tasks)
             ended = drive(flow, lambda seen: flow.resume(row.id, observer=seen, **options), quiet, debug)
         report(ended, as_json, quiet)

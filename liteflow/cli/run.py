@@ -49,6 +49,13 @@ Timeout = Annotated[
 LogDir = Annotated[
     str | None, _setting("--log-dir", "FOLDER", "Write the log of each attempt to a file there too.")
 ]
+XcomStorage = Annotated[
+    str | None,
+    _setting("--xcom-storage", "URL", "Large values lie there: file:///shared, s3://bucket/folder."),
+]
+XcomThreshold = Annotated[
+    int | None, _setting("--xcom-threshold", "BYTES", "Values go there that are larger; 1 MiB.", min=0)
+]
 Trust = Annotated[
     bool,
     typer.Option(
@@ -105,6 +112,8 @@ def register(app: typer.Typer) -> None:
         max_workers: MaxWorkers = None,
         timeout: Timeout = None,
         log_dir: LogDir = None,
+        xcom_storage: XcomStorage = None,
+        xcom_threshold: XcomThreshold = None,
         run_id: Annotated[
             str | None,
             typer.Option(
@@ -156,7 +165,16 @@ def register(app: typer.Typer) -> None:
         if (only or onwards) and (resume or run_id is not None):
             raise CommandLineError("--only and --from begin a new run; leave out --resume and --run-id")
         where = executor or ("inline" if debug else None)
-        options = options_of(db_for(target, db), where, max_workers, timeout, trust, log_dir=log_dir)
+        options = options_of(
+            db=db_for(target, db),
+            executor=where,
+            max_workers=max_workers,
+            timeout=timeout,
+            trust=trust or None,
+            log_dir=log_dir,
+            xcom_storage=xcom_storage,
+            xcom_threshold=xcom_threshold,
+        )
         with signals.raised():
             flow = load_flow(target, tasks)
             if only or onwards:
@@ -180,24 +198,8 @@ def register(app: typer.Typer) -> None:
         raise typer.Exit(0 if ended.state == "succeeded" else 1)
 
 
-def options_of(
-    db: str | None,
-    executor: str | None,
-    max_workers: int | None,
-    timeout: float | None,
-    trust: bool,
-    *,
-    log_dir: str | None = None,
-) -> dict[str, Any]:
+def options_of(**options: str | float | None) -> dict[str, Any]:
     """Return the options of a run that were given; the others are as the flow says."""
-    options: dict[str, Any] = {
-        "db": db,
-        "executor": executor,
-        "max_workers": max_workers,
-        "timeout": timeout,
-        "trust": trust or None,
-        "log_dir": log_dir,
-    }
     return {name: value for name, value in options.items() if value is not None} | {"check": False}
 
 

@@ -6,7 +6,7 @@ from time import gmtime, strftime
 
 from attrs import define
 
-from liteflow.errors.base import StoreError, shown
+from liteflow.errors.base import DefinitionError, StoreError, shown
 
 
 @define(eq=False, slots=False, repr=False)
@@ -253,6 +253,39 @@ class ForeignValueError(StoreError):
         return (
             f"{self.what} in {self.path} {made}; its values are Python pickles that can run code: "
             "if you know where it comes from, use --trust (trust=True)"
+        )
+
+
+@define(eq=False, slots=False, repr=False)
+class StorageMissingError(DefinitionError, ImportError):
+    """A storage for large values needs what is not installed; `why` says what was missed."""
+
+    url: str
+    why: str
+
+    def __str__(self) -> str:
+        return (
+            f"xcom_storage {self.url!r} needs what is not installed ({self.why}): "
+            "pip install 'liteflow[storage]', and fsspec's package for such URLs (s3fs, gcsfs, ...); "
+            "file:///a/folder needs nothing"
+        )
+
+
+@define(eq=False, slots=False, repr=False)
+class StoredElsewhereError(StoreError):
+    """A value lies in a storage beside the store, and can't be put there, or not be had from there.
+
+    `task` is what has made it, `address` where it lies, `problem` what happened.
+    """
+
+    task: str
+    address: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"the value of task {self.task} at {self.address} {self.problem}; see to the storage, "
+            f"and resume the run, or run what is lost again: liteflow run FILE --from {self.task}"
         )
 
 

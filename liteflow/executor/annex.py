@@ -25,14 +25,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
 from liteflow.executor.base import Call, Failed, Finished, Line
 from liteflow.executor.process.endings import cause_of_death
-from liteflow.executor.remote import Answer, attempts
-
-if TYPE_CHECKING:
-    from liteflow.executor.door import Address
+from liteflow.executor.remote import Answer, Home, attempts
 
 # It is looked this often, in seconds, whether a call that runs is still wanted.
 _LOOK_S = 0.1
@@ -48,14 +44,14 @@ def annexed(
     bundles: Sequence[tuple[tuple[str, ...], bytes]],
     sources: Mapping[int, tuple[str, bytes]],
     calls: Sequence[Call],
-    door: Address | None,
+    home: Home,
     *,
     wanted: Callable[[], bool],
 ) -> Answer:
     """Make attempts as `remote.attempts` does, in an annex.
 
     Args:
-        functions, bundles, sources, calls, door: As for `remote.attempts`.
+        functions, bundles, sources, calls, home: As for `remote.attempts`.
         wanted: Whether the driver still waits for the answer; else the annex is ended.
 
     Returns:
@@ -70,7 +66,7 @@ def annexed(
     try:
         with contextlib.suppress(OSError):
             # One that has died is found out when its answer is read.
-            annex.connection.send_bytes(pickle.dumps((functions, bundles, sources, calls, door), 5))
+            annex.connection.send_bytes(pickle.dumps((functions, bundles, sources, calls, home), 5))
         for call in calls:
             outcome = annex.outcome(call, began_ns, wanted)
             if outcome is not None:
@@ -217,10 +213,10 @@ def serve(number: int, lifeline: int) -> None:
     threading.Thread(target=_end_with, args=(lifeline,), name="liteflow-lifeline", daemon=True).start()
     with Connection(number) as connection, contextlib.suppress(EOFError, OSError):
         while connection.poll(_IDLE_S):
-            functions, bundles, sources, calls, door = pickle.loads(connection.recv_bytes())
+            functions, bundles, sources, calls, home = pickle.loads(connection.recv_bytes())
             for call in calls:
                 connection.send_bytes(b"begun")
-                answer = attempts(functions, bundles, sources, (call,), door)
+                answer = attempts(functions, bundles, sources, (call,), home)
                 connection.send_bytes(pickle.dumps(answer, 5))
 
 

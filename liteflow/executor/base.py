@@ -21,6 +21,7 @@ from liteflow.pickling import Definitions
 if TYPE_CHECKING:
     # Start-up: few runs have any.
     from liteflow.secret import Mask
+    from liteflow.storage.place import Storage
 
 Needs = tuple[tuple[str, float], ...]
 """What a call takes of where it runs, as plain data: (name, amount) each; memory in bytes."""
@@ -127,7 +128,8 @@ class Work(NamedTuple):
     sealed with (empty: none); `keep` keeps a function of this process that calls grow with, and
     gives its number.  An executor whose calls run in the driver's own thread lets it go on
     meanwhile by `turn`, which takes in news, or (None) does what there is to do once.  `mask` hides the
-    run's secrets where an executor itself shows what tasks print; None: it has none.
+    run's secrets where an executor itself shows what tasks print; None: it has none.  Large
+    values go to `storage`; None: they come here.
     """
 
     functions: Sequence[Function]
@@ -139,6 +141,7 @@ class Work(NamedTuple):
     keep: Callable[[Function], int]
     turn: Callable[[News | None], None]
     mask: Mask | None = None
+    storage: Storage | None = None
 
 
 class Lane(Protocol):

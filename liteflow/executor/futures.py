@@ -22,7 +22,7 @@ from liteflow.executor.base import Call, Failed, Finished, Lane, Line, Needs, Ne
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.payload import Large
 from liteflow.executor.process.pace import Pace
-from liteflow.executor.remote import Answer
+from liteflow.executor.remote import Answer, Home
 from liteflow.executor.talk import Talk, Talking
 from liteflow.executor.wakeup import Wakeup
 from liteflow.signing import Seal
@@ -192,7 +192,8 @@ class FuturesExecutor(Talking):
     def _submit(self, calls: list[Call]) -> None:
         if self._factory.remote:
             parcel = _Parcel(calls, time.monotonic())
-            job = (self._factory.job, *self._packed(calls), self._way_here(calls))
+            home = Home(self._way_here(calls), self._work.storage)
+            job = (self._factory.job, *self._packed(calls), home)
         else:
             parcel = _Parcel(calls, None)
             job = (self._attempt_here, parcel)

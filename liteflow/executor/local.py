@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from liteflow.executor import attempt
 from liteflow.executor.base import Call, Failed, Finished, Line, Work
 from liteflow.executor.link import AttemptLink
-from liteflow.executor.payload import Large, stored_facts
-from liteflow.signing import Seal
+from liteflow.executor.payload import Large, elsewhere, stored_facts
+from liteflow.signing import ELSEWHERE, Seal
 from liteflow.xcom import LARGE, Encoded
 
 if TYPE_CHECKING:
@@ -222,9 +222,11 @@ class Attempt:
         return self._work.payload_of(source).value()
 
     def _gave(self, encoded: Encoded) -> Finished:
+        if self._work.storage is not None:
+            encoded = elsewhere(encoded, self._work.storage, self.function.name)
         since, took = self._times()
         data: bytes | Large
-        if encoded.size <= LARGE:
+        if encoded.size <= LARGE or ELSEWHERE in encoded.codec:
             data = b"".join(encoded.parts)
         else:
             data = Large.written(encoded.parts, encoded.size)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from liteflow import xcom
-from liteflow.signing import PYTHON, Seal
+from liteflow.signing import ELSEWHERE, PYTHON, Seal
 from liteflow.system import anonymous_file
+
+if TYPE_CHECKING:
+    from liteflow.storage.place import Storage
 
 
 class Large:
@@ -61,8 +64,38 @@ class Payload(NamedTuple):
             return xcom.decode(self.codec, self.data.private())
         if self.codec == "pickle":
             return xcom.decode(self.codec, self.data)
+        if ELSEWHERE in self.codec:
+            # Start-up: few runs have any.
+            from liteflow.storage.place import read  # noqa: PLC0415
+
+            codec, data = read(self.codec, self.data)
+            return xcom.decode(codec, memoryview(data))
         # An array in bytes would be read-only, and one of another size would not.
         return xcom.decode(self.codec, memoryview(bytearray(self.data)))
+
+
+def elsewhere(encoded: xcom.Encoded, storage: Storage, task: str) -> xcom.Encoded:
+    """Put a value's bytes into a storage, if they are to lie there; a reference is then in their place.
+
+    Args:
+        encoded: The value.
+        storage: Where large values go.
+        task: What has made it, for messages.
+
+    Raises:
+        StoredElsewhereError: They can't be written.
+    """
+    if storage.takes(encoded.codec, encoded.size):
+        facts = (encoded.codec, encoded.parts, encoded.size, encoded.sha256)
+        codec, reference = storage.put(*facts, task)
+        return encoded._replace(codec=codec, parts=(reference,))
+    if encoded.size > storage.threshold:
+        # Start-up: loaded already, where a task says what runs next.
+        from liteflow.nexts import NEXT, with_output  # noqa: PLC0415
+
+        if encoded.codec == NEXT:
+            return with_output(encoded, lambda output: elsewhere(output, storage, task))
+    return encoded
 
 
 def stored_facts(

@@ -24,6 +24,19 @@ from liteflow.function import Function
 
 if TYPE_CHECKING:
     from liteflow.executor.door import Address
+    from liteflow.storage.place import Storage
+
+
+class Home(NamedTuple):
+    """Where calls come from.
+
+    Attributes:
+        door: Where the driver hears what they say; None: nowhere.
+        storage: Where their large values go; None: into the answer.
+    """
+
+    door: Address | None = None
+    storage: Storage | None = None
 
 
 class Answer(NamedTuple):
@@ -42,7 +55,7 @@ def attempts(
     bundles: Sequence[tuple[tuple[str, ...], bytes]],
     sources: Mapping[int, tuple[str, bytes]],
     calls: Iterable[Call],
-    door: Address | None = None,
+    home: Home,
 ) -> Answer:
     """Make attempts, one after the other.
 
@@ -51,7 +64,7 @@ def attempts(
         bundles: The script's classes.
         sources: The values that the calls need: codec and bytes, by source.
         calls: The calls.
-        door: Where the driver hears what they say; None: nowhere.
+        home: Where they come from.
     """
     began_ns = time.monotonic_ns()
     if bundles:
@@ -67,6 +80,7 @@ def attempts(
         place=lambda: (0, b""),
         keep=_not_here,
         turn=_not_here,
+        storage=home.storage,
     )
     outcomes: list[tuple[Finished | Failed, list[Line]]] = []
     Hearing.start()
@@ -79,7 +93,7 @@ def attempts(
                 failed = Failed(call.node, call.attempt, since, 0, "failed", *failure_of(error, None))
                 outcomes.append((failed, []))
                 continue
-            outcome, lines = _attempt(work, call, door)
+            outcome, lines = _attempt(work, call, home.door)
             outcomes.append((_without_memory(outcome), lines))
     finally:
         Hearing.stop()

@@ -75,5 +75,7 @@ def options_of_runs(workflow: Workflow) -> dict[str, Any]:
         "db": settings.db,
         "log_dir": settings.log_dir,
         "resources": settings.resources,
+        "xcom_storage": settings.xcom_storage,
+        "xcom_threshold": settings.xcom_threshold,
     }
     return {name: value for name, value in options.items() if value is not None}

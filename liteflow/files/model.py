@@ -19,6 +19,7 @@ from attrs import Attribute, field, frozen
 
 from liteflow.errors import SettingError
 from liteflow.names import checked_name
+from liteflow.options import MOST_THRESHOLD
 from liteflow.policy import LONGEST, MOST_RETRIES
 from liteflow.resources import resources_of
 from liteflow.task_types.base import TaskType
@@ -104,6 +105,19 @@ def _a_path(_model: object, _field: Attribute[Any], value: str | None) -> None:
         raise ValueError("is no path; give the name of a file or a folder")
     if value is not None and (value.startswith("~") or "$" in value):
         raise ValueError(f"is {value!r}, and ~ and $ mean nothing in it; write the path out")
+
+
+def _a_storage(_model: object, _field: Attribute[Any], value: str | None) -> None:
+    if value is None:
+        return
+    # Start-up: few files name one.
+    from liteflow.storage.place import checked_url  # noqa: PLC0415
+
+    try:
+        checked_url(value)
+    except ValueError as error:
+        wants, given = error.args
+        raise ValueError(f"is {given!r}; it must be {wants}") from None
 
 
 def _distinct(_model: object, _field: Attribute[Any], value: list[str]) -> None:
@@ -257,6 +271,16 @@ class Settings:
     resources: dict[str, float | str] | None = field(
         default=None,
         **_said("What this machine has for tasks that take some of it; the rest is found.", _has),
+    )
+    xcom_storage: str | None = field(
+        default=None, **_said("The URL of a storage where large values lie.", _a_storage)
+    )
+    xcom_threshold: int | None = field(
+        default=None,
+        **_said(
+            "Values go there that are larger, in bytes.",
+            _between(0, MOST_THRESHOLD, text=f"a number of bytes from 0 to {MOST_THRESHOLD}"),
+        ),
     )
     mode: str | None = field(default=None, **_said(f"Where tasks run: {', '.join(EXECUTORS)}.", _a_mode))
     db: str | None = field(default=None, **_said("The store file.", _a_path))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import fspath
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -19,6 +19,8 @@ from typing import Any, Final, TypeVar
 from attrs import evolve
 
 from liteflow import errors
+from liteflow.signing import ELSEWHERE
+from liteflow.storage import is_reference
 from liteflow.store.db import StoreConnection
 from liteflow.store.lease import SESSION_COLUMNS, Session, here, standing
 from liteflow.store.place import StorePath
@@ -208,7 +210,7 @@ class History:
         return self._of_run(
             XComRow,
             run_id,
-            "SELECT ?3, key, type, codec, size, sha256, preview, exact, by_value "
+            "SELECT ?3, key, type, codec, size, sha256, preview, address, exact, by_value "
             "FROM every_xcom WHERE id >= ?1 AND id < ?2 ORDER BY id",
         )
 
@@ -254,6 +256,8 @@ class History:
     def payload(self, run_id: str, index: int) -> StoredPayload | None:
         """Return the bytes of a task instance's value; None if it has none.
 
+        Of one that lies elsewhere they are its reference (`storage`), as its codec says.
+
         Raises:
             StoreDamagedError: They are not those that were written.
         """
@@ -270,7 +274,7 @@ class History:
             return None
         codec, *facts, chunked = found[0]
         # By this digest, which the keyed check is over: another may stand there a moment later.
-        data = b"".join(self._pieces(row_id, facts[2], chunked))
+        data = b"".join(self._pieces(row_id, facts[2], chunked, (codec, facts[1])))
         return self._made(StoredPayload, (codec, data, *facts))
 
     def node_pieces(self, run_number: int, index: int) -> Iterator[bytes]:
@@ -281,11 +285,12 @@ class History:
         """
         row_id = (run_number << 32) + index
         found = self._reader.rows(
-            "SELECT sha256, payload IS NULL FROM outcome WHERE id = ? AND state IN ('succeeded', 'cached')",
+            "SELECT sha256, payload IS NULL, codec, size FROM outcome "
+            "WHERE id = ? AND state IN ('succeeded', 'cached')",
             (row_id,),
         )
-        for sha256, chunked in found:
-            yield from self._pieces(row_id, sha256, chunked)
+        for sha256, chunked, *how in found:
+            yield from self._pieces(row_id, sha256, chunked, how)
 
     def chunk_bytes(self, row: ChunkRow) -> bytes:
         """Return the bytes of a chunk.
@@ -488,12 +493,20 @@ class History:
                 return
             after = found[-1][seq]
 
-    def _pieces(self, row_id: int, sha256: object, chunked: int) -> Iterator[bytes]:
-        digest = hashlib.sha256()
-        for piece in self._chunks(row_id) if chunked else self._whole(row_id):
-            digest.update(piece)
-            yield piece
-        if digest.digest() != sha256:
+    def _pieces(self, row_id: int, sha256: Any, chunked: int, how: Sequence[Any]) -> Iterator[bytes]:
+        """The bytes of a value, and an error behind them if they are not its; `how`: codec and size."""
+        codec, size = how
+        if isinstance(codec, str) and ELSEWHERE in codec:
+            reference = b"".join(self._whole(row_id))
+            yield reference
+            right = is_reference(reference, size, sha256)
+        else:
+            digest = hashlib.sha256()
+            for piece in self._chunks(row_id) if chunked else self._whole(row_id):
+                digest.update(piece)
+                yield piece
+            right = digest.digest() == sha256
+        if not right:
             where = f"task instance {row_id & 0xFFFFFFFF} of run number {row_id >> 32}"
             raise errors.StoreDamagedError(self.path, f"the value of {where} is not what was stored")
 

@@ -103,7 +103,7 @@ class XComRow:
 
     `size` is that of its bytes; `exact` says that the preview is its JSON, whole;
     `code_python` which Python's code it holds, which no other minor version can read: 311 for
-    3.11, 0 if it holds none.
+    3.11, 0 if it holds none; `address` where its bytes lie, None: in the store.
     """
 
     run_id: str
@@ -113,6 +113,7 @@ class XComRow:
     size: int
     sha256: str
     preview: str
+    address: str | None
     exact: bool = field(converter=bool)
     code_python: int
 

@@ -95,9 +95,9 @@ CREATE TABLE outcome (
     worker TEXT,
     error TEXT,                      -- one line
     type TEXT,
-    codec TEXT,
-    size INTEGER,                    -- of the payload, in bytes
-    sha256 BLOB,                     -- of the payload
+    codec TEXT,                      -- with @URL behind it: the payload is a reference, its bytes lie there
+    size INTEGER,                    -- of the payload, or of what it refers to, in bytes
+    sha256 BLOB,                     -- of the same
     mac BLOB,                        -- keyed check of the value
     preview TEXT,
     exact INTEGER,                   -- 1: the preview is the value's JSON, whole
@@ -245,8 +245,14 @@ JOIN instance AS s ON s.id = (t.id >> 32 << 32) + n.value;
 
 CREATE VIEW every_xcom AS
 SELECT
-    o.id AS id, i.key AS key, o.type AS type, o.codec AS codec, o.size AS size,
-    lower(hex(o.sha256)) AS sha256, o.preview AS preview, o.exact AS exact, o.by_value AS by_value
+    o.id AS id, i.key AS key, o.type AS type,
+    CASE instr(o.codec, '@') WHEN 0 THEN o.codec ELSE substr(o.codec, 1, instr(o.codec, '@') - 1) END AS codec,
+    o.size AS size, lower(hex(o.sha256)) AS sha256, o.preview AS preview,
+    CASE instr(o.codec, '@') WHEN 0 THEN NULL ELSE
+        substr(o.codec, instr(o.codec, '@') + 1)
+        || '/' || lower(hex(substr(o.sha256, 1, 1))) || '/' || lower(hex(o.sha256))
+    END AS address,
+    o.exact AS exact, o.by_value AS by_value
 FROM outcome AS o
 JOIN instance AS i ON i.id = o.id
 WHERE o.state IN ('succeeded', 'cached');
@@ -307,7 +313,7 @@ FROM (
 CREATE VIEW xcoms AS
 SELECT
     r.id AS run_id, e.key AS key, e.type AS type, e.codec AS codec, e.size AS size,
-    e.sha256 AS sha256, e.preview AS preview
+    e.sha256 AS sha256, e.preview AS preview, e.address AS address
 FROM run AS r
 JOIN every_xcom AS e ON e.id BETWEEN r.number << 32 AND r.number << 32 | 4294967295;
 

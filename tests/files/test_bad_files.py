@@ -224,6 +224,7 @@ FILES = {
     ),
     # paths
     "D106 home": (TASK + "settings: {log_dir: ~/logs}\n", r"~ and \$ mean nothing in it"),
+    "storage": (TASK + "settings: {xcom_storage: /shared}\n", r"is '/shared'; it must be a URL like"),
     "D106 variable": (TASK + "settings: {db: $HOME/x.db}\n", r"~ and \$ mean nothing in it"),
     # parameters
     "param type": (TASK + "params: {n: {default: x, type: int}}\n", "has the default 'x', which is no int"),

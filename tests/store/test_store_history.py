@@ -339,7 +339,7 @@ VIEWS = {
     "tasks": "run_id key task state attempts started_at ended_at worker error",
     "edges": "run_id source target parameter",
     "attempts": "run_id key attempt outcome started_at ended_at worker error",
-    "xcoms": "run_id key type codec size sha256 preview",
+    "xcoms": "run_id key type codec size sha256 preview address",
     "logs": "run_id key attempt at stream line",
 }
 

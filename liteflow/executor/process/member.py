@@ -57,7 +57,12 @@ class Member:
         self._bundles = 0
         self._large: set[int] = set()
         self._forget: list[int] = []
-        setup = {"epoch_ns": work.epoch_ns, "path": _import_path(), "argv": [str(a) for a in sys.argv]}
+        setup: dict[str, object] = {
+            "epoch_ns": work.epoch_ns,
+            "path": _import_path(),
+            "argv": [str(a) for a in sys.argv],
+            "storage": None if work.storage is None else (work.storage.url, work.storage.threshold),
+        }
         self.writer.send(wire.frame(wire.SETUP, setup))
 
     @property

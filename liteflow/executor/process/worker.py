@@ -29,15 +29,15 @@ from typing import Any, NoReturn
 from liteflow import pickling
 from liteflow.executor import attempt
 from liteflow.executor.link import AttemptLink, Chunk, Gathering, Reply, Request
-from liteflow.executor.payload import Large, Payload, stored_facts
+from liteflow.executor.payload import Large, Payload, elsewhere, stored_facts
 from liteflow.executor.process import wire
 from liteflow.executor.process.capture import Capture
 from liteflow.executor.process.page import Page
 from liteflow.executor.process.state import LONG_NS, State
 from liteflow.function import Function
-from liteflow.signing import Seal
+from liteflow.signing import ELSEWHERE, Seal
 from liteflow.system import adopt_orphans, children, end_with_parent
-from liteflow.xcom import LARGE
+from liteflow.xcom import LARGE, Encoded
 
 # Outcomes of short calls are sent together, but none waits longer than this.
 _HOLD_NS = 5_000_000
@@ -100,6 +100,8 @@ class _Worker:
         # A byte tells the control thread that a chunk waits to be sent.
         self._nudged, self._nudge = os.pipe()
         self._state = State()
+        # Makes an attempt; where large values go elsewhere, they have gone when it is made.
+        self._perform: Callable[..., Encoded] = attempt.perform
         self._tidy_at = 0
         self._began_ns = 0
         self._pid = os.getpid()
@@ -181,7 +183,7 @@ class _Worker:
             talks = function.streams or function.context is not None
             link = AttemptLink(node, number, partial(self._ask, node, number), self._give) if talks else None
             # What it sets of context variables (decimal's context, say) is its own.
-            encoded = copy_context().run(attempt.perform, function, args, kwargs, self._value, None, link)
+            encoded = copy_context().run(self._perform, function, args, kwargs, self._value, None, link)
             self._be_the_worker()
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
             self._be_the_worker()
@@ -201,7 +203,7 @@ class _Worker:
         row = (self._first_row + node, number, started, took, self._name, *facts)
         # What goes on as other calls has no value that one behind it could take.
         self._last = node if encoded.codec != "growth" else -1
-        if encoded.size <= LARGE:
+        if encoded.size <= LARGE or ELSEWHERE in encoded.codec:
             data = encoded.parts[0] if len(encoded.parts) == 1 else b"".join(encoded.parts)
             self._last_payload = Payload(encoded.codec, data)  # type: ignore[arg-type]
             self._outbox.append((True, (*row, data), None))
@@ -337,6 +339,7 @@ class _Worker:
                 pickling.learn(pickling.Bundle(*bundle) for bundle in body)
             elif kind == wire.SETUP:
                 self._epoch_ns = body["epoch_ns"]
+                self._perform = _performing(body["storage"])
                 # What the library needs later is loaded: from here on a `json.py` of the user's comes first.
                 sys.path[:] = body["path"]
                 sys.argv[:] = body["argv"]
@@ -433,6 +436,21 @@ class _Worker:
         """The driver is gone: end, and take along what the tasks have started."""
         os.killpg(os.getpgrp(), signal.SIGKILL)
         os._exit(1)
+
+
+def _performing(place: tuple[str, int] | None) -> Callable[..., Encoded]:
+    """Gives `attempt.perform`, or what puts large values into a storage besides: its URL and threshold."""
+    if place is None:
+        return attempt.perform
+    # Start-up: few runs have one.
+    from liteflow.storage.place import Storage  # noqa: PLC0415
+
+    storage = Storage(*place)
+
+    def perform(function: Function, *given: Any) -> Encoded:
+        return elsewhere(attempt.perform(function, *given), storage, function.name)
+
+    return perform
 
 
 def _bury(most: int) -> None:
