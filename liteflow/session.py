@@ -137,12 +137,12 @@ class Session:
     def run(self, observer: Observer | None, stopper: Stopper) -> Run[Any]:
         """Run it, and give what came of it, whether it succeeded or not; errors as `launch`."""
         wanted = frozenset([*self._leaves.values(), *(hole[0] for hole in self._dag.result.holes)])
-        storage = _storage(self._settings)
+        large: Any = {"storage": _storage(self._settings), "threshold": self._settings.xcom_threshold}
         files = self._log_files(observer)
         driver = Driver(
             self._plan,
             lambda: self._begin(observer),
-            lambda executor, work: make_executor(executor, self._settings, work._replace(storage=storage)),
+            lambda executor, work: make_executor(executor, self._settings, work._replace(**large)),
             fail_fast=self._settings.fail_fast,
             full=self._settings.durability == "full",
             timeout=self._settings.timeout,

@@ -6,68 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor as Pool
-from concurrent.futures import Future
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.annexes import Threads
 
 from liteflow import Flow, Run, task
-from liteflow.executor.annex import annexed
-from liteflow.executor.cluster import ClusterExecutor
-from liteflow.executor.remote import Answer
 from liteflow.testing import executor_suite
-
-
-class Jobs(Pool):
-    """Runs each job in a thread, which learns when its future is cancelled; notes how many calls came."""
-
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.sizes.append(len(args[3]))
-
-        def work() -> None:
-            try:
-                answer = fn(*args, wanted=lambda: not future.cancelled())
-            except BaseException as error:  # noqa: BLE001  as any pool does
-                future.set_exception(error)
-            else:
-                if not future.cancelled():
-                    future.set_result(answer)
-
-        threading.Thread(target=work, daemon=True).start()
-        return future
-
-
-class Threads(ClusterExecutor):
-    def __init__(self, max_workers: int | None = None) -> None:
-        super().__init__(max_workers, "threads", None)
-        self.jobs = Jobs()
-
-    @property
-    def pool(self) -> Pool:
-        return self.jobs
-
-    @property
-    def job(self) -> Callable[..., Answer]:
-        return annexed
-
-    def own_host(self) -> str:
-        return "127.0.0.1"
-
-    def places(self) -> int:
-        return 2
-
-    def shutdown(self) -> None:
-        """Threads end with their jobs."""
-
 
 TestAnnex = executor_suite(Threads)
 

@@ -320,6 +320,18 @@ def test_values_that_dask_calls_large_go_there_without_a_warning(dask):
     assert run(task(size)(bytes(12_000_000)), dask).result == 12_000_000
 
 
+def test_large_values_stay_on_the_cluster_for_as_long_as_they_are_needed(cluster, dask, tmp_path):
+    make, use = task(lambda: bytes(3_000_000)), task(len)
+    data = make()
+    there = task(len, executor="thread")(data)
+
+    ended = run([use(data), use(data), there, data], dask, db=tmp_path / "s.db")
+
+    assert ended.result == [3_000_000] * 3 + [bytes(3_000_000)]
+    with distributed.Client(cluster, set_as_default=False) as client:
+        until(lambda: not [key for key in client.who_has() if key.startswith("Shared")])
+
+
 def test_the_policy_says_whether_a_timeout_or_a_lost_worker_is_worth_another_attempt(tmp_path):
     def hangs(marker: Path) -> None:
         with marker.open("a") as file:

@@ -170,6 +170,16 @@ def test_a_cluster_that_goes_away_loses_what_it_was_running_and_the_run_goes_on_
     assert "cluster away is back" in log.read_text()
 
 
+def test_large_values_stay_on_the_cluster_and_come_home_too(tmp_path):
+    make, use = task(lambda: bytes(3_000_000)), task(len)
+    data = make()
+    there = task(len, executor="thread")(data)
+
+    ended = run([use(data), use(data), there, data], "ray", db=tmp_path / "s.db")
+
+    assert ended.result == [3_000_000] * 3 + [bytes(3_000_000)]
+
+
 DRIVER = """\
 import sys, time
 from liteflow import Flow, task

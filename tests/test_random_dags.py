@@ -152,7 +152,7 @@ def test_a_random_dag_gives_the_same_on_a_pool_of_processes(tmp_path: Path) -> N
         check_random_dags(pool, 25, tmp_path)
 
 
-def check_random_dags(executor: Any, full: int, where: Path) -> None:
+def check_random_dags(executor: Any, full: int, where: Path, **options: Any) -> None:
     """Coroutines among the calls are at home on the event loop, so that each run has two executors."""
 
     @settings(max_examples=examples(full), deadline=None, suppress_health_check=list(HealthCheck))
@@ -163,7 +163,7 @@ def check_random_dags(executor: Any, full: int, where: Path) -> None:
             pairs.append(grow(data.draw, pairs, where))
         chosen = data.draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=4))
 
-        run = Flow("random", shape(chosen, "lazy")).run(db=None, executor=executor)
+        run = Flow("random", shape(chosen, "lazy")).run(db=None, executor=executor, **options)
 
         assert run.result == shape(chosen, "plain")
         assert {row.state for row in run.tasks.values()} == {"succeeded"}

@@ -408,7 +408,7 @@ def test_states_are_written_as_in_the_database(state, word):
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.lists(st.integers(0, 9)), st.data())
 @settings(deadline=None)
 def test_a_lane_gives_the_highest_first_and_among_these_what_came_first(heights, counts, data):
-    lane = ReadyLane(array("i", heights), lambda node: node, lambda call: None)
+    lane = ReadyLane(array("i", heights), lambda node: node, lambda call: None, lambda call: None)
     waiting = []
     for count in counts:
         for node in data.draw(st.lists(st.sampled_from(range(len(heights))), max_size=4)):
@@ -427,7 +427,7 @@ def test_a_lane_gives_the_highest_first_and_among_these_what_came_first(heights,
 def test_a_lane_holds_nodes_of_any_number_and_height():
     heights = array("i", [1]) * 3
     heights[1] = 2**31 - 1
-    lane = ReadyLane(heights, lambda node: node, lambda call: None)
+    lane = ReadyLane(heights, lambda node: node, lambda call: None, lambda call: None)
 
     for node in (0, 1, 2):
         lane.push(node)

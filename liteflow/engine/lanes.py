@@ -37,11 +37,12 @@ class ReadyLane:
         behind: Makes the call that may run right behind one that has been taken, if there is
             such a one.
         needs: What each of its calls takes of a cluster.
+        early: As `behind`, of one that has ended and is not told of yet, for which others may wait too.
 
     Nodes of one height come in the order in which they became ready.
     """
 
-    __slots__ = ("_begin", "_count", "_heights", "_highest", "_queues", "follow", "needs")
+    __slots__ = ("_begin", "_count", "_heights", "_highest", "_queues", "early", "follow", "needs")
     alone = False
 
     def __init__(
@@ -50,8 +51,11 @@ class ReadyLane:
         begin: Callable[[int], Call],
         behind: Callable[[Call], Call | None],
         needs: Needs = (),
+        *,
+        early: Callable[[Call], Call | None] = lambda _call: None,
     ) -> None:
         self.needs = needs
+        self.early = early
         self._heights = heights
         self._begin = begin
         self.follow = behind

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from liteflow.engine.edges import LaterEdges
 from liteflow.engine.states import Effects, IllegalEventError, State, When
@@ -151,6 +151,13 @@ class Schedule:
             successor = self._targets[first]
         waits_for_it_alone = self._waiting[successor] == 1 and self._states[successor] == State.PENDING
         return successor if waits_for_it_alone and successor not in self._rules else None
+
+    def in_line(self, node: int) -> Iterator[int]:
+        """The pending nodes that wait for this one alone, though others may wait for it too."""
+        for successor in self.successors(node):
+            waits_for_it_alone = self._waiting[successor] == 1 and self._states[successor] == State.PENDING
+            if waits_for_it_alone and successor not in self._rules:
+                yield successor
 
     def run_behind(self, node: int) -> None:
         """A pending node was given out behind the running one that it waits for alone."""

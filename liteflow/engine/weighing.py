@@ -74,6 +74,10 @@ class WeighedLane:
         """None: what waits for a call that holds something begins in its turn."""
         return None
 
+    def early(self, call: Call, /) -> Call | None:
+        """None, as for `follow`."""
+        return None
+
 
 class SortedLanes:
     """The ready nodes of a cluster that take something: a lane for each kind, so that they travel apart.

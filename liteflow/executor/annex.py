@@ -25,8 +25,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
+from typing import Any
 
-from liteflow.executor.base import Call, Failed, Finished, Line
+from liteflow.executor.base import Call, Failed, Finished
+from liteflow.executor.held import Outcome, Shared, holding
+from liteflow.executor.payload import Large
 from liteflow.executor.process.endings import cause_of_death
 from liteflow.executor.remote import Answer, Home, attempts
 
@@ -36,22 +40,23 @@ _LOOK_S = 0.1
 _FRESH_S = 10.0
 _IDLE_S = 20.0
 
-Outcome = tuple[Finished | Failed, list[Line]]
-
 
 def annexed(
     functions: Mapping[int, bytes],
     bundles: Sequence[tuple[tuple[str, ...], bytes]],
-    sources: Mapping[int, tuple[str, bytes]],
+    sources: dict[int, tuple[str, Any]],
     calls: Sequence[Call],
     home: Home,
-    *,
+    *held: Shared,
     wanted: Callable[[], bool],
+    hold: Callable[[Shared], Any] | None = None,
 ) -> Answer:
     """Make attempts as `remote.attempts` does, in an annex.
 
     Args:
         functions, bundles, sources, calls, home: As for `remote.attempts`.
+        held: What `sources` have as held on the cluster, in that order.
+        hold: Holds a value there, and gives a handle; None: none is held there.
         wanted: Whether the driver still waits for the answer; else the annex is ended.
 
     Returns:
@@ -67,10 +72,12 @@ def annexed(
         with contextlib.suppress(OSError):
             # One that has died is found out when its answer is read.
             annex.connection.send_bytes(pickle.dumps((functions, bundles, sources, calls, home), 5))
+            for shared in held:
+                send_handle(annex.connection, shared.large().descriptor, annex.pid)
         for call in calls:
             outcome = annex.outcome(call, began_ns, wanted)
             if outcome is not None:
-                outcomes.append(outcome)
+                outcomes.append(holding(outcome, home.over, hold))
             if annex.ended:
                 break
     except BaseException:
@@ -124,6 +131,10 @@ class _Annex:
             if self._says(due, wanted):
                 answer: Answer = pickle.loads(self.connection.recv_bytes())
                 (outcome, lines) = answer.outcomes[0]
+                if isinstance(outcome, Finished) and outcome.payload is None:
+                    # Its bytes come as memory.
+                    large = Large(recv_handle(self.connection), outcome.size)
+                    outcome = outcome._replace(payload=large)
                 since = (time.monotonic_ns() - began_ns) // 1000 - answer.took
                 return outcome._replace(started=outcome.started + since), lines
         except (EOFError, OSError):
@@ -214,10 +225,23 @@ def serve(number: int, lifeline: int) -> None:
     with Connection(number) as connection, contextlib.suppress(EOFError, OSError):
         while connection.poll(_IDLE_S):
             functions, bundles, sources, calls, home = pickle.loads(connection.recv_bytes())
+            for source, (codec, data) in sources.items():
+                if type(data) is int:
+                    sources[source] = codec, Large(recv_handle(connection), data)
             for call in calls:
                 connection.send_bytes(b"begun")
-                answer = attempts(functions, bundles, sources, (call,), home)
-                connection.send_bytes(pickle.dumps(answer, 5))
+                _tell(connection, attempts(functions, bundles, sources, (call,), home))
+
+
+def _tell(connection: Connection, answer: Answer) -> None:
+    """Send what came of a call; what is in memory that can be shared, without a copy, behind it."""
+    ((done, lines),) = answer.outcomes
+    if not isinstance(done, Finished) or not isinstance(done.payload, Large):
+        connection.send_bytes(pickle.dumps(answer, 5))
+        return
+    without = answer._replace(outcomes=[(done._replace(payload=None), lines)])
+    connection.send_bytes(pickle.dumps(without, 5))
+    send_handle(connection, done.payload.descriptor, None)
 
 
 def _end_with(lifeline: int) -> None:

@@ -129,7 +129,8 @@ class Work(NamedTuple):
     gives its number.  An executor whose calls run in the driver's own thread lets it go on
     meanwhile by `turn`, which takes in news, or (None) does what there is to do once.  `mask` hides the
     run's secrets where an executor itself shows what tasks print; None: it has none.  Large
-    values go to `storage`; None: they come here.
+    values go to `storage`; None: they come here, and those larger than `threshold` bytes may be held where
+    they were made (held.py), for calls that need them there: `is_needed` says whether there are any.
     """
 
     functions: Sequence[Function]
@@ -142,6 +143,8 @@ class Work(NamedTuple):
     turn: Callable[[News | None], None]
     mask: Mask | None = None
     storage: Storage | None = None
+    threshold: int | None = None
+    is_needed: Callable[[int], bool] = lambda _node: True
 
 
 class Lane(Protocol):
@@ -165,6 +168,14 @@ class Lane(Protocol):
 
     def follow(self, call: Call, /) -> Call | None:
         """The call that waits for this one alone, and now is the executor's too: to be run behind it."""
+        ...
+
+    def early(self, call: Call, /) -> Call | None:
+        """One of the calls that wait for this one alone, which has ended and is not told of yet.
+
+        It is the executor's now; what comes of it is to be told behind what came of the other.  It has
+        a retry, for it is lost when that doesn't come.
+        """
         ...
 
 

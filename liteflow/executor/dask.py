@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
 from liteflow.executor.cluster import PATIENCE_S, AllottingCluster, check_it_listens, default_of
+from liteflow.executor.held import Shared
 from liteflow.executor.remote import Answer
 from liteflow.system import cores, gpus, memory
 from liteflow.where import EXECUTORS, EXTRAS
@@ -59,6 +60,8 @@ class DaskExecutor(AllottingCluster):
         with DaskExecutor() as dask:
             Flow("f", task(abs)(-5)).run(db=None, executor=dask).result
     """
+
+    holds = True
 
     def __init__(
         self,
@@ -98,6 +101,20 @@ class DaskExecutor(AllottingCluster):
     def job(self) -> Callable[..., Answer]:
         """What its workers run."""
         return liteflow_attempts
+
+    def adopt(self, handle: Any) -> Any:
+        """A future of this program's for what a worker has put there: its own ends with the job."""
+        from distributed import Future as DaskFuture  # noqa: PLC0415  start-up, as above
+
+        client = self._connected()
+        future = DaskFuture(handle.key, client, state="finished")
+        client._send_to_scheduler({"op": "client-desires-keys", "keys": [handle.key], "client": client.id})
+        return future
+
+    def fetch(self, handle: Any) -> Shared:
+        """A value that a worker holds."""
+        shared: Shared = handle.result()
+        return shared
 
     def own_host(self) -> str:
         from distributed.utils import get_ip  # noqa: PLC0415  start-up, as above
@@ -224,7 +241,24 @@ def liteflow_attempts(*parcel: Any) -> Answer:
         state = worker.state.tasks.get(key)
         return state is not None and state.state == "executing"
 
-    return annexed(*parcel, wanted=wanted)
+    def hold(shared: Shared) -> _Kept:
+        return _Kept(worker._get_client().scatter(shared, hash=False))
+
+    return annexed(*parcel, wanted=wanted, hold=hold)
+
+
+class _Kept:
+    """A value that a worker has put there, for as long as the answer lies there in which this is.
+
+    Other processes know its key alone.
+    """
+
+    def __init__(self, future: Any, key: str = "") -> None:
+        self._future = future
+        self.key = key or future.key
+
+    def __reduce__(self) -> Any:
+        return _Kept, (None, self.key)
 
 
 def _once() -> Any:

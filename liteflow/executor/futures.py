@@ -12,14 +12,15 @@ from __future__ import annotations
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from concurrent.futures import Executor as Pool
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from liteflow.executor.base import Call, Failed, Finished, Lane, Line, Needs, News, Work
+from liteflow.executor.held import Homing, Outcome, handles
 from liteflow.executor.local import Hearing, attempt_here
+from liteflow.executor.parcels import Parcel, PoolFactory
 from liteflow.executor.payload import Large
 from liteflow.executor.process.pace import Pace
 from liteflow.executor.remote import Answer, Home
@@ -36,61 +37,6 @@ if TYPE_CHECKING:
 # that wait are given up.
 _HELD_S = 60.0
 _seal = lru_cache(maxsize=4)(Seal)
-
-
-class PoolFactory(Protocol):
-    """What makes these executors, as far as they have to know."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def pool(self) -> Pool:
-        """The pool."""
-        ...
-
-    def pool_with(self, needs: Needs) -> Pool:
-        """The same for calls that take this."""
-        ...
-
-    @property
-    def remote(self) -> bool:
-        """Whether the pool's workers are other processes."""
-        ...
-
-    @property
-    def host(self) -> str:
-        """Where they reach this one."""
-        ...
-
-    @property
-    def job(self) -> Callable[..., Answer]:
-        """What they are to run: `remote.attempts`, or what does the same."""
-        ...
-
-    @property
-    def ends(self) -> bool:
-        """Whether a job ends when its future is cancelled, and keeps the time limits of its calls itself."""
-        ...
-
-
-class _Parcel:
-    """Calls that were submitted together; `began_at` is when the first of them began, as far as known."""
-
-    __slots__ = ("began_at", "calls", "future", "left")
-
-    def __init__(self, calls: Sequence[Call], began_at: float | None) -> None:
-        self.calls = calls
-        self.began_at = began_at
-        self.future: Future[Any] | None = None
-        self.left = False
-
-    def due(self, now: float) -> float | None:
-        """When it is over its time; of one that has not begun: no sooner than this."""
-        timeout = self.calls[0].timeout
-        return None if timeout is None else (now if self.began_at is None else self.began_at) + timeout
 
 
 class FuturesExecutor(Talking):
@@ -122,8 +68,8 @@ class FuturesExecutor(Talking):
         self._cluster = cluster
         self._losses = 0
         self._waiting: set[int] = set()
-        self._parcels: set[_Parcel] = set()
-        self._done: deque[_Parcel] = deque()
+        self._parcels: set[Parcel] = set()
+        self._done: deque[Parcel] = deque()
         self._news: list[News] = []
         self._pace = Pace()
         self._wakeup = Wakeup()
@@ -131,6 +77,10 @@ class FuturesExecutor(Talking):
         self._door: Door | None = None
         self._held_since: float | None = None
         self._cancelled = False
+        # What is held on the cluster of sources that calls need yet, and what is on its way home.
+        self._held: dict[int, tuple[str, int, Any]] = {}
+        self._homing: Homing[Parcel] | None = None
+        self._coming: set[Parcel] = set()
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """The pool's threads wake the driver when calls have ended."""
@@ -155,13 +105,13 @@ class FuturesExecutor(Talking):
             calls = lane.take(1)
             if self._factory.remote and not lane.alone and not self._is_alone(calls[0]):
                 calls += self._more(calls[0], lane)
-            self._submit(calls)
+            self._submit(calls, lane)
 
     def _is_reached(self, cluster: Presence, lane: Lane) -> bool:
         """Whether the cluster takes calls; for one that is away for too long none waits any more."""
         if cluster.gave_up is not None:
             self._news.append(
-                self._lost(_Parcel(lane.take(len(lane)), None), cluster.gave_up, retryable=False)
+                self._lost(Parcel(lane.take(len(lane)), None, lane), cluster.gave_up, retryable=False)
             )
         return cluster.is_there
 
@@ -189,13 +139,12 @@ class FuturesExecutor(Talking):
         """Whether a call has to travel alone: of several nobody here knows which one runs, or waits."""
         return call.timeout is not None or self._talks(call)
 
-    def _submit(self, calls: list[Call]) -> None:
+    def _submit(self, calls: list[Call], lane: Lane) -> None:
         if self._factory.remote:
-            parcel = _Parcel(calls, time.monotonic())
-            home = Home(self._way_here(calls), self._work.storage)
-            job = (self._factory.job, *self._packed(calls), home)
+            parcel = Parcel(calls, time.monotonic(), lane)
+            job = (self._factory.job, *self._packed(calls))
         else:
-            parcel = _Parcel(calls, None)
+            parcel = Parcel(calls, None, lane)
             job = (self._attempt_here, parcel)
         needs = calls[0].needs
         try:
@@ -213,12 +162,21 @@ class FuturesExecutor(Talking):
     def _packed(self, calls: list[Call]) -> tuple[Any, ...]:
         work = self._work
         functions = {n: work.function_bytes(n) for n in {call.function for call in calls}}
-        sources = {}
+        sources: dict[int, tuple[str, Any]] = {}
+        held: list[Any] = []
         for source in {source for call in calls for source in call.sources}:
+            if source in self._held:
+                codec, size, handle = self._held[source]
+                # What stands there is how many bytes follow.
+                sources[source] = codec, size
+                held.append(handle)
+                continue
             codec, data = work.payload_of(source)
             sources[source] = codec, data if isinstance(data, bytes) else data.read(0, data.size)
         bundles = tuple([(tuple(b.names), b.data) for b in work.definitions.bundles])
-        return functions, bundles, sources, calls
+        over = work.threshold if self._factory.holds and work.storage is None else None
+        home = Home(self._way_here(calls), work.storage, over)
+        return functions, bundles, sources, calls, home, *held
 
     def _way_here(self, calls: list[Call]) -> Address | None:
         """Where these calls can talk to the driver, if they do."""
@@ -240,17 +198,17 @@ class FuturesExecutor(Talking):
         if self._held_since is None or time.monotonic() < self._held_since + _HELD_S:
             return
         why = f"all {self._max_workers} places of the pool are held by calls over their time, which go on"
-        self._news.append(self._lost(_Parcel(lane.take(len(lane)), None), why, retryable=False))
+        self._news.append(self._lost(Parcel(lane.take(len(lane)), None, lane), why, retryable=False))
 
     # --- in a thread of the pool -----------------------------------------------------------
 
-    def _attempt_here(self, parcel: _Parcel) -> tuple[Finished | Failed, list[Line]]:
+    def _attempt_here(self, parcel: Parcel) -> tuple[Finished | Failed, list[Line]]:
         parcel.began_at = time.monotonic()
         call = parcel.calls[0]
         link = self._talk.link(call.node, call.attempt)
         return attempt_here(self._work, call, self._factory.name, (), link=link)
 
-    def _tell(self, parcel: _Parcel) -> None:
+    def _tell(self, parcel: Parcel) -> None:
         self._done.append(parcel)
         self._wakeup.wake()
 
@@ -267,7 +225,9 @@ class FuturesExecutor(Talking):
             self._parcels.discard(parcel)
             self._held_since = None
             if not parcel.left:
-                news.append(self._ended(parcel))
+                news.append(self._answered(parcel, parcel.answer) if parcel.answer else self._ended(parcel))
+            # They hold each other, and what its answer holds on the cluster.
+            parcel.future = None
         if self._cluster is not None and self._cluster.losses > self._losses:
             self._losses = self._cluster.losses
             news += self._lose_all()
@@ -276,7 +236,7 @@ class FuturesExecutor(Talking):
     def _lose_all(self) -> list[News]:
         """The cluster has gone, with all that it had."""
         news = []
-        for parcel in [p for p in self._parcels if not p.left]:
+        for parcel in [p for p in (*self._parcels, *self._coming) if not p.left]:
             parcel.left = True
             for call in parcel.calls:
                 self._talk.leave(call.node, call.attempt)
@@ -285,7 +245,16 @@ class FuturesExecutor(Talking):
         # Its places are not held by anybody, and its connection is to be a new one.
         self._parcels.clear()
         self._pools.clear()
+        self._let_go()
         return news
+
+    def _let_go(self) -> None:
+        """Nothing is held any more, and nothing comes home."""
+        self._held.clear()
+        self._coming.clear()
+        if self._homing is not None:
+            self._homing.close()
+            self._homing = None
 
     def _doubted(self) -> bool:
         """Whether this is a cluster, which is to say first that it is there before it gets more calls."""
@@ -293,7 +262,56 @@ class FuturesExecutor(Talking):
             self._cluster.doubt()
         return self._cluster is not None
 
-    def _ended(self, parcel: _Parcel) -> News:
+    def _bring(self, parcel: Parcel, answer: Answer, held: dict[int, tuple[str, int, Any]]) -> News:
+        """Bring home what is held of an answer; its calls have ended when it is here."""
+        if self._homing is None:
+            self._homing = Homing(self._factory.fetch, self._at_home)
+        try:
+            kept = {node: self._factory.adopt(handle) for node, (_, _, handle) in held.items()}
+        except Exception as error:  # noqa: BLE001  engines have errors of their own
+            self._doubted()
+            return self._lost(parcel, f"{_line(error)}; its values are lost with the cluster", retryable=True)
+        needed = [node for node in held if self._work.is_needed(node)]
+        self._held.update({node: (*held[node][:2], kept[node]) for node in needed})
+        parcel.answer = answer
+        parcel.answered_ns = time.monotonic_ns()
+        self._coming.add(parcel)
+        self._homing.bring(parcel, answer.outcomes, kept)
+        for call in parcel.calls:
+            if call.node in needed:
+                self._begin_early(call, parcel.lane)
+        return News(self._factory.name)
+
+    def _begin_early(self, call: Call, lane: Lane | None) -> None:
+        """Begin calls that wait for a value which is held where they can run: it comes home meanwhile."""
+        while lane is not None and not self._cancelled and self._has_place(()):
+            follower = lane.early(call)
+            if follower is None:
+                return
+            self._submit([follower], lane)
+
+    def _is_early(self, parcel: Parcel) -> bool:
+        """Whether what came of it has to wait for what it began early with."""
+        coming = {call.node for one in self._coming for call in one.calls}
+        return any(call.behind in coming for call in parcel.calls)
+
+    def _strand(self, node: int) -> None:
+        """A value has not come home: what began early with it has begun with what never was."""
+        for parcel in (*self._parcels, *self._coming):
+            parcel.stranded |= any(call.behind == node for call in parcel.calls)
+
+    def _at_home(self, parcel: Parcel, outcomes: list[Outcome]) -> None:
+        """In the thread that brings them home."""
+        assert parcel.answer is not None
+        since_us = (time.monotonic_ns() - parcel.answered_ns) // 1000
+        parcel.answer = parcel.answer._replace(outcomes=outcomes, took=parcel.answer.took + since_us)
+        self._tell(parcel)
+
+    def release(self, source: int) -> None:
+        """Nobody needs a value any more: the cluster need not hold it."""
+        self._held.pop(source, None)
+
+    def _ended(self, parcel: Parcel) -> News:
         assert parcel.future is not None
         try:
             result = parcel.future.result()
@@ -304,16 +322,27 @@ class FuturesExecutor(Talking):
             return News(self._factory.name, returned=[call.node for call in parcel.calls])
         except BaseException as error:  # noqa: BLE001  the pool's, or its worker's end
             self._doubted()
+            for source in {source for call in parcel.calls for source in call.sources}:
+                # It may be gone with what held it: the next attempt gets what is at home.
+                self._held.pop(source, None)
             return self._lost(parcel, f"{_line(error)}; the attempt is lost with its worker", retryable=True)
         if isinstance(result, Answer):
+            held = handles(result.outcomes) if self._factory.holds else {}
+            if not parcel.stranded and (held or (self._coming and self._is_early(parcel))):
+                return self._bring(parcel, result, held)
             return self._answered(parcel, result)
         outcome, lines = result
-        if isinstance(outcome, Finished):
-            return News(self._factory.name, [outcome], (), lines, shown=True)
-        return News(self._factory.name, (), [outcome], lines, shown=True)
+        finished, failed = ([outcome], []) if isinstance(outcome, Finished) else ([], [outcome])
+        return News(self._factory.name, finished, failed, lines, shown=True)
 
-    def _answered(self, parcel: _Parcel, answer: Answer) -> News:
+    def _answered(self, parcel: Parcel, answer: Answer) -> News:
         """What a worker in another process said, as if it had been said here."""
+        self._coming.discard(parcel)
+        if parcel.stranded:
+            for call in parcel.calls:
+                self._held.pop(call.node, None)
+                self._strand(call.node)
+            return self._lost(parcel, "its input is lost with the worker that held it", retryable=True)
         # Its clock is its own: only how long things took is known.
         began_us = (time.monotonic_ns() - self._work.epoch_ns) // 1000 - answer.took
         worker = f"{self._factory.name}-{answer.pid}"
@@ -325,6 +354,9 @@ class FuturesExecutor(Talking):
             lines += said
             started = max(0, outcome.started + began_us)
             if isinstance(outcome, Failed):
+                self._held.pop(call.node, None)
+                if parcel.answer is not None:
+                    self._strand(call.node)
                 retryable = outcome.retryable and self._is_worth(call, outcome.outcome)
                 failed.append(outcome._replace(started=started, retryable=retryable))
                 continue
@@ -344,11 +376,11 @@ class FuturesExecutor(Talking):
         )
         return done._replace(row=first_row + node, started=started, worker=worker, mac=mac, payload=payload)
 
-    def _lost(self, parcel: _Parcel, why: str, *, retryable: bool) -> News:
+    def _lost(self, parcel: Parcel, why: str, *, retryable: bool) -> News:
         """The pool has failed, or what of it ran these calls."""
         return self._failed(parcel, time.monotonic(), "lost", why, retryable=retryable)
 
-    def _failed(self, parcel: _Parcel, now: float, outcome: str, why: str, *, retryable: bool) -> News:
+    def _failed(self, parcel: Parcel, now: float, outcome: str, why: str, *, retryable: bool) -> News:
         began = now if parcel.began_at is None else parcel.began_at
         started = round(began * 1e6) - self._work.epoch_ns // 1000
         took = round((now - began) * 1e6)
@@ -395,14 +427,14 @@ class FuturesExecutor(Talking):
                 news.append(self._leave(parcel, now, "timed_out", why))
         return news
 
-    def _leave(self, parcel: _Parcel, now: float, outcome: str, why: str) -> News:
+    def _leave(self, parcel: Parcel, now: float, outcome: str, why: str) -> News:
         """Hear no more of a parcel; its place is held until the pool is through with it."""
-        assert parcel.future is not None
         parcel.left = True
         for call in parcel.calls:
             self._talk.leave(call.node, call.attempt)
-        # Some pools can do that: then the place is free at once.
-        parcel.future.cancel()
+        if parcel.future is not None:
+            # Some pools can do that: then the place is free at once.
+            parcel.future.cancel()
         if all(p.left for p in self._parcels) and len(self._parcels) >= self._max_workers:
             self._held_since = now
         return self._failed(parcel, now, outcome, why, retryable=outcome != "cancelled")
@@ -431,7 +463,7 @@ class FuturesExecutor(Talking):
             assert parcel.future is not None
             parcel.future.cancel()
         news = self._learn()
-        for parcel in [p for p in self._parcels if not p.left]:
+        for parcel in [p for p in (*self._parcels, *self._coming) if not p.left]:
             why = "cancelled" if self._factory.ends else "cancelled; what its pool has begun may go on"
             news.append(self._leave(parcel, now, "cancelled", why))
         return news
@@ -444,7 +476,7 @@ class FuturesExecutor(Talking):
     @property
     def idle(self) -> bool:
         """Whether it has no call that is still to end."""
-        return not self._news and all(parcel.left for parcel in self._parcels)
+        return not self._news and all(parcel.left for parcel in (*self._parcels, *self._coming))
 
     def close(self) -> None:
         """Take back what has not begun; the pool goes on, for it is its owner's."""
@@ -455,6 +487,7 @@ class FuturesExecutor(Talking):
             self._cluster.close()
         if not self._factory.remote:
             Hearing.stop()
+        self._let_go()
         self._talk.close()
         if self._door is not None:
             self._door.close()

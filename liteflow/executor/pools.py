@@ -22,6 +22,7 @@ from typing import Any, Self
 from liteflow.errors import SettingError
 from liteflow.executor.base import Limits, Needs, Work
 from liteflow.executor.futures import FuturesExecutor
+from liteflow.executor.held import Shared
 from liteflow.executor.remote import Answer, attempts
 from liteflow.system import cores
 from liteflow.where import named, remember
@@ -44,6 +45,7 @@ class Pooled(ABC):
     remote = True
     ends = False
     allots = False
+    holds = False
 
     def __init__(self, max_workers: int | None, name: str, host: str | None) -> None:
         owner = type(self).__name__
@@ -90,6 +92,14 @@ class Pooled(ABC):
     @abstractmethod
     def shutdown(self) -> None:
         """Close what belongs to it."""
+
+    def adopt(self, handle: Any) -> Any:
+        """The handle of a held value, as an answer has it: one that keeps the value there."""
+        raise AssertionError(f"{self!r} holds nothing")
+
+    def fetch(self, handle: Any) -> Shared:
+        """A held value; called in another thread."""
+        raise AssertionError(f"{self!r} holds nothing")
 
     def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
         """Make the executor of one run.

@@ -21,6 +21,7 @@ from typing import Any
 from liteflow.errors import ExecutorMissingError, SettingError
 from liteflow.executor.annex import annexed
 from liteflow.executor.cluster import PATIENCE_S, AllottingCluster, check_it_listens, default_of
+from liteflow.executor.held import Shared
 from liteflow.executor.remote import Answer
 from liteflow.where import EXECUTORS, EXTRAS
 
@@ -58,6 +59,7 @@ class RayExecutor(AllottingCluster):
 
     # Nodes may have died because all do.  Ray ends a process that asks the head while that dies.
     calm = 1.0
+    holds = True
 
     def __init__(
         self,
@@ -95,6 +97,15 @@ class RayExecutor(AllottingCluster):
     def job(self) -> Callable[..., Answer]:
         """What its workers run."""
         return liteflow_attempts
+
+    def adopt(self, handle: Any) -> Any:
+        """The handle itself: Ray knows who has one."""
+        return handle
+
+    def fetch(self, handle: Any) -> Shared:
+        """A value that Ray holds."""
+        shared: Shared = self._connected().get(handle)
+        return shared
 
     def own_host(self) -> str:
         address: str = self._connected().util.get_node_ip_address()
@@ -196,8 +207,10 @@ def default() -> RayExecutor:
 
 def liteflow_attempts(*parcel: Any) -> Answer:
     """Make attempts as `remote.attempts` does, in a worker; the name is what Ray shows."""
+    import ray  # noqa: PLC0415  only where Ray is
+
     # Nobody has to look: when a task is cancelled, Ray ends its worker, and the annex ends with that.
-    return annexed(*parcel, wanted=_always)
+    return annexed(*parcel, wanted=_always, hold=ray.put)
 
 
 def _always() -> bool:

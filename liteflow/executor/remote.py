@@ -33,10 +33,12 @@ class Home(NamedTuple):
     Attributes:
         door: Where the driver hears what they say; None: nowhere.
         storage: Where their large values go; None: into the answer.
+        over: Larger ones, in bytes, are held where they are made; None: none is.
     """
 
     door: Address | None = None
     storage: Storage | None = None
+    over: int | None = None
 
 
 class Answer(NamedTuple):
@@ -53,7 +55,7 @@ class Answer(NamedTuple):
 def attempts(
     functions: Mapping[int, bytes],
     bundles: Sequence[tuple[tuple[str, ...], bytes]],
-    sources: Mapping[int, tuple[str, bytes]],
+    sources: Mapping[int, tuple[str, bytes | Large]],
     calls: Iterable[Call],
     home: Home,
 ) -> Answer:
@@ -94,7 +96,8 @@ def attempts(
                 outcomes.append((failed, []))
                 continue
             outcome, lines = _attempt(work, call, home.door)
-            outcomes.append((_without_memory(outcome), lines))
+            # What may be held is for whoever holds it.
+            outcomes.append((outcome if home.over is not None else _without_memory(outcome), lines))
     finally:
         Hearing.stop()
     return Answer(os.getpid(), (time.monotonic_ns() - began_ns) // 1000, outcomes)

@@ -106,7 +106,7 @@ def workflows(draw):
         retries=draw(st.integers(0, 100)),
         timeout=draw(SECONDS),
         log_dir=draw(st.none() | NAMES),
-        xcom_storage=draw(st.none() | NAMES.map("file:///{}".format)),
+        xcom_storage=draw(st.sampled_from([None, "file:///shared", "s3://bucket/values"])),
         xcom_threshold=draw(st.none() | st.integers(0, 1 << 40)),
         mode=draw(st.none() | st.sampled_from(["thread", "process", "inline"])),
         db=draw(st.none() | NAMES),

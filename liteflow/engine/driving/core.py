@@ -117,6 +117,7 @@ class Core(ABC):
             plan.keep,
             self._turn,
             mask,
+            is_needed=lambda node: self._values.uses[node] > 0,
         )
         self._add_lanes()
 
@@ -135,7 +136,7 @@ class Core(ABC):
             if places.weighed[lane]:
                 self._lanes.append(self._weighed(lane, executor))
                 continue
-            plain = ReadyLane(self._heights, self._begin, self._behind)
+            plain = ReadyLane(self._heights, self._begin, self._behind, early=self._early)
             self._lanes.append(plain)
             self._offered.append((executor, plain))
 
@@ -191,11 +192,23 @@ class Core(ABC):
         call = self._plan.call(node, attempt)
         return call if self._standing.load is None else self._fetched(call)
 
-    def _behind(self, call: Call) -> Call | None:
+    def _early(self, call: Call) -> Call | None:
+        node = next(filter(self._may_be_retried, self._schedule.in_line(call.node)), None)
+        return None if node is None else self._behind(call, node)
+
+    def _may_be_retried(self, node: int) -> bool:
+        """Whether the next attempt at a node may be lost without harm."""
+        if Exception not in self._plan.functions[self._plan.task_of[node]].retry_on:
+            return False
+        made = self._attempts.get(node, 1) - self._standing.attempts.get(node, 0)
+        return made <= self._plan.policy(node).retries
+
+    def _behind(self, call: Call, node: int | None = None) -> Call | None:
         if self._full:
             # Its input has to be on disk first.
             return None
-        node = self._schedule.next_in_line(call.node)
+        if node is None:
+            node = self._schedule.next_in_line(call.node)
         if node is None or self._plan.lane_of[node] != self._plan.lane_of[call.node]:
             return None
         self._schedule.run_behind(node)
