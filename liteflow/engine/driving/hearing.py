@@ -65,7 +65,7 @@ class Hearing(Changing):
         succeed, is_running = self._schedule.succeed, self._schedule.is_running
         lanes, lane_of, attempts = self._lanes, plan.lane_of, self._attempts
         plain = not plan.maps and not plan.parts and not plan.controls
-        uses, keep, held = values.uses, values.keep, values.held
+        uses, keep, held, awaited = values.uses, values.keep, values.held, self._growths.awaited
         rows: list[Row] = []
         ended: list[int] = []
         growing: list[tuple[Finished, bytes]] = []
@@ -93,11 +93,14 @@ class Hearing(Changing):
                 for ready in succeed(node):
                     lanes[lane_of[ready]].push(ready)
             else:
-                self._growths.note(node, done)
+                if node in awaited:
+                    self._growths.note(node, done)
                 for ready in succeed(node):
                     self._push(ready)
-                self._free_room(node)
-                told.append(done)
+                if plan.bounded:
+                    self._free_room(node)
+                if plan.controls:
+                    told.append(done)
             if self._observer is not None:
                 self._tell_success(node, done[1], Payload(done[6], payload))
         values.ended(ended)
@@ -105,9 +108,8 @@ class Hearing(Changing):
         self._recorder.touch()
         for done, data in growing:
             self._learn_growth(done, data)
-        if plan.controls:
-            for done in told:
-                self._ask(done[0] & NODE, done)
+        for done in told:
+            self._ask(done[0] & NODE, done)
         if not plain:
             self._complete()
 
