@@ -132,12 +132,14 @@ class Whole:
         file = self.folder / "begun"
         until(lambda: file.exists() and len(file.read_text().splitlines()) >= count, 60)
 
-    def released(self) -> list[Any]:
-        """Let the calls end; the run's result, and how many attempts each call took."""
+    def assert_right_when_released(self) -> None:
+        """Let the calls end: what was lost has been made again, and nothing else."""
         (self.folder / "released").touch()
         out, _ = self.driver.communicate(timeout=120)
-        result: list[Any] = json.loads(out)
-        return result
+        result, attempts = json.loads(out)
+        assert result == [0, 1, 2, 3]
+        # The one that ran there; and one that Ray was just about to begin there, at most.
+        assert attempts in ([1, 1, 1, 2], [1, 1, 2, 2])
 
 
 @pytest.fixture
@@ -155,7 +157,7 @@ def test_nodes_that_join_and_leave_in_the_middle_of_a_run_cost_only_what_they_we
     whole.begun(2)
     whole.cluster.remove_node(whole.node)
 
-    assert whole.released() == [[0, 1, 2, 3], [1, 1, 1, 2]]
+    whole.assert_right_when_released()
 
 
 def test_a_cluster_that_goes_away_loses_what_it_was_running_and_the_run_goes_on_when_it_is_back(whole):
@@ -166,7 +168,7 @@ def test_a_cluster_that_goes_away_loses_what_it_was_running_and_the_run_goes_on_
     until(lambda: "cluster away can't be reached" in log.read_text(), 60)
     whole.start(2, port)
 
-    assert whole.released() == [[0, 1, 2, 3], [1, 1, 1, 2]]
+    whole.assert_right_when_released()
     assert "cluster away is back" in log.read_text()
 
 
@@ -254,20 +256,17 @@ def test_a_warning_tells_of_what_no_node_has(caplog):
         assert handle.wait(60).state == "cancelled"
 
 
-def test_the_policy_says_whether_a_timeout_or_a_lost_worker_is_worth_another_attempt(tmp_path):
-    def hangs(marker: Path) -> None:
-        with marker.open("a") as file:
-            file.write(".")
+def test_the_policy_says_whether_a_timeout_or_a_lost_worker_is_worth_another_attempt():
+    def hangs() -> None:
         time.sleep(60)
 
     def dies() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     slow = task(hangs, retries=1, timeout=0.1, retry_on=TimeoutError)
-    ended = run([slow(tmp_path / "m"), task(dies, retries=3, retry_on=OSError)()], "ray")
+    ended = run([slow(), task(dies, retries=3, retry_on=OSError)()], "ray")
 
     assert {key: row.attempts for key, row in ended.tasks.items()} == {"hangs": 2, "dies": 1}
-    assert (tmp_path / "m").read_text() == ".."
 
 
 @pytest.mark.parametrize("wrong", [5, "", object()])
