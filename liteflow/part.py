@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Set
 from hashlib import blake2b
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from attrs import evolve, frozen
 
@@ -110,6 +110,8 @@ def flow_of_part(flow: Flow[Any, Any], part: Part, values: Mapping[str, object])
 @frozen
 class PartRecipe:
     """As the recipe of the whole flow, but for what its graph has."""
+
+    is_router: ClassVar[Literal[False]] = False
 
     whole: Any
     part: Part

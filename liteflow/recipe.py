@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
-from typing import Any, get_args, get_origin
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from attrs import frozen
 
@@ -55,6 +55,8 @@ def recipe_of(flow: str, source: Any) -> FunctionRecipe | ExpressionRecipe:
 @frozen
 class FunctionRecipe:
     """A function whose parameters are the flow's, and whose result is its expression."""
+
+    is_router: ClassVar[Literal[False]] = False
 
     flow: str
     function: Callable[..., Any]
@@ -143,6 +145,8 @@ class FunctionRecipe:
 @frozen
 class ExpressionRecipe:
     """An expression whose free required arguments are the flow's parameters."""
+
+    is_router: ClassVar[Literal[False]] = False
 
     flow: str
     value: Any

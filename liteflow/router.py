@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from attrs import evolve
 
@@ -43,6 +43,8 @@ class RouterRecipe:
     Args:
         flow: The flow's name.
     """
+
+    is_router: ClassVar[Literal[True]] = True
 
     def __init__(self, flow: str) -> None:
         self.flow = flow

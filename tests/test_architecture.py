@@ -70,7 +70,7 @@ FLOORS: list[set[str]] = [
     {"launch", "following"},
     {"task_types"},
     {"arrows"},
-    {"written"},
+    {"written", "runnable"},
     {"flow"},
     {"part", "outlook"},
     {"workflow", "files"},

@@ -22,8 +22,9 @@ from typing import Any
 
 from liteflow.cli.output import complain
 from liteflow.errors import CommandLineError, LiteflowError, UnknownNameError
-from liteflow.flow import Flow, runs_refused
+from liteflow.flow import Flow
 from liteflow.pickling import SCRIPT_MODULE
+from liteflow.runnable import Runnable, runs_refused
 from liteflow.views.shown import cut, label, visible
 
 # More than any script; a device or a database given by mistake is not read to its end.
@@ -180,7 +181,7 @@ def _become_main(module: ModuleType, path: Path) -> None:
 def _runs_refused(path: Path) -> Iterator[None]:
     """Let no flow run while the script is loaded: who asked for a run would get two, who looks one."""
 
-    def refuse(flow: Flow[Any, Any]) -> None:
+    def refuse(flow: Runnable[Any]) -> None:
         raise CommandLineError(
             f"{path} runs flow {flow.name} while it is loaded; put that under "
             f'if __name__ == "__main__":, or start the script with python {path}'

@@ -241,6 +241,7 @@ def test_a_flow_whose_function_raises_shows_its_own_traceback(liteflow, folder):
     assert "ValueError" in done.stderr
     assert "while building" in done.stderr
     assert "liteflow/flow.py" not in done.stderr
+    assert "liteflow/runnable.py" not in done.stderr
 
 
 def test_bytes_that_are_no_text_are_told_as_bad_input(folder):
