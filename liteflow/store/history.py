@@ -1,4 +1,6 @@
-"""Reading what a store holds: runs, task instances, edges, attempts, XComs, logs, values as bytes.
+"""Reading what is in a run: task instances, edges, attempts, XComs, logs, values as bytes.
+
+Which runs there are is read by runs.py, which a History goes on from.
 
 Nothing here unpickles anything, and nothing may: who only looks must not run what someone
 planted.  Values are bytes in and bytes out, checked against their digest.
@@ -12,20 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from os import fspath
-from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from attrs import evolve
 
 from liteflow import errors
 from liteflow.signing import ELSEWHERE
 from liteflow.storage import is_reference
-from liteflow.store.db import StoreConnection
-from liteflow.store.lease import SESSION_COLUMNS, Session, here, standing
-from liteflow.store.place import StorePath
 from liteflow.store.queries import ATTEMPTS, CHUNKS, LOGS
-from liteflow.store.reader import Reader, open_reader
 from liteflow.store.rows import (
     AttemptRow,
     ChunkRow,
@@ -46,8 +42,8 @@ from liteflow.store.rows import (
     StoredPayload,
     TaskRow,
     XComRow,
-    made,
 )
+from liteflow.store.runs import Runs, span
 
 __all__ = [
     "AttemptRow",
@@ -71,17 +67,11 @@ __all__ = [
     "XComRow",
 ]
 
-R = TypeVar("R")
-
-# How many task instances, or lines, are read at a time.
-BATCH: Final = 5000
 # What a task instance can be only while something drives its run.
 _GOING_ON = ("running", "retrying")
-# How many runs an error offers.
-_OFFERED = 5
 
 
-class History:
+class History(Runs):
     """A look into a store; close it, or use it in a `with`.
 
     Args:
@@ -90,80 +80,6 @@ class History:
     Raises:
         StoreError: There is no such file, or it is none of ours, or damaged.  So do all methods.
     """
-
-    def __init__(self, source: StorePath | StoreConnection) -> None:
-        self._reader = Reader(source) if isinstance(source, StoreConnection) else open_reader(fspath(source))
-        self.path = self._reader.path
-
-    def __enter__(self) -> History:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._reader.close()
-
-    # --- runs ------------------------------------------------------------------------------
-
-    def runs(self, limit: int | None = None) -> list[RunRow]:
-        """Return the runs, the newest first, at most `limit`."""
-        return self._runs("ORDER BY number DESC LIMIT ?", -1 if limit is None else limit)
-
-    def latest(self, flow: str | None = None) -> RunRow | None:
-        """Return the newest run (of a flow), None if there is none."""
-        found = self._runs("WHERE ?1 IS NULL OR flow = ?1 ORDER BY number DESC LIMIT 1", flow)
-        return found[0] if found else None
-
-    def finds(self, ref: str) -> list[RunRow]:
-        """Return the runs that `ref` can mean, the newest first; none, one, or a few to choose from.
-
-        The first of these that is anything: the run of this id; `latest`; the latest of the
-        flow of this name; those whose ids begin so.
-        """
-        if exact := self._runs("WHERE id = ?", ref):
-            return exact
-        if named := self.latest() if ref == "latest" else self.latest(ref):
-            return [named]
-        if not ref:
-            return []
-        return self._runs("WHERE substr(id, 1, length(?1)) = ?1 ORDER BY number DESC LIMIT ?2", ref, _OFFERED)
-
-    def find_run(self, ref: str) -> RunRow:
-        """Return the run that a user means.
-
-        Args:
-            ref: An id, the beginning of one that no other has, a flow's name (its latest
-                run), or `latest`.
-
-        Raises:
-            NoSuchRunError: None is meant, or several; it lists which there are.
-        """
-        found = self.finds(ref)
-        if len(found) == 1:
-            return found[0]
-        offered = found or self.runs(_OFFERED)
-        lines = tuple(f"{run.id} ({run.flow}, {run.state})" for run in offered)
-        raise errors.NoSuchRunError(ref, self.path, lines, bool(found))
-
-    def unfinished(self, flow: str | None = None) -> list[RunRow]:
-        """Return the runs (of a flow) that have not succeeded, the newest first."""
-        return self._runs(
-            "WHERE state <> 'succeeded' AND (?1 IS NULL OR flow = ?1) ORDER BY number DESC", flow
-        )
-
-    def sessions(self, run_id: str) -> list[SessionRow]:
-        """Return who has driven a run, in order."""
-        query = (
-            "SELECT ?2, token, host, pid, since / 1e6, beat_at / 1e6, ended_at / 1e6, python, key_id "
-            "FROM session WHERE run = ?1 ORDER BY token"
-        )
-        return [
-            self._made(SessionRow, row) for row in self._reader.rows(query, (self._number(run_id), run_id))
-        ]
 
     # --- what is in a run ------------------------------------------------------------------
 
@@ -238,7 +154,7 @@ class History:
 
     def last_attempts(self, run_id: str) -> dict[str, int]:
         """Return which attempt counts, of the task instances that have given chunks."""
-        first, end = _span(self._number(run_id))
+        first, end = span(self._number(run_id))
         query = (
             "SELECT key, attempts FROM every_task "
             "WHERE id IN (SELECT DISTINCT id FROM stream WHERE id >= ? AND id < ?)"
@@ -246,12 +162,6 @@ class History:
         return dict(self._reader.rows(query, (first, end)))
 
     # --- values, as bytes ------------------------------------------------------------------
-
-    def index_of(self, run_id: str, key: str) -> int | None:
-        """Return the index of a task instance in its run; None if there is none of this key."""
-        query = "SELECT id FROM instance WHERE id >= ? AND id < ? AND key = ?"
-        found = self._reader.rows(query, (*_span(self._number(run_id)), key))
-        return found[0][0] & 0xFFFFFFFF if found else None
 
     def payload(self, run_id: str, index: int) -> StoredPayload | None:
         """Return the bytes of a task instance's value; None if it has none.
@@ -363,7 +273,7 @@ class History:
             "SELECT max(started + took) AS ended FROM outcome WHERE id >= ?2 AND id < ?3 "
             "UNION ALL SELECT max(started + took) FROM attempt WHERE id >= ?2 AND id < ?3)"
         )
-        ((found,),) = self._reader.rows(query, (number, *_span(number)))
+        ((found,),) = self._reader.rows(query, (number, *span(number)))
         return None if found is None else found / 1e6
 
     # --- what a graph or a resume is made of -----------------------------------------------
@@ -438,61 +348,6 @@ class History:
 
     # --- how -------------------------------------------------------------------------------
 
-    def _runs(self, clause: str, *values: object) -> list[RunRow]:
-        query = (
-            "SELECT id, flow, state, created_at / 1e6, started_at / 1e6, ended_at / 1e6, error, number, "
-            f"arguments_text, script, python, settings, NULL, NULL, NULL FROM run {clause}"
-        )
-        runs = [self._made(RunRow, row) for row in self._reader.rows(query, values)]
-        return [self._as_it_is(run) if run.state == "running" else run for run in runs]
-
-    def _as_it_is(self, run: RunRow) -> RunRow:
-        """A run that is recorded as running, which is true only if its driver lives."""
-        query = f"SELECT {SESSION_COLUMNS} FROM session WHERE run = ? ORDER BY token DESC LIMIT 1"
-        for row in self._reader.rows(query, (run.number,)):
-            last = Session._make(row)
-            if standing(last, here()) != "dead":
-                return evolve(run, owner_host=last.host, owner_pid=last.pid, owner_since=last.since / 1e6)
-        return evolve(run, state="interrupted")
-
-    def _number(self, run_id: str) -> int:
-        found = self._reader.rows("SELECT number FROM run WHERE id = ?", (run_id,))
-        return int(found[0][0]) if found else self.find_run(run_id).number
-
-    def _of_run(
-        self, row: type[R], run_id: str, query: str, index: int | None = None, named: bool = True
-    ) -> list[R]:
-        """Rows of all task instances of a run, or of one."""
-        number = self._number(run_id)
-        name = (run_id,) if named else ()
-        if index is not None:
-            first = _span(number)[0] + index
-            return [self._made(row, found) for found in self._reader.rows(query, (first, first + 1, *name))]
-        return [self._made(row, found) for found in self._batches(number, query, *name)]
-
-    def _batches(self, number: int, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        first, end = _span(number)
-        ((last,),) = self._reader.rows("SELECT max(id) FROM instance WHERE id >= ? AND id < ?", (first, end))
-        for start in range(first, (first if last is None else last + 1), BATCH):
-            yield from self._reader.rows(query, (start, min(start + BATCH, end), *values))
-
-    def _newer(
-        self, query: str, run_id: str, key: str | None, after: int, seq: int
-    ) -> Iterator[tuple[Any, ...]]:
-        """Rows of attempts that came after number `after`; `seq` is where in a row its number is."""
-        first, end = _span(self._number(run_id))
-        if key is not None:
-            index = self.index_of(run_id, key)
-            if index is None:
-                return
-            first, end = first + index, first + index + 1
-        while True:
-            found = self._reader.rows(query, (first, end, after, BATCH))
-            yield from found
-            if len(found) < BATCH:
-                return
-            after = found[-1][seq]
-
     def _pieces(self, row_id: int, sha256: Any, chunked: int, how: Sequence[Any]) -> Iterator[bytes]:
         """The bytes of a value, and an error behind them if they are not its; `how`: codec and size."""
         codec, size = how
@@ -531,14 +386,6 @@ class History:
                 self.path, f"a definition's names are no JSON: {text[:100]!r}"
             ) from error
         return tuple(map(str, names if isinstance(names, list) else [names]))
-
-    def _made(self, row: type[R], values: tuple[Any, ...]) -> R:
-        return made(self.path, row, values)
-
-
-def _span(number: int) -> tuple[int, int]:
-    """The row ids of a run's task instances: the first, and the one behind the last."""
-    return number << 32, (number + 1) << 32
 
 
 def _waiting(row: TaskRow) -> TaskRow:

@@ -14,7 +14,7 @@ from support.laws import examples
 
 from liteflow import store
 from liteflow.errors import NoSuchRunError, StoreDamagedError
-from liteflow.store import history as history_module
+from liteflow.store import runs as runs_module
 from liteflow.store.db import open_store
 from liteflow.store.history import DeclaredRow, DefinitionRow, EdgeRow, History, NodeRow
 from liteflow.store.journal import Journal
@@ -178,7 +178,7 @@ def test_xcoms_tell_of_values_without_them(journal, look):
 
 
 def test_lines_come_as_they_came_and_from_where_one_was(journal, look, monkeypatch):
-    monkeypatch.setattr(history_module, "BATCH", 2)
+    monkeypatch.setattr(runs_module, "BATCH", 2)
     base = journal.base
     for n in range(7):
         journal.logs([(base + n % 2, 1, START + n, "stdout", f"line {n}")])
@@ -205,7 +205,7 @@ def test_lines_of_other_runs_are_not_among_them(db, journal):
 
 
 def test_a_run_is_read_whole_however_many_task_instances_it_has(db, monkeypatch):
-    monkeypatch.setattr(history_module, "BATCH", 3)
+    monkeypatch.setattr(runs_module, "BATCH", 3)
     keys = [f"step-{n}" for n in range(10)]
     journal = begun(db, keys, inputs=[None, *['{"x":[0]}'] * 9])
     begin(journal, ["other"], run_id="run-2")
