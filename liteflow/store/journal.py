@@ -21,16 +21,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from liteflow import errors
 from liteflow.errors import StoreError
 from liteflow.store.db import StoreConnection
-from liteflow.store.faults import FAULTS, explain, explained
-from liteflow.store.lease import Owner, driving
+from liteflow.store.faults import explained
+from liteflow.store.lease import Owner
 from liteflow.store.newrun import CONTEXT, DEFINITION, INSTANCE, TASK, NewRun, Row, write_run
-from liteflow.store.place import Identity
-from liteflow.store.session import SESSION_ENDED, Claimed, Lease, claim_run, keep_lease, open_session
+from liteflow.store.session import (
+    LOOK_EVERY_S,
+    SESSION_ENDED,
+    Claimed,
+    Lease,
+    LeasedWriter,
+    claim_run,
+    open_session,
+)
 
 if TYPE_CHECKING:
     # Start-up: few runs wait for events, and most are no resumes.
@@ -42,8 +49,6 @@ __all__ = ["LOOK_EVERY_S", "Journal", "NewRun", "Row"]
 # SQL, or what else is to be done with the rows inside the transaction.
 Statement = str | Callable[[sqlite3.Connection, Sequence[Row]], None]
 
-# A file that was removed or replaced is noticed within so many seconds.
-LOOK_EVERY_S: Final = 1.0
 # How long the last words wait for a lock.
 _CLOSING_S = 1.0
 
@@ -105,13 +110,10 @@ class Journal:
     def __init__(self, connection: StoreConnection, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
         self.number = 0
-        self._lease: Lease | None = None
         self.waiting = 0
         self._batches: list[tuple[Statement, list[Row]]] = []
         self._noted: set[object] = set()
-        self._landed = False
-        self._clock = clock
-        self._next_look = clock() + LOOK_EVERY_S
+        self._writer = LeasedWriter(connection, clock)
 
     @property
     def base(self) -> int:
@@ -141,7 +143,7 @@ class Journal:
             number = write_run(connection, run, instances)
             lease = open_session(connection, Lease(run.id, number, 1, owner.id), owner, run.python, key_id)
 
-        self._transact(write, leased=False)
+        self._writer.transact(write, leased=False)
         self._take(lease)
 
     def claim(
@@ -175,7 +177,7 @@ class Journal:
             connection.execute(_CHUNKS_BROKEN_OFF, _span(number))
             connection.execute(_END, ("running", None, None, number))
 
-        self._transact(write, leased=False)
+        self._writer.transact(write, leased=False)
         assert claimed is not None
         self._take(claimed.lease)
         return claimed.state
@@ -298,7 +300,7 @@ class Journal:
             LeaseLostError: Another driver has the run.
             StoreError: It can't be written.
         """
-        self._transact(lambda: None)
+        self._writer.transact(lambda: None)
 
     def piece(self, row_id: int, seq: int, data: bytes | memoryview) -> None:
         """Write a piece of a large payload, in a transaction of its own.
@@ -322,7 +324,7 @@ class Journal:
                 connection.execute("DELETE FROM chunk WHERE id = ?", (row_id,))
             connection.execute("INSERT INTO chunk VALUES (?, ?, ?)", (row_id, seq, data))
 
-        self._transact(write)
+        self._writer.transact(write)
 
     def waited(self, row_id: int, name: str | None) -> Waited | None:
         """Since when a task instance waits, and the event that it has taken (see events.py).
@@ -352,7 +354,7 @@ class Journal:
         """
         from liteflow.store.events import Waited, wait  # noqa: PLC0415  start-up
 
-        self._transact(lambda: wait(self.connection, row_id, name))
+        self._writer.transact(lambda: wait(self.connection, row_id, name))
         known = self.waited(row_id, name)
         # An event that came just now is for the next time.
         return Waited(time.time_ns() // 1000, None) if known is None else known
@@ -397,34 +399,29 @@ class Journal:
 
     def close(self) -> None:
         """Close the store.  What has not been committed is not kept; a run not ended is interrupted."""
-        if self._lease is not None and self._lease.owner in driving:
+        if self._writer.drives:
             self._batches, self.waiting = [], 0
             self.connection.patience = min(self.connection.patience, _CLOSING_S)
             # If nothing can be written, the run is free for this process at once, for others when it ends.
             with suppress(StoreError, sqlite3.Error):
                 self.abandon()
-        self._drop_lease()
+        self._writer.drop()
         self.connection.close()
 
     # --- how -------------------------------------------------------------------------------
 
     def _take(self, lease: Lease | None) -> None:
         assert lease is not None
-        self._drop_lease()
-        self._lease, self.number = lease, lease.run
-        driving[lease.owner] = self
-
-    def _drop_lease(self) -> None:
-        if self._lease is not None:
-            driving.pop(self._lease.owner, None)
+        self._writer.take(lease)
+        self.number = lease.run
 
     def _leave(self, at: int) -> None:
-        assert self._lease is not None, "a journal ends after begin or claim"
-        self._put(SESSION_ENDED, [(at, self.number, self._lease.token)])
+        assert self._writer.lease is not None, "a journal ends after begin or claim"
+        self._put(SESSION_ENDED, [(at, self.number, self._writer.lease.token)])
         # However short the run was: what goes to a file that is gone must not be told as kept.
-        self._next_look = 0.0
+        self._writer.look_now()
         self.commit()
-        self._drop_lease()
+        self._writer.drop()
         self._checkpoint()
 
     def _put(self, statement: Statement, rows: Sequence[Row]) -> None:
@@ -457,46 +454,15 @@ class Journal:
                     statement(self.connection, rows)
 
         try:
-            self._transact(write)
+            self._writer.transact(write)
         except errors.RecordRefusedError as error:
             self._batches, self.waiting = batches, waiting
             raise self._with_culprit(error) from error.__cause__
         except BaseException:
             # Ctrl-C may come when all is committed already.
-            if not self._landed:
+            if not self._writer.landed:
                 self._batches, self.waiting = batches, waiting
             raise
-
-    def _transact(self, write: Callable[[], None], *, leased: bool = True) -> None:
-        connection = self.connection
-        self._landed = begun = False
-        self._check_file()
-        try:
-            connection.begin()
-            begun = True
-            if leased:
-                assert self._lease is not None, "a journal writes after begin or claim"
-                keep_lease(connection, self._lease)
-            write()
-            connection.commit()
-            self._landed = True
-        except (*FAULTS, OverflowError) as error:
-            self._roll_back()
-            raise self._explained(error) from error
-        except BaseException:
-            self._landed = begun and not connection.in_transaction
-            self._roll_back()
-            raise
-
-    def _roll_back(self) -> None:
-        # What stands in the way of a rollback is what is being reported already.
-        with suppress(sqlite3.Error):
-            self.connection.rollback()
-
-    def _explained(self, error: Exception) -> StoreError:
-        if isinstance(error, OverflowError):
-            return errors.RecordRefusedError(self.connection.path, str(error))
-        return explain(error, self.connection.path)
 
     def _with_culprit(self, error: errors.RecordRefusedError) -> errors.RecordRefusedError:
         """The same error, saying which task instance has had an outcome: SQLite does not."""
@@ -508,22 +474,6 @@ class Journal:
                     error.path, f"a second outcome of {_name(row_id)} ({error.detail})"
                 )
         return error
-
-    def _check_file(self) -> None:
-        """Notice that the file was removed or replaced: SQLite would go on writing, to nowhere."""
-        connection = self.connection
-        connection.check_process()
-        if connection.identity is None or self._clock() < self._next_look:
-            return
-        self._next_look = self._clock() + LOOK_EVERY_S
-        try:
-            now = Identity.of(connection.path)
-        except FileNotFoundError as error:
-            raise errors.StoreGoneError(connection.path, "removed") from error
-        except OSError as error:
-            raise errors.StoreGoneError(connection.path, f"put out of reach ({error.strerror})") from error
-        if now != connection.identity:
-            raise errors.StoreGoneError(connection.path, "replaced by another file")
 
     def _checkpoint(self) -> None:
         # A reader in mid-read, or a disk with no space left, can stand in its way: then all is in the
