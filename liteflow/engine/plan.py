@@ -8,28 +8,22 @@ anything has run.  What the run gains while it goes on lies in spans behind the 
 
 from __future__ import annotations
 
-import json
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from liteflow import errors, pickling
+from liteflow import errors
 from liteflow.control import Control, control_of
 from liteflow.dag import ATOMS, Dag, Hole, Node
-from liteflow.engine.planned import ControlFacts, MapFacts, Places, PlannedTask, policy_of, unknown_here
+from liteflow.engine.planned import ControlFacts, MapFacts, Places, RunTasks
 from liteflow.engine.states import When
-from liteflow.errors import NotPicklableError, TaskNotPicklableError
 from liteflow.executor.base import Call
-from liteflow.fingerprint import code_of
 from liteflow.function import Function
-from liteflow.growth import function_of, split_items, spread, spread_names
-from liteflow.hints import show
-from liteflow.pickling import Bundle
+from liteflow.growth import split_items, spread, spread_names
 from liteflow.policy import Policy
-from liteflow.task import Task
-from liteflow.where import Where, is_remote
+from liteflow.where import Where
 from liteflow.wiring import (
     Nodes,
     WireArgument,
@@ -46,7 +40,7 @@ from liteflow.wiring import (
 if TYPE_CHECKING:
     from liteflow.engine.machine import Machine
     from liteflow.engine.spans import InstanceRow, Span
-    from liteflow.growth import WireNode, WireTask
+    from liteflow.growth import WireNode
 
 MOST_NESTED = 100
 """So many lists, or the like, of returned calls are within each other at most: pickle, and whatever else goes
@@ -56,7 +50,7 @@ MOST_NODES = 2**31
 _RULES = {"all": When.ALL, "any": When.ANY, "always": When.ALWAYS}
 
 
-class Plan:
+class Plan(RunTasks):
     """The vectors of a run.
 
     Args:
@@ -65,12 +59,8 @@ class Plan:
         machine: Gives what the machine has that it will run on; None: it won't run.
 
     Attributes:
-        tasks: The distinct tasks; `task_of[node]` is a number in it.
-        functions: What executors need of each of them.
-        live: Functions of this process that calls have grown with, by number.
-        places: The lanes; `lane_of[node]` is the number of one.
-        lanes: For each the name of its executor.
-        executors: The executors themselves, by the same numbers, as they were given.
+        task_of: For each node the number of its task, by which RunTasks knows it.
+        lane_of: For each node the number of its lane.
         uses: For each node the number of nodes that have not ended and need its value.
         rules: What the nodes wait for that do not wait for all.
         maps: The mapped calls among the nodes.
@@ -83,13 +73,8 @@ class Plan:
     """
 
     def __init__(self, dag: Dag, executor: Where, machine: Callable[[], Machine] | None = None) -> None:
+        super().__init__(dag.definitions, Places(executor, machine))
         self.dag = dag
-        self.tasks: list[PlannedTask] = []
-        self.functions: list[Function] = []
-        self.live: list[Function] = []
-        self.places = Places(executor, machine)
-        self.lanes = self.places.names
-        self.executors = self.places.executors
         self.task_of = array("i")
         self.lane_of = bytearray()
         self.rules: dict[int, When] = {}
@@ -100,8 +85,6 @@ class Plan:
         self.bounded: set[int] = set()
         self.gone: set[int] = set()
         self._wiring = Wiring(dag.definitions)
-        self._pickled: dict[int, bytes] = {}
-        self._grown_tasks: dict[tuple[Any, ...], tuple[int, int]] = {}
         # What waits for what, and how many calls still wait for each.
         self._offsets = array("q", [0])
         self._sources = array("i")
@@ -125,14 +108,14 @@ class Plan:
                 star = node.map is not None and node.map.star
                 known = numbers.get((id(node.task), star))
                 if known is None:
-                    known = numbers[id(node.task), star] = self._add(node.task, star, node.map is not None)
+                    known = numbers[id(node.task), star] = self.add(node.task, star, node.map is not None)
                 if node.map is None:
                     numbers_of_calls[id(node.task)] = known
             task_of(known[0])
             lane_of(known[1])
             wire_up(node, known[2])
         self.routes = {
-            name: (numbers.get((id(task), False)) or self._add(task, False, False))[:2]
+            name: (numbers.get((id(task), False)) or self.add(task, False, False))[:2]
             for name, task in dag.routes.items()
         }
         if any(isinstance(function.fn, Control) for function in self.functions):
@@ -144,7 +127,7 @@ class Plan:
     def _plan_control(self, node: Node, control: Control) -> None:
         args = tuple(map(self._wiring.argument, node.args))
         self.controls[node.index] = ControlFacts(
-            control, args, tuple([self._add(task, False, False)[:2] for task in control.tasks])
+            control, args, tuple([self.add(task, False, False)[:2] for task in control.tasks])
         )
 
     def _wire_up(self, node: Node, positional: Sequence[str]) -> None:
@@ -248,15 +231,6 @@ class Plan:
             first + offset, wire.map, args=args, kwargs=kwargs, spread=wire.spread, feeds=feeds
         )
 
-    def _add(self, task: Task[..., Any], star: bool, mapped: bool) -> tuple[int, int, Sequence[str]]:
-        """The number and the lane of a task, and its parameters by position if its calls are plain."""
-        lane = self.places.of(task.name, task.policy, task.is_async or task.is_async_generator)
-        returns = show(task.signature.returns)
-        self.tasks.append(PlannedTask(task.name, returns, task.policy, code_of(task.fn)))
-        self.functions.append(function_of(task, star))
-        plain = not mapped and task.policy.when == "all"
-        return len(self.tasks) - 1, lane, task.signature.positional if plain else ()
-
     @property
     def final(self) -> list[int]:
         """The nodes of the Dag that no other one waits for."""
@@ -316,24 +290,6 @@ class Plan:
         """What a node behind those of the Dag is in."""
         return self._spans[bisect_right(self._firsts, node) - 1]
 
-    # --- functions -------------------------------------------------------------------------
-
-    def function_bytes(self, number: int) -> bytes:
-        """A function for a worker process.
-
-        Raises:
-            TaskNotPicklableError: It holds something that can't travel.
-        """
-        known = self._pickled.get(number)
-        if known is None:
-            function = self.functions[number]
-            try:
-                known = pickling.dumps(tuple(function), self.dag.definitions).data
-            except NotPicklableError as error:
-                raise TaskNotPicklableError(function.name, error.path, error.culprit, error.why) from error
-            self._pickled[number] = known
-        return known
-
     def prepare(self, number: int) -> None:
         """Pickle the functions of a lane, so that one that can't travel is told first."""
         own = {self.task_of[node] for node in self.controls}
@@ -342,14 +298,6 @@ class Plan:
         used |= {t for facts in self.controls.values() for t, n in facts.tasks if n == number}
         for task in sorted(used):
             self.function_bytes(task)
-
-    def keep(self, function: Function) -> int:
-        """Keep a function of this process that calls have grown with, and give its number."""
-        for number, known in enumerate(self.live):
-            if known.fn is function.fn:
-                return number
-        self.live.append(function)
-        return len(self.live) - 1
 
     # --- calls -----------------------------------------------------------------------------
 
@@ -519,11 +467,6 @@ class Plan:
             node = span.parent
         return False
 
-    def task_row(self, number: int) -> tuple[int, str, str | None, str | None, str | None]:
-        """What the journal writes down of a task: (number, name, declared type, policy, code)."""
-        task = self.tasks[number]
-        return number, task.name, task.returns, json.dumps(_plain(task.policy.facts())), task.code
-
     def skip(self, count: int) -> None:
         """Leave out numbers that stand for what the flow no longer has."""
         if count:
@@ -533,38 +476,6 @@ class Plan:
             self.extend(Gone(len(self)), [0] * count, bytes(count), [()] * count)
             self.gone.update(range(len(self) - count, len(self)))
 
-    def learn(self, wire: WireTask) -> tuple[int, int]:
-        """The number and the lane of a task that calls have grown with.
-
-        Raises:
-            UnknownExecutorError: It names one that only the process knows which it comes from.
-            NoRoomError: It takes more than the machine has.
-        """
-        place = (wire.function, wire.here, wire.name, *wire.policy.values())
-        known = self._grown_tasks.get(place)
-        if known is None:
-            policy = policy_of(wire)
-            retry_on = (Exception,) if wire.on_lost else (TimeoutError,) if wire.on_timeout else ()
-            lane = self.places.of(wire.name, policy, wire.is_async)
-            if wire.here >= 0:
-                function = self.live[wire.here]
-            elif is_remote(self.executors[lane]) or wire.function is None:
-                function = Function(unknown_here, wire.name, Any, False, retry_on)
-            else:
-                # It will run in this process, so this is where it is read.
-                function = Function(*pickling.loads(wire.function))
-            self.functions.append(function)
-            number = len(self.functions) - 1
-            while len(self.tasks) < number:
-                self.tasks.append(self.tasks[-1])
-            self.tasks.append(PlannedTask(wire.name, wire.returns, policy, wire.code))
-            if wire.function is not None:
-                self._pickled[number] = wire.function
-            for names, data in wire.bundles:
-                self.dag.definitions.add(Bundle(names, data))
-            known = self._grown_tasks[place] = number, lane
-        return known
-
     def root(self, node: int) -> str:
         """What the calls that grow from a node are named after: keys do not grow with depth."""
         return self.key(node) if node < len(self.dag.nodes) else self.span(node).root(node)
@@ -573,9 +484,3 @@ class Plan:
         """How many calls of this name the root has now, with this one."""
         count = self._counts[root, name] = self._counts.get((root, name), 0) + 1
         return count
-
-
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts as JSON holds them; what it doesn't know as text."""
-    plain = {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
-    return {**plain, "resources": dict(facts["resources"] or ()) or None}

@@ -5,15 +5,22 @@ A lane has the calls of one executor; those of them that take resources have a l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from liteflow import errors
+from liteflow import errors, pickling
 from liteflow.control import Control
-from liteflow.errors import ExecutorMissingError, SettingError
+from liteflow.errors import ExecutorMissingError, NotPicklableError, SettingError, TaskNotPicklableError
+from liteflow.fingerprint import code_of
+from liteflow.function import Function
+from liteflow.growth import function_of
+from liteflow.hints import show
+from liteflow.pickling import Bundle, Definitions
 from liteflow.policy import Policy
-from liteflow.where import Where, allots, chosen, everywhere, factory_of, name_of
+from liteflow.task import Task
+from liteflow.where import Where, allots, chosen, everywhere, factory_of, is_remote, name_of
 from liteflow.wiring import WireArgument
 
 if TYPE_CHECKING:
@@ -92,6 +99,104 @@ class Places:
         return len(self.names) - 1
 
 
+class RunTasks:
+    """The distinct tasks of a run, by number: those of its Dag, and those that calls have grown with.
+
+    Args:
+        definitions: Of the script's classes, which functions need where they are read.
+        places: Numbers the lanes.
+
+    Attributes:
+        tasks: What is known of each.
+        functions: What executors need of each.
+        live: Functions of this process that calls have grown with, by number.
+        places: The lanes.
+        lanes: For each the name of its executor.
+        executors: The executors themselves, by the same numbers, as they were given.
+    """
+
+    def __init__(self, definitions: Definitions, places: Places) -> None:
+        self.tasks: list[PlannedTask] = []
+        self.functions: list[Function] = []
+        self.live: list[Function] = []
+        self.places = places
+        self.lanes = places.names
+        self.executors = places.executors
+        self._definitions = definitions
+        self._pickled: dict[int, bytes] = {}
+        self._grown_tasks: dict[tuple[Any, ...], tuple[int, int]] = {}
+
+    def add(self, task: Task[..., Any], star: bool, mapped: bool) -> tuple[int, int, Sequence[str]]:
+        """The number and the lane of a task, and its parameters by position if its calls are plain."""
+        lane = self.places.of(task.name, task.policy, task.is_async or task.is_async_generator)
+        returns = show(task.signature.returns)
+        self.tasks.append(PlannedTask(task.name, returns, task.policy, code_of(task.fn)))
+        self.functions.append(function_of(task, star))
+        plain = not mapped and task.policy.when == "all"
+        return len(self.tasks) - 1, lane, task.signature.positional if plain else ()
+
+    def learn(self, wire: WireTask) -> tuple[int, int]:
+        """The number and the lane of a task that calls have grown with.
+
+        Raises:
+            UnknownExecutorError: It names one that only the process knows which it comes from.
+            NoRoomError: It takes more than the machine has.
+        """
+        place = (wire.function, wire.here, wire.name, *wire.policy.values())
+        known = self._grown_tasks.get(place)
+        if known is None:
+            policy = policy_of(wire)
+            retry_on = (Exception,) if wire.on_lost else (TimeoutError,) if wire.on_timeout else ()
+            lane = self.places.of(wire.name, policy, wire.is_async)
+            if wire.here >= 0:
+                function = self.live[wire.here]
+            elif is_remote(self.executors[lane]) or wire.function is None:
+                function = Function(unknown_here, wire.name, Any, False, retry_on)
+            else:
+                # It will run in this process, so this is where it is read.
+                function = Function(*pickling.loads(wire.function))
+            self.functions.append(function)
+            number = len(self.functions) - 1
+            while len(self.tasks) < number:
+                self.tasks.append(self.tasks[-1])
+            self.tasks.append(PlannedTask(wire.name, wire.returns, policy, wire.code))
+            if wire.function is not None:
+                self._pickled[number] = wire.function
+            for names, data in wire.bundles:
+                self._definitions.add(Bundle(names, data))
+            known = self._grown_tasks[place] = number, lane
+        return known
+
+    def function_bytes(self, number: int) -> bytes:
+        """A function for a worker process.
+
+        Raises:
+            TaskNotPicklableError: It holds something that can't travel.
+        """
+        known = self._pickled.get(number)
+        if known is None:
+            function = self.functions[number]
+            try:
+                known = pickling.dumps(tuple(function), self._definitions).data
+            except NotPicklableError as error:
+                raise TaskNotPicklableError(function.name, error.path, error.culprit, error.why) from error
+            self._pickled[number] = known
+        return known
+
+    def keep(self, function: Function) -> int:
+        """Keep a function of this process that calls have grown with, and give its number."""
+        for number, known in enumerate(self.live):
+            if known.fn is function.fn:
+                return number
+        self.live.append(function)
+        return len(self.live) - 1
+
+    def task_row(self, number: int) -> tuple[int, str, str | None, str | None, str | None]:
+        """What the journal writes down of a task: (number, name, declared type, policy, code)."""
+        task = self.tasks[number]
+        return number, task.name, task.returns, json.dumps(_plain(task.policy.facts())), task.code
+
+
 class MapFacts(NamedTuple):
     """How a mapped call grows: the arguments whose items go apart, and what they are made with.
 
@@ -149,3 +254,9 @@ def has_executor(wire: WireTask) -> bool:
 def unknown_here(*_args: object) -> None:
     """Stands for a function that only workers read."""
     raise AssertionError("this function is not for the driver's process")
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts as JSON holds them; what it doesn't know as text."""
+    plain = {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
+    return {**plain, "resources": dict(facts["resources"] or ()) or None}
