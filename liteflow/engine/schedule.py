@@ -21,7 +21,7 @@ import struct
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from liteflow.engine.edges import LaterEdges
+from liteflow.engine.edges import LaterEdges, by_source, heights_of
 from liteflow.engine.states import Effects, IllegalEventError, State, When
 
 
@@ -63,7 +63,7 @@ class Schedule:
             sources.extend(before)
             targets.extend([node] * len(before))
         count = len(self._waiting)
-        self._offsets, self._targets = _by_source(count, sources, targets)
+        self._offsets, self._targets = by_source(count, sources, targets)
         self._states = bytearray(count)
         self._unended = count
         # Edges that came later; most graphs never grow, and their edges are one array.
@@ -114,13 +114,7 @@ class Schedule:
 
         What is highest should run first: the run can't end sooner than that path does.
         """
-        offsets, targets = self._offsets, self._targets
-        heights = array("i", [1]) * len(self._states)
-        for node in self._backwards():
-            for target in targets[offsets[node] : offsets[node + 1]]:
-                if heights[target] >= heights[node]:
-                    heights[node] = heights[target] + 1
-        return heights
+        return heights_of(len(self._states), self._offsets, self._targets)
 
     # --- events ----------------------------------------------------------------------------
 
@@ -323,7 +317,7 @@ class Schedule:
     def to_bytes(self) -> bytes:
         """All of it, as bytes of this machine's byte order."""
         count = len(self._states)
-        offsets, targets = _by_source(count, *self._edges())
+        offsets, targets = by_source(count, *self._edges())
         rules = array("i", [x for pair in sorted(self._rules.items()) for x in pair])
         vectors = (self._waiting, offsets, targets, rules, array("i", sorted(self._good)))
         head = struct.pack("<6Q", count, *(len(v) for v in vectors))
@@ -487,44 +481,3 @@ class Schedule:
             targets.extend(found)
             sources.extend([node] * len(found))
         return sources, targets
-
-    def _backwards(self) -> Iterable[int]:
-        """All nodes, each before those it waits for."""
-        offsets, targets = self._offsets, self._targets
-        count = len(self._states)
-        # A compiled DAG is numbered in such an order already; others need not be.
-        if all(node < first for node, first in self._first_targets()):
-            return range(count - 1, -1, -1)
-        waiting = array("i", bytes(4 * count))
-        for target in targets:
-            waiting[target] += 1
-        order = [n for n, w in enumerate(waiting) if w == 0]
-        # The list is the queue: it grows while we go along it.
-        for node in order:
-            for successor in targets[offsets[node] : offsets[node + 1]]:
-                waiting[successor] -= 1
-                if waiting[successor] == 0:
-                    order.append(successor)
-        return reversed(order)
-
-    def _first_targets(self) -> Iterable[tuple[int, int]]:
-        """Each node that has successors, with the smallest of them (they are sorted)."""
-        offsets = self._offsets
-        for node in range(len(self._states)):
-            if offsets[node] < offsets[node + 1]:
-                yield node, self._targets[offsets[node]]
-
-
-def _by_source(count: int, sources: array[int], targets: array[int]) -> tuple[array[int], array[int]]:
-    """Sort edges by source: the targets of n are `targets[offsets[n]:offsets[n + 1]]`."""
-    offsets = array("i", bytes(4 * (count + 1)))
-    for source in sources:
-        offsets[source + 1] += 1
-    for node in range(count):
-        offsets[node + 1] += offsets[node]
-    place = array("i", offsets)
-    sorted_targets = array("i", bytes(4 * len(targets)))
-    for source, target in zip(sources, targets, strict=True):
-        sorted_targets[place[source]] = target
-        place[source] += 1
-    return offsets, sorted_targets
