@@ -5,8 +5,8 @@
 
 Pure: no clock, no disk, no process.  Whoever drives a run (the stateless runner, or the engine) asks, does,
 and tells.  Guards, merges, joins, iteration and loops are decided here; a `Due` is always work for a task.
-What values are is left to `Values`: the runner has them as they are, the engine as what stands for them, so
-that it may have to ask (`Question`) before it can go on.
+What values are is left to `Values`: the runner has them as they are (plain.py), the engine as what stands for
+them (symbols.py), so that it may have to ask (`Question`) before it can go on.
 
 Each region that runs is a frame: a Schedule of its nodes (liteflow's own, as the engine has it), and the
 values still needed.  A `*` has a frame for each item; a loop runs its frame again, round by round:
@@ -26,8 +26,8 @@ from attrs import define, field, frozen
 
 from liteflow.arrows.errors import GuardError, NotRunningError, RoundsError
 from liteflow.arrows.graph import WORK, CompiledFlow, Kind, Node, Region
-from liteflow.arrows.jsonpath import MAX_LOOKS, TooManyLooksError, matches
-from liteflow.arrows.values import items_of, join, merge, returned
+from liteflow.arrows.jsonpath import MAX_LOOKS, TooManyLooksError
+from liteflow.arrows.plain import PlainValues
 from liteflow.engine.schedule import Schedule
 
 # A loop that goes on for longer was not meant to.
@@ -122,38 +122,6 @@ class Values(Protocol):
     def items(self, value: Any) -> Sequence[Any] | None:
         """What a `*` step is to be run for; None: somebody has to look."""
         ...
-
-
-class PlainValues:
-    """Values that are here, as they are."""
-
-    def known(self, value: Any) -> Any:
-        """As `Values`."""
-        return value
-
-    def returned(self, value: Any) -> Any:
-        """As `Values`."""
-        return returned(value)
-
-    def join(self, values: Sequence[Any]) -> Any:
-        """As `Values`."""
-        return join(values)
-
-    def merge(self, value: Any, step: str) -> Any:
-        """As `Values`."""
-        return merge(value, step)
-
-    def collect(self, values: list[Any]) -> Any:
-        """As `Values`."""
-        return values
-
-    def matches(self, node: Node, value: Any) -> bool | None:
-        """As `Values`."""
-        return node.guard is None or matches(node.guard.path, value)
-
-    def items(self, value: Any) -> Sequence[Any] | None:
-        """As `Values`."""
-        return items_of(value)
 
 
 @define(eq=False)
