@@ -50,24 +50,7 @@ def register(app: typer.Typer) -> None:
                 {**run_record(row), "script": row.script, "states": dict(states)} for row, states in found
             )
             return
-        if not found:
-            say(f"no run {f'of {label(name, 80)} ' if name else ''}is left to go on with: all have succeeded")
-            return
-        print_table(
-            ["id", "flow", "state", "started (UTC)", "done", "tasks", "file"],
-            (
-                [
-                    row.id,
-                    row.flow,
-                    row.state,
-                    clock(row.started_at),
-                    f"{sum(states[state] for state in WITH_VALUE)}/{sum(states.values())}",
-                    tally(states),
-                    label(row.script or "", 200),
-                ]
-                for row, states in found
-            ),
-        )
+        _print_checkpoints(found, name)
 
     @app.command(
         epilog=examples("liteflow clear daily", "liteflow clear 3f2a --yes", "liteflow clear 'test-*' -n")
@@ -106,6 +89,28 @@ def register(app: typer.Typer) -> None:
             _take_away(
                 history, [r for r in runs if (r.ended_at or r.created_at) < oldest], yes=yes, dry_run=dry_run
             )
+
+
+def _print_checkpoints(found: list[tuple[RunRow, Counter[str]]], name: str | None) -> None:
+    """Print runs that can be gone on with, of the flow `name` or of any, as a table."""
+    if not found:
+        say(f"no run {f'of {label(name, 80)} ' if name else ''}is left to go on with: all have succeeded")
+        return
+    print_table(
+        ["id", "flow", "state", "started (UTC)", "done", "tasks", "file"],
+        (
+            [
+                row.id,
+                row.flow,
+                row.state,
+                clock(row.started_at),
+                f"{sum(states[state] for state in WITH_VALUE)}/{sum(states.values())}",
+                tally(states),
+                label(row.script or "", 200),
+            ]
+            for row, states in found
+        ),
+    )
 
 
 def seconds_of(text: str) -> float:

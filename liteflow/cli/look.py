@@ -39,21 +39,8 @@ def register(app: typer.Typer) -> None:
             found = history.runs(limit)
         if as_json:
             print_json_list(map(run_record, found))
-            return
-        print_table(
-            ["id", "flow", "state", "started (UTC)", "took", "error"],
-            (
-                [
-                    row.id,
-                    row.flow,
-                    row.state,
-                    clock(row.started_at),
-                    took_of(row),
-                    label(row.error or "", 100),
-                ]
-                for row in found
-            ),
-        )
+        else:
+            _print_runs(found)
 
     @app.command(
         epilog=examples("liteflow show latest", "liteflow show etl --all", "liteflow show 3f2a --json")
@@ -113,16 +100,30 @@ def register(app: typer.Typer) -> None:
             found = history.find_run(run)
             if key is not None:
                 _check_key(history, found, key)
-            lines: Iterable[LogRow] = history.logs(found.id, key)
-            if following:
-                lines = follow(history, found, key)
+            lines = follow(history, found, key) if following else history.logs(found.id, key)
             if as_json:
                 print_json_list(map(log_record, lines))
-                return
-            for row in lines:
-                say(row.line if raw else log_line(row, with_key=key is None))
-                if following:
-                    sys.stdout.flush()
+            else:
+                _print_lines(lines, raw=raw, with_key=key is None, at_once=following)
+
+
+def _print_runs(runs: Iterable[RunRow]) -> None:
+    """Print runs as a table."""
+    print_table(
+        ["id", "flow", "state", "started (UTC)", "took", "error"],
+        (
+            [row.id, row.flow, row.state, clock(row.started_at), took_of(row), label(row.error or "", 100)]
+            for row in runs
+        ),
+    )
+
+
+def _print_lines(lines: Iterable[LogRow], *, raw: bool, with_key: bool, at_once: bool) -> None:
+    """Print what tasks wrote, as it was or with whose it is; `at_once` while more of it comes."""
+    for row in lines:
+        say(row.line if raw else log_line(row, with_key=with_key))
+        if at_once:
+            sys.stdout.flush()
 
 
 def log_line(row: LogRow, with_key: bool) -> str:

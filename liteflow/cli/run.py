@@ -157,17 +157,10 @@ def register(app: typer.Typer) -> None:
         another process drives it.
         """
         words = [*(arguments or []), *(settings or [])]
-        if resume and words:
-            raise CommandLineError(
-                "--resume goes on with the arguments that the run was begun with; leave out "
-                f"{label(words[0])}, or begin a new run without --resume"
-            )
-        if (only or onwards) and (resume or run_id is not None):
-            raise CommandLineError("--only and --from begin a new run; leave out --resume and --run-id")
-        where = executor or ("inline" if debug else None)
+        _refuse_both(words, resume=resume, own_id=run_id is not None, part=bool(only or onwards))
         options = options_of(
             db=db_for(target, db),
-            executor=where,
+            executor=executor or ("inline" if debug else None),
             max_workers=max_workers,
             timeout=timeout,
             trust=trust or None,
@@ -196,6 +189,21 @@ def register(app: typer.Typer) -> None:
                 )
         report(ended, as_json, quiet)
         raise typer.Exit(0 if ended.state == "succeeded" else 1)
+
+
+def _refuse_both(words: list[str], *, resume: bool, own_id: bool, part: bool) -> None:
+    """Refuse what can't be said together.
+
+    Raises:
+        CommandLineError: Arguments beside --resume, or that or --run-id beside a part of the flow.
+    """
+    if resume and words:
+        raise CommandLineError(
+            "--resume goes on with the arguments that the run was begun with; leave out "
+            f"{label(words[0])}, or begin a new run without --resume"
+        )
+    if part and (resume or own_id):
+        raise CommandLineError("--only and --from begin a new run; leave out --resume and --run-id")
 
 
 def options_of(**options: str | float | None) -> dict[str, Any]:
