@@ -191,6 +191,11 @@ class Nodes(Sequence[WireArgument]):
         self._first = first
         self._count = count
 
+    @property
+    def numbers(self) -> range:
+        """The nodes."""
+        return range(self._first, self._first + self._count)
+
     def __len__(self) -> int:
         return self._count
 
@@ -198,4 +203,4 @@ class Nodes(Sequence[WireArgument]):
         return (self._first + index, ())
 
     def __iter__(self) -> Iterator[WireArgument]:
-        return ((node, ()) for node in range(self._first, self._first + self._count))
+        return ((node, ()) for node in self.numbers)

@@ -357,7 +357,10 @@ class Plan(RunTasks):
         while type(wire) is tuple and len(wire) == 2 and wire[1] == () and wire[0] in self.parts:
             chain.append(wire[0])
             wire = self.parts[wire[0]]
-        if type(wire) is list or isinstance(wire, Nodes):
+        if isinstance(wire, Nodes) and not self.lacking and self.parts.keys().isdisjoint(wire.numbers):
+            # Of a map's items, which are many, none is made of others, and all have a value.
+            wire = list(wire)
+        elif type(wire) is list or isinstance(wire, Nodes):
             dropped = chain and chain[-1] in self.maps and self.maps[chain[-1]].on_error == "skip"
             wire = [self.settled(one) for one in wire if not (dropped and one[0] in self.lacking)]
         else:

@@ -134,8 +134,9 @@ class Schedule:
     def next_in_line(self, node: int) -> int | None:
         """The node that waits for this one alone, if it is the only one that waits for it."""
         if self._later is not None:
+            # The items of a map are many, and have one, the map.
             successors = self.successors(node)
-            if len(successors) != 1:
+            if len(successors) != 1 or self._waiting[successors[0]] != 1:
                 return None
             successor = successors[0]
         else:
@@ -241,7 +242,10 @@ class Schedule:
             self._rules[parent] = When.ALWAYS
         effects = Effects([], [])
         for node, before in enumerate(predecessors, first):
-            self._join(node, before, effects)
+            if before:
+                self._join(node, before, effects)
+            else:
+                self._nothing_left(node, effects.ready)
         self._join(parent, result, effects)
         return effects
 
