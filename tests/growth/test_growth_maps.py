@@ -176,6 +176,24 @@ def test_a_bounded_map_is_bounded_behind_another_map_too(run, tmp_path):
     assert run(crowd, max_workers=4).result == [1] * 8
 
 
+@pytest.mark.parametrize("executor", ["process"])
+def test_a_bounded_map_is_bounded_behind_calls_that_a_worker_would_run_on_from(run, tmp_path):
+    crowd = meet.map([increased(n) for n in range(24)], unmapped(str(tmp_path)), max_active=1)
+
+    assert run(crowd, max_workers=4).result == [1] * 24
+
+
+@task
+def slow_numbers(n: int) -> list[int]:
+    time.sleep(0.3)
+    return list(range(n))
+
+
+@pytest.mark.parametrize("executor", ["process"])
+def test_a_map_over_a_map_that_has_not_grown_waits_for_it_wherever_its_other_list_was_made(run):
+    assert run(add.map(numbers(3), increased.map(slow_numbers(3)))).result == [1, 3, 5]
+
+
 def test_a_bounded_map_goes_on_after_items_that_fail_are_skipped_or_grow(run):
     made = run([uneven.map(range(12), max_active=1, on_error="collect"), table.map([2, 3], max_active=1)])
 

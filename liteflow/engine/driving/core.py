@@ -211,9 +211,18 @@ class Core(ABC):
             node = self._schedule.next_in_line(call.node)
         if node is None or self._plan.lane_of[node] != self._plan.lane_of[call.node]:
             return None
+        if (self._plan.maps or self._plan.controls) and self._is_decided_when_ready(node):
+            return None
         self._schedule.run_behind(node)
         behind = self._plan.call(node, self._attempts.get(node, 1), call.node)
         return behind if self._standing.load is None else self._fetched(behind)
+
+    def _is_decided_when_ready(self, node: int) -> bool:
+        """Whether it is only known when a node is ready how, or whether, it runs then (see `_push`)."""
+        plan = self._plan
+        if node in plan.controls or plan.bounded_by(node) is not None:
+            return True
+        return node in plan.maps and self._growths.gate_of(node) is not None
 
     def _fetched(self, call: Call) -> Call:
         """Read what an earlier driver has left now: the store's connection is this thread's alone."""
