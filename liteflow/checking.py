@@ -8,7 +8,7 @@ cannot be decided is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any, get_args
 
@@ -118,8 +118,7 @@ class _Checker:
         """Check a value that is there, but for lazy ones that it may hold."""
         problem = problem_of(value, wanted)
         if problem is None:
-            if isinstance(value, str) and self._is_secret(wanted):
-                self._secrets.append(value)
+            self.hide(value, wanted)
             return
         asked = _asked_last(value, wanted)
         if asked is not None:
@@ -130,6 +129,11 @@ class _Checker:
         if self._is_secret(wanted):
             problem = f"is a secret, which is text, not {type(value).__name__}"
         raise self.error(call, name, problem)
+
+    def hide(self, value: Any, wanted: Any) -> None:
+        """See that a value's texts are not shown, if they are secrets."""
+        if self._is_secret(wanted):
+            self._secrets += _texts_in(value)
 
     def _is_secret(self, wanted: Any) -> bool:
         # To ask takes longer than to check the value.
@@ -186,6 +190,7 @@ class _Tuples:
     def _column(self, index: int, values: list[tuple[int, Any]]) -> None:
         wanted = self._type_at(index)
         column = [value for _, value in values]
+        self._checker.hide(column, wanted)
         if (
             wanted is Any
             or set(map(type, column)) == {wanted}
@@ -241,6 +246,16 @@ def problem_of(value: Any, wanted: Any) -> str | None:
         if hints.problem(list(one_each.values()), wanted, _declared_type) is None:
             return None
     return hints.problem(value, wanted, _declared_type)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts_in(list(value.values()))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _texts_in(item)
 
 
 def _asked_last(value: Any, wanted: Any) -> Lazy[Any] | None:

@@ -83,7 +83,14 @@ class FunctionRecipe:
 
     def compile(self, values: Mapping[str, object], overrides: Mapping[str, object]) -> Dag:
         """Call the function, and compile what it returns; arguments as in `Flow.compile`."""
-        arguments = self.complete(values)
+        try:
+            arguments = self.complete(values)
+        except ArgumentError:
+            # What is missing may be there, under a name that is none.
+            for name in overrides:
+                if "." not in name:
+                    raise self.signature.unknown(name) from None
+            raise
         build = Build(self.flow)
         token = building.set(build)
         try:
@@ -112,6 +119,7 @@ class FunctionRecipe:
         arguments: dict[str, Any] = {}
         for name, parameter in self.parameters().items():
             if name in given:
+                _refuse_several_secrets(self.flow, name, parameter.annotation)
                 _refuse_misfit(self.flow, name, given[name], parameter.annotation)
                 arguments[name] = _marked(name, given[name], parameter.annotation)
             elif parameter.required:
@@ -223,6 +231,13 @@ def _refuse_misfit(flow: str, name: str, value: object, annotation: Any) -> None
     if problem is not None:
         if hints.is_secret(annotation):
             problem = f"is a secret, which is text, not {type(value).__name__}"
+        raise ArgumentError(f"flow {flow}", name, problem)
+
+
+def _refuse_several_secrets(flow: str, name: str, annotation: Any) -> None:
+    if hints.is_secret(annotation) and problem_of("text", annotation) is not None:
+        # Taken apart in the flow's function, they would not be known for secrets any more.
+        problem = f"is {hints.show(annotation)}, and a secret is one text; give each a parameter of its own"
         raise ArgumentError(f"flow {flow}", name, problem)
 
 

@@ -207,5 +207,11 @@ def _forms(secret: str) -> Iterator[str]:
     for text in (secret, *secret.splitlines()):
         plain = text.strip()
         yield from (text, plain, repr(plain)[1:-1], json.dumps(plain)[1:-1])
-        yield from (json.dumps(plain, ensure_ascii=False)[1:-1], quote(plain), quote(plain, ""))
-        yield quote_plus(plain)
+        yield json.dumps(plain, ensure_ascii=False)[1:-1]
+        try:
+            # What is no UTF-8 in a variable of the environment is written as the bytes that it is.
+            data = plain.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            # No address can have it.
+            continue
+        yield from (quote(data), quote(data, ""), quote_plus(data))

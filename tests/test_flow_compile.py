@@ -281,6 +281,8 @@ def test_a_missing_parameter_is_refused():
     def f(path: str, n: int = 1):
         return extract(path)
 
+    with pytest.raises(UnknownNameError, match="no parameter 'pth'; did you mean 'path'"):
+        f.compile(inputs={"pth": "x"})
     with pytest.raises(ArgumentError, match="flow f: 'path' is missing; give it by name, or in inputs"):
         f.compile(n=2)
 

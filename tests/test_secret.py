@@ -211,6 +211,37 @@ def test_secrets_of_tasks_and_of_flows_within_flows_are_hidden_too():
     assert given.result == [12, 18, 10]
 
 
+def test_several_secrets_for_one_parameter_of_a_task_are_hidden(tmp_path):
+    @task
+    def many(tokens: list[Secret], by_name: dict[str, list[Secret]]) -> None:
+        print(*tokens, by_name)
+
+    store = tmp_path / "s.db"
+    calls = [say.map([TOKEN, "second one"]), many([TOKEN], {"a": ["third one"]})]
+    run = Flow("several", [*calls, say.starmap([("fourth one",)])]).run(db=store, executor="inline")
+
+    assert {line.line for line in run.logs()} == {"***", "*** {'a': ['***']}"}
+    assert run.result[0] == [len(TOKEN), 10]
+    assert leaks(texts_of(store)) == []
+
+
+def test_a_flow_takes_one_secret_a_parameter():
+    @flow
+    def several(tokens: list[Secret]):
+        return say(tokens[0])
+
+    with pytest.raises(ArgumentError, match=r"'tokens' is list\[.*\], and a secret is one text") as caught:
+        several.compile(tokens=["hunter2"])
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["\udcff\udcfe as bytes", "\ud800 of no text at all"])
+def test_a_secret_that_is_no_utf_8_is_one_like_any_other(token, tmp_path):
+    run = saying.run(token=token, db=tmp_path / "s.db", executor="inline")
+
+    assert [line.line for line in run.logs()] == ["***"]
+
+
 def test_a_secret_argument_of_a_call_is_taken_again_by_a_resume(tmp_path, monkeypatch):
     @flow
     def calling():

@@ -99,6 +99,32 @@ def read_json(text: str, option: str = "") -> object:
     return value
 
 
+def read_resources(words: Iterable[str] | None) -> dict[str, float | str] | None:
+    """Return the `resources=` of a run that `NAME=AMOUNT` words mean; None if there are none.
+
+    Raises:
+        CommandLineError: A word is no such thing, or its name is there already.
+
+    >>> read_resources(["gpus=2", "memory=8GB"])
+    {'gpus': 2, 'memory': '8GB'}
+    """
+    if not words:
+        return None
+    found: dict[str, float | str] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise CommandLineError(
+                f"--resource {label(word)}: write NAME=AMOUNT, such as gpus=1 or memory=8GB"
+            )
+        if name in found:
+            raise CommandLineError(f"--resource {label(name)} is given twice; give it once")
+        amount = _from_json(text)
+        # What is no number is for `resources_of` to judge: a size, or a mistake.
+        found[name] = amount if isinstance(amount, int | float) else text
+    return found
+
+
 def _annotations_of_tasks(flow: Flow[Any, Any], inputs: dict[str, object]) -> dict[str, Any]:
     """What the parameters of the flow's tasks want, as `task.parameter`, where that can be known."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,7 +38,11 @@ def dry_run(dag: Dag, settings: RunSettings, resume: Outlook | None, as_json: bo
         settings: How.
         resume: What a resume would keep; None: it is a new run.
         as_json: As JSON.
+
+    Raises:
+        NoRoomError: A task takes more than the machine has.
     """
+    _check_room(dag, settings)
     plan = plan_of(dag)
     kept = set(resume.kept) if resume is not None else set[str]()
     left = Plan(plan.flow, tuple(tuple(one for one in step if one.key not in kept) for step in plan.steps))
@@ -53,6 +58,19 @@ def dry_run(dag: Dag, settings: RunSettings, resume: Outlook | None, as_json: bo
         return
     for line in _lines(dag, plan, resume, expected, workers):
         say(mask.shortened(line))
+
+
+def _check_room(dag: Dag, settings: RunSettings) -> None:
+    tasks = {node.task for node in dag.nodes if node.task.policy.resources is not None}
+    if not tasks:
+        return
+    # Start-up: few flows have any.
+    from liteflow.engine.machine import Machine  # noqa: PLC0415
+    from liteflow.engine.planned import Places  # noqa: PLC0415
+
+    places = Places(settings.executor, partial(Machine.of, settings.resources))
+    for task in sorted(tasks, key=lambda task: task.name):
+        places.of(task.name, task.policy, task.is_async or task.is_async_generator)
 
 
 def earlier_durations(db: Path | None, flow: str) -> dict[str, float]:
@@ -100,7 +118,10 @@ def _lines(
 def _planned(dag: Dag, planned: Planned, resume: Outlook | None) -> Iterator[str]:
     after = f"   after {', '.join(map(label, _ends(planned.waits_for)))}" if planned.waits_for else ""
     yield f"  {label(planned.key)}{after}{_fate(planned.key, resume)}"
-    for name, value in shown_work(dag, dag.node(planned.key)).items():
+    node = dag.node(planned.key)
+    if node.task.policy.resources is not None:
+        yield f"      takes {label(str(node.task.policy.resources), _TOO_LONG)}"
+    for name, value in shown_work(dag, node).items():
         first, *more = value.rstrip("\n").split("\n")
         yield f"      {label(name)}: {label(first, _TOO_LONG)}" if not more else f"      {label(name)}:"
         for line in [first, *more][:_MOST_LINES] if more else ():
@@ -181,6 +202,7 @@ def _record(dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | N
                     "task": one.task,
                     "waits_for": list(one.waits_for),
                     "work": shown_work(dag, dag.node(one.key)),
+                    "resources": _resources(dag.node(one.key)),
                     "kept": resume is not None and one.key in resume.kept,
                     "why_again": resume.again.get(one.key) if resume is not None else None,
                 }
@@ -193,6 +215,11 @@ def _record(dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | N
         "critical_path": list(expected.path) if expected is not None else None,
         "critical_path_s": expected.path_seconds if expected is not None else None,
     }
+
+
+def _resources(node: Node) -> dict[str, float] | None:
+    taken = node.task.policy.resources
+    return dict(taken.amounts) if taken is not None else None
 
 
 def _ends(keys: tuple[str, ...]) -> list[str]:

@@ -159,9 +159,12 @@ class Lines(Silence):
 
     def changed(self, changes: Changes) -> None:
         """Say what has ended, or how far the run is."""
+        # What is ended by force is told of twice: when it is given up, and when it is gone.
+        known = self._tally.states
+        new = {k: c for k, c in changes.items() if c[0] not in FINISHED or known.get(k) != c[0]}
         self._tally.apply(changes)
         worth = LOUD if len(self._tally) > MANY else SAID
-        said = [told(key, state, n) for key, (state, n) in changes.items() if state in worth]
+        said = [told(key, state, n) for key, (state, n) in new.items() if state in worth]
         if said:
             complain("\n".join(said))
         if len(self._tally) > MANY and self._now() - self._said_at >= SECONDS_BETWEEN_SUMMARIES:

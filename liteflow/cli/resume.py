@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from liteflow import signals
+from liteflow.cli.arguments import read_resources
 from liteflow.cli.common import Db, Tasks, chosen_db, examples, history_to_change
 from liteflow.cli.run import (
     Debug,
@@ -15,6 +17,7 @@ from liteflow.cli.run import (
     LogDir,
     MaxWorkers,
     Quiet,
+    Resource,
     Timeout,
     Trust,
     XcomStorage,
@@ -62,6 +65,7 @@ def register(app: typer.Typer) -> None:
         executor: Executor = None,
         max_workers: MaxWorkers = None,
         timeout: Timeout = None,
+        resource: Resource = None,
         log_dir: LogDir = None,
         xcom_storage: XcomStorage = None,
         xcom_threshold: XcomThreshold = None,
@@ -89,13 +93,14 @@ def register(app: typer.Typer) -> None:
                 executor=where,
                 max_workers=max_workers,
                 timeout=timeout,
+                resources=read_resources(resource),
                 trust=trust or None,
                 log_dir=log_dir,
                 xcom_storage=xcom_storage,
                 xcom_threshold=xcom_threshold,
             )
             flow = flow or _flow_of(row, file, tasks)
-            ended = drive(flow, lambda seen: flow.resume(row.id, observer=seen, **options), quiet, debug)
+            ended = drive(flow, partial(flow.resume, row.id), options, quiet=quiet, debug=debug)
         report(ended, as_json, quiet)
         raise typer.Exit(0 if ended.state == "succeeded" else 1)
 

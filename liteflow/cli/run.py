@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from liteflow import signals
-from liteflow.cli.arguments import read_inputs, read_json
+from liteflow.cli.arguments import read_inputs, read_json, read_resources
 from liteflow.cli.common import Db, Tasks, examples
 from liteflow.cli.look import took_of, tracebacks
 from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
@@ -19,14 +24,18 @@ from liteflow.cli.progress import Lines, Silence
 from liteflow.cli.records import output_record, run_record
 from liteflow.cli.script import print_users_traceback
 from liteflow.cli.source import db_for, load_flow
-from liteflow.engine.observing import Observer
 from liteflow.errors import CommandLineError, LiteflowError, RunFailed, RunTimeoutError
 from liteflow.flow import Flow
+from liteflow.hints import is_secret
 from liteflow.run import Run
 from liteflow.settings import RunSettings
 from liteflow.store.history import History, RunRow
+from liteflow.store.place import default_db
 from liteflow.views.shown import label, visible
 from liteflow.views.states import tally
+
+if TYPE_CHECKING:
+    from liteflow.secret import Mask
 
 # So many outputs are shown; a flow may end in thousands of tasks.
 MANY_OUTPUTS = 20
@@ -55,6 +64,15 @@ XcomStorage = Annotated[
 ]
 XcomThreshold = Annotated[
     int | None, _setting("--xcom-threshold", "BYTES", "Values go there that are larger; 1 MiB.", min=0)
+]
+Resource = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--resource",
+        metavar="NAME=AMOUNT",
+        help="What this machine has for tasks that take some of it: telescope=1, memory=8GB; "
+        "may be given often.",
+    ),
 ]
 Trust = Annotated[
     bool,
@@ -111,6 +129,7 @@ def register(app: typer.Typer) -> None:
         executor: Executor = None,
         max_workers: MaxWorkers = None,
         timeout: Timeout = None,
+        resource: Resource = None,
         log_dir: LogDir = None,
         xcom_storage: XcomStorage = None,
         xcom_threshold: XcomThreshold = None,
@@ -157,12 +176,14 @@ def register(app: typer.Typer) -> None:
         another process drives it.
         """
         words = [*(arguments or []), *(settings or [])]
-        _refuse_both(words, resume=resume, own_id=run_id is not None, part=bool(only or onwards))
+        told = words if given is None else [*words, "--input"]
+        _refuse_both(told, resume=resume, own_id=run_id is not None, part=bool(only or onwards))
         options = options_of(
             db=db_for(target, db),
             executor=executor or ("inline" if debug else None),
             max_workers=max_workers,
             timeout=timeout,
+            resources=read_resources(resource),
             trust=trust or None,
             log_dir=log_dir,
             xcom_storage=xcom_storage,
@@ -170,23 +191,26 @@ def register(app: typer.Typer) -> None:
         )
         with signals.raised():
             flow = load_flow(target, tasks)
-            if only or onwards:
-                flow = _part(flow, words, only or [], onwards or [], options)
-            if dry_run:
-                _preview(flow, words, options, (run_id,) if resume else None, as_json)
-                return
-            if resume:
-                ended = drive(flow, lambda seen: flow.resume(run_id, observer=seen, **options), quiet, debug)
-            else:
-                inputs = read_inputs(flow, words)
+            with own_errors(flow, words, debug):
+                inputs = {} if resume else read_inputs(flow, words)
                 if given is not None:
                     inputs["input"] = read_json(given)
-                ended = drive(
-                    flow,
-                    lambda seen: flow.run(inputs=inputs, run_id=run_id, observer=seen, **options),
-                    quiet,
-                    debug,
-                )
+                if only or onwards:
+                    flow = _part(flow, inputs, only or [], onwards or [], options)
+            if dry_run:
+                with own_errors(flow, words, debug):
+                    preview = _preview(flow, inputs, options, (run_id,) if resume else None)
+                preview(as_json)
+                return
+            begin = partial(flow.run, inputs=inputs, run_id=run_id)
+            ended = drive(
+                flow,
+                partial(flow.resume, run_id) if resume else begin,
+                options,
+                quiet=quiet,
+                debug=debug,
+                words=words,
+            )
         report(ended, as_json, quiet)
         raise typer.Exit(0 if ended.state == "succeeded" else 1)
 
@@ -206,7 +230,7 @@ def _refuse_both(words: list[str], *, resume: bool, own_id: bool, part: bool) ->
         raise CommandLineError("--only and --from begin a new run; leave out --resume and --run-id")
 
 
-def options_of(**options: str | float | None) -> dict[str, Any]:
+def options_of(**options: str | float | Mapping[str, float | str] | None) -> dict[str, Any]:
     """Return the options of a run that were given; the others are as the flow says."""
     return {name: value for name, value in options.items() if value is not None} | {"check": False}
 
@@ -216,70 +240,114 @@ def _settings(flow: Flow[Any, Any], options: Mapping[str, Any]) -> RunSettings:
 
 
 def _part(
-    flow: Flow[Any, Any], words: list[str], only: list[str], onwards: list[str], options: Mapping[str, Any]
+    flow: Flow[Any, Any],
+    inputs: Mapping[str, object],
+    only: list[str],
+    onwards: list[str],
+    options: Mapping[str, Any],
 ) -> Flow[..., Any]:
     # Start-up: most runs are of whole flows.
     from liteflow.cli.part import part_to_run  # noqa: PLC0415
 
     settings = _settings(flow, options)
-    dag = flow.compile(inputs=read_inputs(flow, words))
+    dag = flow.compile(inputs=inputs)
     return part_to_run(flow, dag, only, onwards, db=settings.db, trust=settings.trust)
 
 
 def _preview(
     flow: Flow[Any, Any],
-    words: list[str],
+    inputs: Mapping[str, object],
     options: Mapping[str, Any],
     resume: tuple[str | None] | None,
-    as_json: bool,
-) -> None:
-    """Print what would be run; `resume` holds which run would be gone on with, None for the latest."""
+) -> Callable[[bool], None]:
+    """What prints what would be run, perhaps as JSON.
+
+    `resume` holds which run would be gone on with, None for the latest.
+    """
     from liteflow.cli.dry_run import dry_run  # noqa: PLC0415  as above
 
     settings = _settings(flow, options)
     if resume is None:
-        dry_run(flow.compile(inputs=read_inputs(flow, words)), settings, None, as_json)
-        return
+        return partial(dry_run, flow.compile(inputs=inputs), settings, None)
     from liteflow.outlook import outlook  # noqa: PLC0415
 
     if settings.db is None:
         raise CommandLineError("with db=None nothing is kept that could be gone on with")
     found = outlook(flow, settings.db, resume[0], settings.executor, settings.trust)
-    dry_run(found.dag, settings, found, as_json)
+    return partial(dry_run, found.dag, settings, found)
 
 
-def drive(flow: Flow[Any, Any], begin: Callable[[Observer], Run[Any]], quiet: bool, debug: bool) -> Run[Any]:
+def drive(
+    flow: Flow[Any, Any],
+    begin: Callable[..., Run[Any]],
+    options: Mapping[str, Any],
+    *,
+    quiet: bool,
+    debug: bool,
+    words: Sequence[str] = (),
+) -> Run[Any]:
     """Run or resume a flow, showing how it goes on.
 
     Args:
         flow: Which.
-        begin: Runs it with an observer.
+        begin: Runs it with an observer, and with these options.
+        options: Of the run.
         quiet: Nothing is shown.
         debug: The terminal stays free for a debugger, and tracebacks are whole.
+        words: The arguments on the command line, among which may be secrets.
     """
     observer = _observer(quiet, debug)
     try:
-        with observer:
-            return begin(observer)
-    except LiteflowError:
-        if debug:
-            traceback.print_exc()
-        raise
+        with own_errors(flow, words, debug), observer:
+            return begin(observer=observer, **options)
     except KeyboardInterrupt:
         if observer.run_id is not None:
             run_id = visible(observer.run_id)
             complain(
-                f"liteflow: run {run_id} is cancelled; what had finished is kept, "
-                f"go on with: liteflow resume {run_id}"
+                f"liteflow: run {run_id} is cancelled{_how_to_go_on(run_id, _settings(flow, options).db)}"
             )
         raise
-    except Exception as error:  # noqa: BLE001  it is the flow's own, whatever it is
+
+
+def _how_to_go_on(run_id: str, db: Path | None) -> str:
+    if db is None:
+        return ""
+    # Where `liteflow resume` looks by itself it need not be told.
+    store = "" if db.resolve() == Path(default_db()).resolve() else f" --db {shlex.quote(visible(str(db)))}"
+    return f"; what had finished is kept, go on with: liteflow resume {run_id}{store}"
+
+
+@contextmanager
+def own_errors(flow: Flow[Any, Any], words: Sequence[str], debug: bool) -> Iterator[None]:
+    """Inside, what a flow's own function raises is shown as such, without secrets.
+
+    Raises:
+        CommandLineError: It has raised something.
+    """
+    try:
+        yield
+    except LiteflowError:
         if debug:
             traceback.print_exc()
+        raise
+    except Exception as error:  # noqa: BLE001  it is the flow's own, whatever it is
+        hide = _mask(flow, words).text
+        if debug:
+            complain(hide(traceback.format_exc().rstrip()))
         else:
             # Not a task's error, which the run keeps: the flow's own function raised it.
-            print_users_traceback(error)
+            print_users_traceback(error, hide=hide)
         raise CommandLineError(f"flow {label(flow.name)} raised {type(error).__name__}") from None
+
+
+def _mask(flow: Flow[Any, Any], words: Sequence[str]) -> Mask:
+    """Hides the secrets that a flow was given."""
+    from liteflow.secret import Mask, secrets_in  # noqa: PLC0415  start-up: few flows have any
+
+    given = {name: text for name, _, text in (word.partition("=") for word in words)}
+    secret = [name for name, parameter in flow.parameters.items() if is_secret(parameter.annotation)]
+    told = [given[name] for name in secret if name in given]
+    return Mask([*told, *secrets_in(os.environ, flow.parameters).values()])
 
 
 def _observer(quiet: bool, debug: bool) -> Silence:

@@ -12,7 +12,7 @@ import os
 import stat
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from importlib.util import decode_source
@@ -96,13 +96,16 @@ def pick_flow(module: ModuleType, wanted: str | None, file: str) -> Flow[Any, An
     return next(iter(flows.values()))
 
 
-def print_users_traceback(error: BaseException, first_file: str | None = None) -> None:
+def print_users_traceback(
+    error: BaseException, first_file: str | None = None, hide: Callable[[str], str] = str
+) -> None:
     """Print the traceback of an error in the user's code, without the frames that are ours.
 
     Args:
         error: What was raised.
         first_file: The traceback begins where this file is first met; None: where the
             library is left for good.
+        hide: Takes secrets out of the text.
     """
     shown = (
         _from_file(error.__traceback__, first_file) if first_file else _beyond_library(error.__traceback__)
@@ -110,7 +113,7 @@ def print_users_traceback(error: BaseException, first_file: str | None = None) -
     if isinstance(error, LiteflowError):
         # It was raised by us on purpose: the line that is wrong is the last that is not ours.
         shown = _without_library(shown)
-    text = "".join(traceback.format_exception(type(error), error, shown)).rstrip("\n")
+    text = hide("".join(traceback.format_exception(type(error), error, shown)).rstrip("\n"))
     # A line of the script may have megabytes.
     complain("\n".join(cut(visible(line, keep="\t"), LONGEST_LINE) for line in text.split("\n")))
 

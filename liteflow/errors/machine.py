@@ -18,5 +18,6 @@ class NoRoomError(DefinitionError, ValueError):
     def __str__(self) -> str:
         return (
             f"task {self.task} takes {self.wanted}, and this machine has {self.there}: it would never run; "
-            "let it take less, run it on a cluster, or say what the machine has: run(resources={...})"
+            "let it take less, run it on a cluster, or say what the machine has: run(resources={...}), "
+            "or on the command line --resource NAME=AMOUNT"
         )

@@ -201,15 +201,16 @@ def is_named_tuple(form: Any) -> bool:
 
 
 def is_secret(hint: Any) -> bool:
-    """Whether a type says that what has it is not to be shown: `Secret`, also where None may stand.
+    """Whether a type says that what has it is not to be shown: `Secret`, or what holds some.
 
     >>> is_secret(str), is_secret(Annotated[str, "short"])
     (False, False)
     """
     if getattr(hint, "_is_secret", False) is True:
         return True
-    parts = (hint, *get_args(hint))
-    return any(getattr(mark, "_is_secret", False) is True for p in parts for mark in _marks(p))
+    if any(getattr(mark, "_is_secret", False) is True for mark in _marks(hint)):
+        return True
+    return any(map(is_secret, get_args(hint)))
 
 
 def _marks(hint: Any) -> tuple[Any, ...]:

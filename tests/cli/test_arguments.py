@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liteflow.cli.arguments import read_value, split_arguments
+from liteflow.cli.arguments import read_resources, read_value, split_arguments
 from liteflow.errors import CommandLineError
 
 Title = NewType("Title", str)
@@ -78,3 +78,19 @@ def test_a_word_without_a_name_or_a_value_is_refused(word):
 def test_an_argument_given_twice_is_refused():
     with pytest.raises(CommandLineError, match="'n' is given twice"):
         split_arguments(["n=1", "m=2", "n=3"])
+
+
+def test_resources_are_amounts_by_name():
+    assert read_resources(["gpus=2", "cpus=0.5", "memory=8GB", "x=y=z"]) == {
+        "gpus": 2,
+        "cpus": 0.5,
+        "memory": "8GB",
+        "x": "y=z",
+    }
+    assert read_resources([]) is None
+
+
+@pytest.mark.parametrize("words", [["gpus"], ["=1"], ["gpus=1", "gpus=2"]])
+def test_what_can_be_no_amount_by_name_is_refused(words):
+    with pytest.raises(CommandLineError, match="--resource "):
+        read_resources(words)

@@ -47,6 +47,7 @@ def test_a_small_run_has_a_line_for_each_task_that_ends(capsys):
     lines.lines([("load", "stdout", "loading \x1b[2J\n")])
     lines.changed({"load": ("retrying", 1)})
     lines.changed({"load": ("failed", 2)})
+    lines.changed({"load": ("failed", 2)})
     lines.ended("failed")
 
     assert capsys.readouterr().err.splitlines() == [

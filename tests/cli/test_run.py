@@ -244,6 +244,62 @@ def test_a_flow_whose_function_raises_shows_its_own_traceback(liteflow, folder):
     assert "liteflow/runnable.py" not in done.stderr
 
 
+SECRETIVE = """
+from liteflow import Secret, flow, task
+
+@task
+def use(token: str) -> str:
+    return token
+
+@flow
+def raising(token: Secret, n: int = 1):
+    raise ValueError(f"not with {token}")
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",), ("--debug",), ("--only", "use"), ("use.n=1",)])
+def test_what_a_flow_raises_is_its_own_wherever_it_is_called_and_has_no_secret_in_it(liteflow, folder, words):
+    (folder / "raising.py").write_text(SECRETIVE)
+    given = liteflow("run", "raising.py", "token=hunter2", *words)
+    found = liteflow("run", "raising.py", *words, env={"LITEFLOW_SECRET_TOKEN": "hunter2"})
+
+    for done in (given, found):
+        assert done.returncode == 2
+        assert "ValueError: not with ***" in done.stderr
+        assert done.stderr.endswith("liteflow: flow raising raised ValueError\n")
+        assert "hunter2" not in done.stdout + done.stderr
+
+
+OBSERVING = """
+from liteflow import flow, task
+
+@task(resources={"telescope": 1, "memory": "2MB"})
+def look(star: int) -> int:
+    return star
+
+@flow
+def night():
+    return look(7)
+"""
+
+
+def test_resources_are_said_by_option_and_a_dry_run_tells_what_is_taken(liteflow, folder):
+    (folder / "night.py").write_text(OBSERVING)
+    has_one = ("--resource", "telescope=1")
+
+    for refused in (liteflow("run", "night.py"), liteflow("run", "night.py", "--dry-run")):
+        assert refused.returncode == 2
+        assert "takes telescope: 1, and this machine has telescope: 0" in one_line(refused.stderr)
+        assert "--resource NAME=AMOUNT" in refused.stderr
+    plan = liteflow("run", "night.py", "--dry-run", *has_one).stdout
+    assert "      takes memory: 2MB, telescope: 1\n" in plan
+    planned = json.loads(liteflow("run", "night.py", "--dry-run", "--json", *has_one).stdout)
+    assert planned["steps"][0][0]["resources"] == {"memory": 2_000_000, "telescope": 1}
+    done = liteflow("run", "night.py", *has_one)
+    assert done.returncode == 0
+    assert "look = 7" in done.stdout
+
+
 def test_bytes_that_are_no_text_are_told_as_bad_input(folder):
     done = subprocess.run(
         [sys.executable.encode(), b"-m", b"liteflow", b"run", b"etl.py", b"table=a\xff", b"n\xff=3"],
@@ -282,7 +338,7 @@ def waiting():
 def test_a_signal_cancels_the_run_keeps_what_is_finished_and_is_the_exit_status(liteflow, folder, number):
     (folder / "waiting.py").write_text(WAITING)
     with subprocess.Popen(
-        [sys.executable, "-m", "liteflow", "run", "waiting.py", "--run-id", "w"],
+        [sys.executable, "-m", "liteflow", "run", "waiting.py", "--run-id", "w", "--db", "my own.db"],
         cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -298,8 +354,11 @@ def test_a_signal_cancels_the_run_keeps_what_is_finished_and_is_the_exit_status(
 
     assert running.returncode == 128 + number
     assert "Traceback" not in rest
-    assert "run w is cancelled" in rest
-    states = {row["key"]: row["state"] for row in json.loads(liteflow("show", "w", "--json").stdout)["tasks"]}
+    assert rest.count("wait: cancelled") == 1
+    told = "run w is cancelled; what had finished is kept, go on with: liteflow resume w --db 'my own.db'"
+    assert told in rest
+    found = json.loads(liteflow("show", "w", "--json", "--db", "my own.db").stdout)
+    states = {row["key"]: row["state"] for row in found["tasks"]}
     assert states == {"quick": "succeeded", "wait": "cancelled"}
 
 
