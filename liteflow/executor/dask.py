@@ -95,7 +95,7 @@ class DaskExecutor(AllottingCluster):
         return _Jobs(self._connected().get_executor(pure=False, retries=0, resources=resources))
 
     _names: Mapping[str, str] = {"cpus": "CPU", "gpus": "GPU", "memory": "MEMORY"}
-    _remedy = "start workers with it: dask worker --resources 'GPU=1,MEMORY=32e9'"
+    _remedy = "start workers with it, such as: dask worker --resources 'GPU=1,MEMORY=32e9'"
 
     @property
     def job(self) -> Callable[..., Answer]:

@@ -88,7 +88,7 @@ class RayExecutor(AllottingCluster):
         self._renewing = threading.Lock()
 
     _names: Mapping[str, str] = {"cpus": "CPU", "gpus": "GPU"}
-    _remedy = "add nodes that have it: ray start --resources='{\"telescope\": 1}'"
+    _remedy = "add nodes that have it, such as: ray start --resources='{\"telescope\": 1}'"
 
     def _pool_of(self, taken: Mapping[str, float]) -> Pool:
         return _Tasks(self._connected(), taken)

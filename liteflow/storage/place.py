@@ -123,7 +123,9 @@ class Storage:
         except ImportError as error:
             raise StorageMissingError(self.url, str(error)) from error
         except Exception as error:
-            wants = f"the URL of a storage that can be written ({_line(error)})"
+            missing = isinstance(error, FileNotFoundError) and self.url.startswith("file://")
+            why = "the folder that it lies in is not there; make that first" if missing else _line(error)
+            wants = f"the URL of a storage that can be written ({why})"
             raise SettingError("a run", "xcom_storage", self.url, wants) from error
 
 

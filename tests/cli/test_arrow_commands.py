@@ -89,6 +89,20 @@ def test_a_flow_is_validated_without_running(folder, command):
     assert "did you mean score?" in wrong.stderr
 
 
+def test_what_comes_in_is_not_known_when_a_flow_is_validated(folder, command):
+    (folder / "typed.py").write_text(
+        "from liteflow import task\n@task\ndef twice(n: int) -> int:\n    return 2 * n\n"
+        "@task\ndef shout(text: str) -> str:\n    return text.upper()\n"
+    )
+    (folder / "typed.flow").write_text("twice → twice")
+    well = command("validate", "typed.flow")
+    (folder / "typed.flow").write_text("twice → shout")
+    wrong = command("validate", "typed.flow")
+
+    assert well.stdout == "typed.flow: well, 2 tasks\n", well.stderr
+    assert "twice() gives int, but shout() takes text: str" in wrong.stderr
+
+
 def test_fmt_lays_a_file_out_and_check_only_says_so(folder, command):
     checked = command("fmt", "--check", "nightly.flow")
     before = (folder / "nightly.flow").read_text(encoding="utf-8")
