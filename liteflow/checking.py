@@ -118,7 +118,8 @@ class _Checker:
         """Check a value that is there, but for lazy ones that it may hold."""
         problem = problem_of(value, wanted)
         if problem is None:
-            self.hide(value, wanted)
+            if not isinstance(value, int | float):
+                self.hide(value, wanted)
             return
         asked = _asked_last(value, wanted)
         if asked is not None:

@@ -49,7 +49,7 @@ def _setting(name: str, metavar: str, text: str, *also: str, **rest: Any) -> Any
 
 Executor = Annotated[
     str | None,
-    _setting("--mode", "NAME", "Where tasks run: process, thread, async or inline.", "--executor"),
+    _setting("--mode", "NAME", "Where tasks run: process, thread, async, inline, dask or ray.", "--executor"),
 ]
 MaxWorkers = Annotated[int | None, _setting("--max-workers", "N", "So many tasks at a time.", min=1)]
 Timeout = Annotated[
