@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liteflow import signals
-from liteflow.cli.arguments import read_inputs, read_json, read_resources
+from liteflow.cli.arguments import read_inputs, read_json, read_resources, split_arguments
 from liteflow.cli.common import Db, Tasks, examples
 from liteflow.cli.look import took_of, tracebacks
 from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
 from liteflow.cli.progress import Lines, Silence
 from liteflow.cli.records import output_record, run_record
 from liteflow.cli.script import print_users_traceback
-from liteflow.cli.source import db_for, load_flow
-from liteflow.errors import CommandLineError, LiteflowError, RunFailed, RunTimeoutError
+from liteflow.cli.source import db_for, is_arrows, load_flow
+from liteflow.errors import ArgumentError, CommandLineError, LiteflowError, RunFailed, RunTimeoutError
 from liteflow.flow import Flow
 from liteflow.hints import is_secret
 from liteflow.run import Run
@@ -189,7 +189,8 @@ def register(app: typer.Typer) -> None:
             xcom_storage=xcom_storage,
             xcom_threshold=xcom_threshold,
         )
-        with signals.raised():
+        takes_input = is_arrows(target) and not resume and "input" not in split_arguments(words)
+        with signals.raised(), _told_of_input(takes_input and given is None):
             flow = load_flow(target, tasks)
             with own_errors(flow, words, debug):
                 inputs = {} if resume else read_inputs(flow, words)
@@ -228,6 +229,18 @@ def _refuse_both(words: list[str], *, resume: bool, own_id: bool, part: bool) ->
         )
     if part and (resume or own_id):
         raise CommandLineError("--only and --from begin a new run; leave out --resume and --run-id")
+
+
+@contextmanager
+def _told_of_input(lacking: bool) -> Iterator[None]:
+    """Inside, who lacks an input, and so has an argument that does not fit, is told how to give one."""
+    try:
+        yield
+    except ArgumentError as error:
+        if not lacking:
+            raise
+        problem = f"{error}; nothing was given as input: what comes in to the first steps is --input JSON"
+        raise CommandLineError(problem) from error
 
 
 def options_of(**options: str | float | Mapping[str, float | str] | None) -> dict[str, Any]:

@@ -103,6 +103,11 @@ def is_workflow(target: str) -> bool:
     return READERS.get(suffix_of(split_target(target)[0])) is _workflow
 
 
+def is_arrows(target: str) -> bool:
+    """Whether a .flow file is meant."""
+    return READERS.get(suffix_of(split_target(target)[0])) is _arrows
+
+
 def load_tasks(file: str, tasks: str | None) -> ModuleType:
     """Load the module with the tasks of a .flow file; arguments as in `load_flow`.
 

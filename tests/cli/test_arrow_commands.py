@@ -96,9 +96,17 @@ def test_what_comes_in_is_not_known_when_a_flow_is_validated(folder, command):
     )
     (folder / "typed.flow").write_text("twice → twice")
     well = command("validate", "typed.flow")
+    run = command("run", "typed.flow", "--input", "2", "-q")
+    lacking = command("run", "typed.flow")
     (folder / "typed.flow").write_text("twice → shout")
     wrong = command("validate", "typed.flow")
 
+    assert run.returncode == 0
+    assert lacking.returncode == 2
+    assert "'n' is a dict, not int" in lacking.stderr
+    assert lacking.stderr.endswith(
+        "nothing was given as input: what comes in to the first steps is --input JSON\n"
+    )
     assert well.stdout == "typed.flow: well, 2 tasks\n", well.stderr
     assert "twice() gives int, but shout() takes text: str" in wrong.stderr
 
