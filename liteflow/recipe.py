@@ -25,7 +25,7 @@ from liteflow.dag import ATOMS, Dag
 from liteflow.decorated import check_function
 from liteflow.errors import ArgumentError, DecoratedError, DefinitionError, FlowError, UnknownNameError, shown
 from liteflow.lazy import Build, Joint, building
-from liteflow.options import RUN_OPTIONS, SECRET_PREFIX
+from liteflow.options import RUN_OPTIONS
 from liteflow.parameters import VAR_KEYWORD, VAR_POSITIONAL, Parameter, Signature
 from liteflow.survey import Survey
 
@@ -125,7 +125,9 @@ class FunctionRecipe:
             elif parameter.required:
                 remedy = "give it by name, or in inputs"
                 if hints.is_secret(parameter.annotation):
-                    remedy = f"it is a secret: set {SECRET_PREFIX}{name.upper()}, or {remedy}"
+                    from liteflow.secret import variable_of  # noqa: PLC0415  start-up: few flows have any
+
+                    remedy = f"it is a secret: set {variable_of(name)}, or {remedy}"
                 raise ArgumentError(self.signature.owner, name, f"is missing; {remedy}")
             else:
                 # Else a flow that appends to a default would see it grow from build to build.

@@ -182,6 +182,8 @@ def test_the_environment_gives_secrets_and_what_is_given_wins(monkeypatch):
 def test_secrets_that_no_one_gives_or_that_are_no_text_are_refused_without_showing_them():
     with pytest.raises(ArgumentError, match="'token' is missing; it is a secret: set LITEFLOW_SECRET_TOKEN"):
         session.compile()
+    with pytest.raises(ArgumentError, match=r"'clé' is missing; it is a secret: set LITEFLOW_SECRET_CL_,"):
+        accented.compile()
     with pytest.raises(ArgumentError) as caught:
         session.compile(token=31337)
     assert "31337" not in str(caught.value)
@@ -196,6 +198,11 @@ def say(token: Secret) -> int:
 @flow
 def saying(token: Secret):
     return say(token)
+
+
+@flow
+def accented(clé: Secret):  # noqa: PLC2401  users name things in their language
+    return say(clé)
 
 
 @flow

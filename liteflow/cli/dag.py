@@ -16,6 +16,7 @@ from liteflow.cli.arguments import read_inputs
 from liteflow.cli.arrows import text_of
 from liteflow.cli.common import Tasks, examples
 from liteflow.cli.output import knows_unicode, say, write_file
+from liteflow.cli.script import own_errors
 from liteflow.cli.source import is_workflow, load_flow, suffix_of
 from liteflow.errors import CommandLineError
 from liteflow.flow import Flow
@@ -187,14 +188,22 @@ def _by_name(output: str | None, usual: Picture) -> Picture:
 
 
 def compiled_for_a_look(flow: Flow[Any, Any], words: list[str], target: str) -> Any:
-    """Compile a flow; a workflow file's parameters that must be given, and are not, are taken as empty."""
-    inputs = read_inputs(flow, words)
-    if is_workflow(target):
-        empty = {str: "", int: 0, float: 0.0, bool: False, list: [], dict: {}}
-        for name, parameter in flow.parameters.items():
-            if parameter.required and name not in inputs:
-                inputs[name] = "" if is_secret(parameter.annotation) else empty.get(parameter.annotation)
-    return flow.compile(inputs=inputs)
+    """Compile a flow, to be drawn or checked.
+
+    Secrets that are not given are taken as empty; of a workflow file all parameters that must be given.
+    """
+    with own_errors(flow, words):
+        inputs = read_inputs(flow, words)
+    empty = {str: "", int: 0, float: 0.0, bool: False, list: [], dict: {}}
+    for name, parameter in flow.parameters.items():
+        if not parameter.required or name in inputs:
+            continue
+        if is_secret(parameter.annotation):
+            inputs[name] = ""
+        elif is_workflow(target):
+            inputs[name] = empty.get(parameter.annotation)
+    with own_errors(flow, words):
+        return flow.compile(inputs=inputs)
 
 
 def drawing(graph: Graph, picture: Picture) -> str | bytes:

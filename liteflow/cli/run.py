@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import traceback
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,20 +21,16 @@ from liteflow.cli.look import took_of, tracebacks
 from liteflow.cli.output import coloured, complain, is_terminal, say, to_json
 from liteflow.cli.progress import Lines, Silence
 from liteflow.cli.records import output_record, run_record
-from liteflow.cli.script import print_users_traceback
+from liteflow.cli.script import own_errors
 from liteflow.cli.source import db_for, is_arrows, load_flow
-from liteflow.errors import ArgumentError, CommandLineError, LiteflowError, RunFailed, RunTimeoutError
+from liteflow.errors import ArgumentError, CommandLineError, RunFailed, RunTimeoutError
 from liteflow.flow import Flow
-from liteflow.hints import is_secret
 from liteflow.run import Run
 from liteflow.settings import RunSettings
 from liteflow.store.history import History, RunRow
 from liteflow.store.place import default_db
 from liteflow.views.shown import label, visible
 from liteflow.views.states import tally
-
-if TYPE_CHECKING:
-    from liteflow.secret import Mask
 
 # So many outputs are shown; a flow may end in thousands of tasks.
 MANY_OUTPUTS = 20
@@ -328,39 +323,6 @@ def _how_to_go_on(run_id: str, db: Path | None) -> str:
     # Where `liteflow resume` looks by itself it need not be told.
     store = "" if db.resolve() == Path(default_db()).resolve() else f" --db {shlex.quote(visible(str(db)))}"
     return f"; what had finished is kept, go on with: liteflow resume {run_id}{store}"
-
-
-@contextmanager
-def own_errors(flow: Flow[Any, Any], words: Sequence[str], debug: bool) -> Iterator[None]:
-    """Inside, what a flow's own function raises is shown as such, without secrets.
-
-    Raises:
-        CommandLineError: It has raised something.
-    """
-    try:
-        yield
-    except LiteflowError:
-        if debug:
-            traceback.print_exc()
-        raise
-    except Exception as error:  # noqa: BLE001  it is the flow's own, whatever it is
-        hide = _mask(flow, words).text
-        if debug:
-            complain(hide(traceback.format_exc().rstrip()))
-        else:
-            # Not a task's error, which the run keeps: the flow's own function raised it.
-            print_users_traceback(error, hide=hide)
-        raise CommandLineError(f"flow {label(flow.name)} raised {type(error).__name__}") from None
-
-
-def _mask(flow: Flow[Any, Any], words: Sequence[str]) -> Mask:
-    """Hides the secrets that a flow was given."""
-    from liteflow.secret import Mask, secrets_in  # noqa: PLC0415  start-up: few flows have any
-
-    given = {name: text for name, _, text in (word.partition("=") for word in words)}
-    secret = [name for name, parameter in flow.parameters.items() if is_secret(parameter.annotation)]
-    told = [given[name] for name in secret if name in given]
-    return Mask([*told, *secrets_in(os.environ, flow.parameters).values()])
 
 
 def _observer(quiet: bool, debug: bool) -> Silence:

@@ -12,20 +12,24 @@ import os
 import stat
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from liteflow.cli.output import complain
 from liteflow.errors import CommandLineError, LiteflowError, UnknownNameError
 from liteflow.flow import Flow
+from liteflow.hints import is_secret
 from liteflow.pickling import SCRIPT_MODULE
 from liteflow.runnable import Runnable, runs_refused
 from liteflow.views.shown import cut, label, visible
+
+if TYPE_CHECKING:
+    from liteflow.secret import Mask
 
 # More than any script; a device or a database given by mistake is not read to its end.
 LARGEST = 16 * 1024 * 1024
@@ -116,6 +120,44 @@ def print_users_traceback(
     text = hide("".join(traceback.format_exception(type(error), error, shown)).rstrip("\n"))
     # A line of the script may have megabytes.
     complain("\n".join(cut(visible(line, keep="\t"), LONGEST_LINE) for line in text.split("\n")))
+
+
+@contextmanager
+def own_errors(flow: Flow[Any, Any], words: Sequence[str] = (), debug: bool = False) -> Iterator[None]:
+    """Inside, what a flow's own function raises is shown as such, without secrets.
+
+    Args:
+        flow: Which.
+        words: The arguments on the command line, among which may be secrets.
+        debug: Tracebacks are whole.
+
+    Raises:
+        CommandLineError: It has raised something.
+    """
+    try:
+        yield
+    except LiteflowError:
+        if debug:
+            traceback.print_exc()
+        raise
+    except Exception as error:  # noqa: BLE001  it is the flow's own, whatever it is
+        hide = _mask(flow, words).text
+        if debug:
+            complain(hide(traceback.format_exc().rstrip()))
+        else:
+            # Not a task's error, which the run keeps: the flow's own function raised it.
+            print_users_traceback(error, hide=hide)
+        raise CommandLineError(f"flow {label(flow.name)} raised {type(error).__name__}") from None
+
+
+def _mask(flow: Flow[Any, Any], words: Sequence[str]) -> Mask:
+    """Hides the secrets that a flow was given."""
+    from liteflow.secret import Mask, secrets_in  # noqa: PLC0415  start-up: few flows have any
+
+    given = {name: text for name, _, text in (word.partition("=") for word in words)}
+    secret = [name for name, parameter in flow.parameters.items() if is_secret(parameter.annotation)]
+    told = [given[name] for name in secret if name in given]
+    return Mask([*told, *secrets_in(os.environ, flow.parameters).values()])
 
 
 def _read(path: Path) -> bytes:

@@ -11,7 +11,7 @@ import typer
 from liteflow.cli.common import Json, Tasks, examples
 from liteflow.cli.dag import compiled_for_a_look
 from liteflow.cli.output import complain, print_json_list, say
-from liteflow.cli.script import flows_of, load_script
+from liteflow.cli.script import flows_of, load_script, own_errors
 from liteflow.cli.source import SCRIPT, is_workflow, load_flow, split_target, suffix_of
 from liteflow.errors import LiteflowError
 from liteflow.files.mistakes import WorkflowFileError, path_text
@@ -103,7 +103,8 @@ def _flow(flow: Flow[Any, Any]) -> Iterator[dict[str, object]]:
         # Its calls may depend on what it is given: there is nothing to compile yet.
         return
     try:
-        flow.compile()
+        with own_errors(flow):
+            flow.compile()
     except LiteflowError as error:
         yield _mistake(None, None, flow.name, str(error), "")
 

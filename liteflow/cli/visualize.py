@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from liteflow.cli.common import Db, examples, open_history
-from liteflow.cli.dag import Picture, arrow_drawing, group_drawing, text_of_flow
+from liteflow.cli.dag import Picture, arrow_drawing, compiled_for_a_look, group_drawing, text_of_flow
 from liteflow.cli.output import complain, knows_unicode, say
 from liteflow.cli.source import is_file, load_flow, suffix_of
 from liteflow.errors import CommandLineError
@@ -78,16 +78,13 @@ def register(app: typer.Typer) -> None:
 
 def _of_file(target: str, words: list[str], picture: Picture) -> Graph | str:
     """The graph of a flow; one in the arrow language is drawn at once."""
-    # Imported here: who looks at a run needs no flow.
-    from liteflow.cli.arguments import read_inputs  # noqa: PLC0415
-
     if suffix_of(target) == ".flow":
         return str(arrow_drawing(target, picture))
     flow = load_flow(target)
     written = text_of_flow(flow)
     if written is not None:
         return str(group_drawing(written, flow.name, picture))
-    return from_dag(flow.compile(inputs=read_inputs(flow, words)))
+    return from_dag(compiled_for_a_look(flow, words, target))
 
 
 def _of_run(ref: str, arguments: list[str] | None, db: str | None) -> Graph:

@@ -257,17 +257,32 @@ def raising(token: Secret, n: int = 1):
 """
 
 
-@pytest.mark.parametrize("words", [(), ("--dry-run",), ("--debug",), ("--only", "use"), ("use.n=1",)])
+@pytest.mark.parametrize(
+    "words", [("run",), ("run", "--dry-run"), ("run", "--debug"), ("run", "--only", "use"), ("dag",)]
+)
 def test_what_a_flow_raises_is_its_own_wherever_it_is_called_and_has_no_secret_in_it(liteflow, folder, words):
     (folder / "raising.py").write_text(SECRETIVE)
-    given = liteflow("run", "raising.py", "token=hunter2", *words)
-    found = liteflow("run", "raising.py", *words, env={"LITEFLOW_SECRET_TOKEN": "hunter2"})
+    command, *options = words
+    if options:
+        done = liteflow(command, "raising.py", "token=hunter2", *options)
+    else:
+        done = liteflow(command, "raising.py", env={"LITEFLOW_SECRET_TOKEN": "hunter2"})
 
-    for done in (given, found):
-        assert done.returncode == 2
-        assert "ValueError: not with ***" in done.stderr
-        assert done.stderr.endswith("liteflow: flow raising raised ValueError\n")
-        assert "hunter2" not in done.stdout + done.stderr
+    assert done.returncode == 2
+    assert "ValueError: not with " in done.stderr
+    assert done.stderr.endswith("liteflow: flow raising raised ValueError\n")
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_flow_is_drawn_without_its_secrets(liteflow, folder):
+    (folder / "signing.py").write_text(
+        SECRETIVE.replace('raise ValueError(f"not with {token}")', "return use(token)")
+    )
+
+    for command in ("dag", "visualize"):
+        drawn = liteflow(command, "signing.py")
+        assert (drawn.returncode, drawn.stderr) == (0, "")
+        assert "use" in drawn.stdout
 
 
 OBSERVING = """
