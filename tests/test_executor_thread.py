@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -89,3 +91,29 @@ def test_the_time_of_a_call_begins_when_its_thread_comes_to_it():
         bench.run(lambda: len(bench.ended) == 60)
 
     assert not bench.failed
+
+
+PRINTS = """
+import sys, threading, time
+from liteflow import Flow, task
+
+sys.setswitchinterval(1e-6)
+flow, over = Flow("f", task(abs)(-1)), threading.Event()
+
+def runs():
+    for _ in range(60):
+        flow.run(db=None, executor="inline")
+    over.set()
+
+threading.Thread(target=runs).start()
+while not over.is_set():
+    print("a", "b", "c")
+"""
+
+
+def test_a_program_may_print_while_runs_begin_and_end_in_its_threads():
+    ran = subprocess.run(
+        [sys.executable, "-c", PRINTS], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (ran.returncode, ran.stderr, set(ran.stdout.splitlines())) == (0, "", {"a b c"})

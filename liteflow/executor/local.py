@@ -13,9 +13,10 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from contextvars import ContextVar, Token
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from liteflow.executor import attempt
 from liteflow.executor.base import Call, Failed, Finished, Line, Work
@@ -93,6 +94,10 @@ class _Tee(io.TextIOBase):
                 return len(text)
         return self._stream.write(text)
 
+    def stands_for(self, name: str, stream: TextIO) -> bool:
+        """Whether it is the stand-in of this stream."""
+        return self._name == name and self._stream is stream
+
     def show_rest(self, notes: _Notes, mask: Mask) -> None:
         """An attempt has ended, perhaps within a line."""
         self._stream.write(mask.text(notes.unended()[self._name]))
@@ -122,6 +127,9 @@ class Hearing:
     _lock = threading.Lock()
     _open = 0
     _before: tuple[TextIO, TextIO] | None = None
+    # `print` holds no reference to the stream that it writes to (CPython's issue 130163).  So one that
+    # another thread puts away must not be freed while it prints: it is used again, and the last ones are kept.
+    _stand_ins: Final[deque[_Tee]] = deque(maxlen=8)
     _handler: _Handler | None = None
 
     @classmethod
@@ -131,10 +139,21 @@ class Hearing:
             cls._open += 1
             if cls._open == 1:
                 cls._before = sys.stdout, sys.stderr
-                sys.stdout, sys.stderr = _Tee("stdout", sys.stdout), _Tee("stderr", sys.stderr)
+                sys.stdout, sys.stderr = (
+                    cls._stand_in("stdout", sys.stdout),
+                    cls._stand_in("stderr", sys.stderr),
+                )
                 cls._handler = _Handler()
                 cls._handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
                 logging.getLogger().addHandler(cls._handler)
+
+    @classmethod
+    def _stand_in(cls, name: str, stream: TextIO) -> _Tee:
+        known = next((tee for tee in cls._stand_ins if tee.stands_for(name, stream)), None)
+        if known is None:
+            known = _Tee(name, stream)
+            cls._stand_ins.append(known)
+        return known
 
     @classmethod
     def stop(cls) -> None:
