@@ -128,7 +128,7 @@ class Hearing:
     _open = 0
     _before: tuple[TextIO, TextIO] | None = None
     # `print` holds no reference to the stream that it writes to (CPython's issue 130163).  So one that
-    # another thread puts away must not be freed while it prints: it is used again, and the last ones are kept.
+    # another thread puts away must not be freed while it prints: it is used again, the last ones are kept.
     _stand_ins: Final[deque[_Tee]] = deque(maxlen=8)
     _handler: _Handler | None = None
 

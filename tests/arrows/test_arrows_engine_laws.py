@@ -66,7 +66,7 @@ FAR = {name: far_function(name) for name in "ABCD"}
 
 laws = settings(
     # More of them by this variable, when what is tested here is worked on; `-m soak` tries 300.
-    max_examples=int(os.environ.get("LITEFLOW_EXAMPLES", "20")),
+    max_examples=int(os.environ.get("LITEFLOW_EXAMPLES", "12")),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import pytest
 from flow_models import Naive, TooLong, models, scopes, work
 from hypothesis import HealthCheck, assume, given, settings
+from support.laws import examples
 
 from liteflow.arrows import Context, Ended, Runner, compile_model, fmt, parse, write
 from liteflow.arrows.errors import ArrowError, MergeError, NotRunningError, RoundsError
@@ -20,9 +21,9 @@ from liteflow.arrows.layout import read
 from liteflow.arrows.model import Model
 
 
-def laws(examples: int = 50) -> settings:
+def laws(full: int = 50) -> settings:
     """How many random examples at least (see test_arrows_engine_laws.py); a slow one is no failure."""
-    wanted = max(examples, int(os.environ.get("LITEFLOW_EXAMPLES", "0")))
+    wanted = max(examples(full), int(os.environ.get("LITEFLOW_EXAMPLES", "0")))
     return settings(max_examples=wanted, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

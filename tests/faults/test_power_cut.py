@@ -197,18 +197,18 @@ def cut_power(run: Logged, durability: str, number: int, seed: int, place: Path)
             assert lacking(run, cut, db) == set(), f"cut at {cut}"
         # As liteflow finds it: with no other program having mended it first.
         open_store(write(files, place / "found")).close()
-        if n % 40 == 10:
+        if n % 40 == 4:
             resume(run, files, place / "resumed", durability)
     return lost
 
 
 def test_a_power_cut_costs_full_durability_nothing_that_counted(logged, tmp_path):
-    cut_power(logged("full"), "full", 12, 1, tmp_path)
+    cut_power(logged("full"), "full", 8, 1, tmp_path)
 
 
 def test_a_power_cut_costs_normal_durability_a_suffix_and_never_consistency(logged, tmp_path):
     # That something is lost shows that what was not synced is in fact thrown away here.
-    assert cut_power(logged("normal"), "normal", 12, 2, tmp_path) > 0
+    assert cut_power(logged("normal"), "normal", 8, 2, tmp_path) > 0
 
 
 def test_a_power_cut_in_a_stores_first_moments_leaves_what_becomes_a_store(logged, tmp_path):
