@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
             str,
             typer.Argument(
                 metavar="NAME",
-                help="A flow, whose runs all go; one run's id; or a pattern of such: 'test-*'.",
+                help="A flow, whose runs all go; one run's id; or a pattern of flows, else of ids: 'test-*'.",
             ),
         ],
         db: Db = None,
@@ -138,7 +138,9 @@ def _meant(history: History, name: str) -> list[RunRow]:
     runs = history.runs()
     found = [row for row in runs if name in (row.flow, row.id)]
     if not found and any(c in name for c in "*?["):
-        found = [row for row in runs if fnmatchcase(row.flow, name) or fnmatchcase(row.id, name)]
+        # Flows first: ids are made up by chance, and any of them may begin as a flow does.
+        found = [row for row in runs if fnmatchcase(row.flow, name)]
+        found = found or [row for row in runs if fnmatchcase(row.id, name)]
     # Not the beginning of an id for a pattern: what is taken away is named as it is.
     if not found and name and not any(c in name for c in "*?["):
         found = [history.find_run(name)]

@@ -39,6 +39,11 @@ class LaterEdges:
         last[source] = len(self._targets)
         self._targets.append(target)
 
+    def only(self, source: int) -> int:
+        """The node that waits for `source`, if it is one; -1: there is none, or there are several."""
+        edge = self._last[source] if source < len(self._last) else -1
+        return self._targets[edge] if edge >= 0 and self._before[edge] < 0 else -1
+
     def of(self, source: int) -> list[int]:
         """The nodes that wait for `source`."""
         edge = self._last[source] if source < len(self._last) else -1

@@ -133,10 +133,14 @@ class Schedule:
 
     def next_in_line(self, node: int) -> int | None:
         """The node that waits for this one alone, if it is the only one that waits for it."""
-        if self._later is not None:
-            # The items of a map are many, and have one, the map.
+        if self._later is not None and node + 1 >= len(self._offsets):
+            # The items of a map are many: no list is made for each.
+            successor = self._later.only(node)
+            if successor < 0:
+                return None
+        elif self._later is not None:
             successors = self.successors(node)
-            if len(successors) != 1 or self._waiting[successors[0]] != 1:
+            if len(successors) != 1:
                 return None
             successor = successors[0]
         else:

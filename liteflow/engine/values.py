@@ -110,4 +110,5 @@ class Values:
 
     def kept(self, node: int) -> Payload | None:
         """The payload of a node when the run has ended, if it is here and not only in the store."""
-        return self.payload_of(node) if node in self.held else None
+        payload = self.held.get(node)
+        return Payload("pickle", payload) if isinstance(payload, bytes) else payload

@@ -243,7 +243,8 @@ def test_types_are_listed_with_their_fields(liteflow):
 
 def test_clear_asks_shows_and_takes_away_only_what_is_meant(liteflow, daily):
     (daily / "ok").touch()
-    liteflow("run", "daily.yaml", "-q")
+    # An id may begin as the name of a flow does, by chance.
+    liteflow("run", "daily.yaml", "-q", "--run-id", "e2e2e2e2")
     liteflow("run", "etl.py", "-q")
     liteflow("run", "etl.py", "-q", "--run-id", "mine")
 

@@ -223,8 +223,18 @@ class Changing(Answering):
         if rows:
             self._journal.outcomes(rows)
             self._recorder.touch()
+        plan = self._plan
+        if plan.controls or plan.bounded:
+            for node in effects.ready:
+                self._push(node)
+            return
+        # The same where nothing is to be decided but for maps: there may be a million.
+        lanes, lane_of, maps = self._lanes, plan.lane_of, plan.maps
         for node in effects.ready:
-            self._push(node)
+            if node in maps:
+                self._push(node)
+            else:
+                lanes[lane_of[node]].push(node)
 
     def _lacks(self, node: int, state: str, error: str) -> None:
         """Whoever takes this node's value in spite of all gets a Failure."""
