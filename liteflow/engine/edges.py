@@ -39,6 +39,18 @@ class LaterEdges:
         last[source] = len(self._targets)
         self._targets.append(target)
 
+    def add_new(self, sources: range, target: int) -> bool:
+        """Let `target` wait for nodes in a row that nobody waits for yet; whether they are such."""
+        last = self._last
+        if sources.start < len(last) or sources.step != 1:
+            return False
+        count, edge = len(sources), len(self._targets)
+        last.extend(array("i", [-1]) * (sources.start - len(last)))
+        last.extend(range(edge, edge + count))
+        self._before.extend(array("i", [-1]) * count)
+        self._targets.extend(array("i", [target]) * count)
+        return True
+
     def only(self, source: int) -> int:
         """The node that waits for `source`, if it is one; -1: there is none, or there are several."""
         edge = self._last[source] if source < len(self._last) else -1

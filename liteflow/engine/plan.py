@@ -439,6 +439,10 @@ class Plan(RunTasks):
         self.task_of.extend(tasks)
         self.lane_of.extend(lanes)
         self.uses.extend(array("i", bytes(4 * len(tasks))))
+        if not any(predecessors):
+            # The items of a list that is there: a million, perhaps.
+            self._offsets.extend(array("q", [len(self._sources)]) * len(predecessors))
+            return
         for sources in predecessors:
             self._wait_for(sources)
 
