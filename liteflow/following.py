@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from liteflow.context import StreamChunk
@@ -116,9 +115,7 @@ class Following(Iterator[StreamChunk]):
     def __enter__(self) -> Following:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_how: object) -> None:
         self.close()
 
     def close(self) -> None:

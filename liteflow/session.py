@@ -24,6 +24,7 @@ from liteflow.engine.driver import Driver
 from liteflow.engine.observing import Follower, Observer
 from liteflow.engine.opening import Ending, Opened
 from liteflow.engine.plan import Plan
+from liteflow.engine.planned import plain
 from liteflow.engine.stopping import Stop, Stopper
 from liteflow.errors import LiteflowError, UnknownNameError
 from liteflow.executor.attempt import resolve
@@ -265,7 +266,7 @@ class Session:
             arguments=json.dumps(_previews(dag.parameters, self._mask)),
             script=self._script,
             python=python_version(),
-            settings=json.dumps(_plain(self._settings.facts())),
+            settings=json.dumps(plain(self._settings.facts())),
             holes=holes,
             seal=seal.recipe(dag.name, holes, result, arguments),
             result=result,
@@ -480,9 +481,3 @@ def _say_resumed(run_id: str, kept: int, count: int, again: Mapping[str, str]) -
 def _line(error: BaseException) -> str:
     text = str(error).strip().partition("\n")[0][:500]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts as JSON holds them; what it doesn't know as text."""
-    plain = (str, int, float, bool, dict, type(None))
-    return {k: v if isinstance(v, plain) else str(v) for k, v in facts.items()}

@@ -194,7 +194,9 @@ class RunTasks:
     def task_row(self, number: int) -> tuple[int, str, str | None, str | None, str | None]:
         """What the journal writes down of a task: (number, name, declared type, policy, code)."""
         task = self.tasks[number]
-        return number, task.name, task.returns, json.dumps(_plain(task.policy.facts())), task.code
+        facts = task.policy.facts()
+        facts["resources"] = dict(facts["resources"] or ()) or None
+        return number, task.name, task.returns, json.dumps(plain(facts)), task.code
 
 
 class MapFacts(NamedTuple):
@@ -256,7 +258,7 @@ def unknown_here(*_args: object) -> None:
     raise AssertionError("this function is not for the driver's process")
 
 
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts as JSON holds them; what it doesn't know as text."""
-    plain = {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in facts.items()}
-    return {**plain, "resources": dict(facts["resources"] or ()) or None}
+    known = (str, int, float, bool, dict, type(None))
+    return {k: v if isinstance(v, known) else str(v) for k, v in facts.items()}

@@ -250,9 +250,12 @@ class Schedule:
                 self._join(node, before, effects)
             else:
                 self._nothing_left(node, effects.ready)
-        if isinstance(result, range) and result.start == first and self._wait_for_new(parent, result):
-            return effects
-        self._join(parent, result, effects)
+        self._later = self._later or LaterEdges()
+        its_items = result if isinstance(result, range) and first in result[:1] else None
+        if its_items is not None and self._later.add_new(its_items, parent):
+            waiting[parent] += len(its_items)
+        else:
+            self._join(parent, result, effects)
         return effects
 
     def hold(self, parent: int) -> None:
@@ -370,15 +373,6 @@ class Schedule:
         self._move(node, before, state, event)
         self._unended -= 1
         return self._block(node)
-
-    def _wait_for_new(self, parent: int, nodes: range) -> bool:
-        """Let a node wait for its new items, which may be a million; whether that could be done at once."""
-        if self._later is None:
-            self._later = LaterEdges()
-        if not nodes or not self._later.add_new(nodes, parent):
-            return False
-        self._waiting[parent] += len(nodes)
-        return True
 
     def _join(self, node: int, before: Sequence[int], effects: Effects) -> None:
         """Let a node wait for others, some of which may have ended."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from os import fspath
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from attrs import evolve
@@ -47,9 +46,7 @@ class Runs:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_how: object) -> None:
         self.close()
 
     def close(self) -> None:
