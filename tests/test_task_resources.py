@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from array import array
 from fractions import Fraction
 
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from liteflow import task
+from liteflow import Flow, task
 from liteflow.engine.admission import Admission
 from liteflow.engine.lanes import ReadyLane
 from liteflow.engine.room import Room
@@ -234,3 +236,12 @@ class AdmissionMachine(RuleBasedStateMachine):
 
 TestAdmission = AdmissionMachine.TestCase
 TestAdmission.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+
+
+def test_the_store_says_what_a_task_takes(tmp_path):
+    taking = task(abs, resources={"cpus": 0.5, "memory": "1MB"})
+    Flow("f", taking(-1)).run(db=tmp_path / "s.db", executor="inline", resources={"cpus": 1})
+
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        ((policy,),) = connection.execute("SELECT policy FROM task").fetchall()
+    assert json.loads(policy)["resources"] == {"cpus": 0.5, "memory": 1_000_000}

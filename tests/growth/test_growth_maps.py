@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.drivers import query
 
 from liteflow import Failure, Flow, skip, task, unmapped
 from liteflow.errors import ArgumentError, EdgeTypeError, RunFailed
@@ -358,3 +359,10 @@ def test_hundreds_of_maps_over_each_other_do_not_overflow(run):
         chain = increased.map(chain)
 
     assert run(chain).result == [400, 401]
+
+
+def test_the_store_says_which_call_feeds_which_item(run, tmp_path):
+    run(double.map([increased(1), increased(2)]), db=tmp_path / "s.db")
+
+    edges = query(tmp_path / "s.db", "SELECT source, target FROM edges WHERE target LIKE 'double[%'")
+    assert sorted(edges) == [("increased", "double[0]"), ("increased-2", "double[1]")]
