@@ -7,9 +7,9 @@ where the function should be, a lazy value as a default.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from functools import lru_cache, partial
+from typing import Any, cast
 
 from liteflow.errors import DecoratedError, shown
 from liteflow.lazy import Joint, Lazy
@@ -47,7 +47,15 @@ def any_kind(question: Callable[[Any], bool], fn: Any) -> bool:
     >>> any_kind(inspect.isgeneratorfunction, partial(lambda: (yield)))
     True
     """
+    if getattr(type(fn), "_one_signature", False):
+        return _any_of_class(question, cast(Hashable, type(fn)))
     return question(fn) or question(getattr(type(fn), "__call__", None))  # noqa: B004  it is asked for, not whether
+
+
+# A workflow file has thousands of tasks whose functions are objects of one class.
+@lru_cache(maxsize=64)
+def _any_of_class(question: Callable[[Any], bool], cls: Hashable) -> bool:
+    return question(cast(Any, cls).__call__)
 
 
 def _why_not(fn: Any, what: str) -> str | None:  # noqa: PLR0911  a list of cases

@@ -48,8 +48,9 @@ def code_of(fn: Callable[..., Any]) -> str:
     code, source = blake2b(digest_size=_BYTES), blake2b(digest_size=_BYTES)
     readable = True
     for name, function, rest in _reachable(fn):
-        code.update(f"{name}{rest}".encode("utf-8", "backslashreplace"))
-        source.update(f"{name}{rest}".encode("utf-8", "backslashreplace"))
+        said = f"{name}{rest}".encode("utf-8", "backslashreplace")
+        code.update(said)
+        source.update(said)
         if function is None:
             continue
         code.update(_code_text(function.__code__).encode("utf-8", "backslashreplace"))
@@ -124,8 +125,13 @@ def _reachable(fn: Any) -> Iterator[tuple[str, FunctionType | None, str]]:
         else:
             # What it holds is a part of what it does, as with a partial.
             identity = getattr(type(found), "_identity", None)
-            yield name, None, _plainly(found if identity is None else identity(found))
-            waiting.append((f"{name}()", type(found)))
+            yield (
+                name,
+                None,
+                type(found).__qualname__ + _plainly(found if identity is None else identity(found)),
+            )
+            if _is_users_module(type(found).__module__):
+                waiting.append((f"{name}()", type(found)))
             if callable(wrapped := getattr(found, "__dict__", {}).get("__wrapped__")):
                 waiting.append((f"{name}.__wrapped__", wrapped))
 

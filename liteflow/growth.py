@@ -21,7 +21,6 @@ from liteflow.dag import ATOMS, Node, Spread
 from liteflow.errors import FlowError, NotPicklableError
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
-from liteflow.hints import show
 from liteflow.lazy import Joint
 from liteflow.mapped import items_of
 from liteflow.pickling import Definitions
@@ -281,7 +280,7 @@ def _wire_task(task: Task[..., Any], star: bool, live: Callable[[Function], int]
         data,
         -1 if live is None else live(function),
         task.name,
-        show(task.signature.returns),
+        task.signature.returns_said,
         code_of(task.fn),
         policy,
         task.is_async or task.is_async_generator,

@@ -145,7 +145,7 @@ class Signature:
     def _called(self, owner: str) -> Signature:
         """The same for another function of its class, with what has been found out of its annotations."""
         # These are found out once for all; an object of a frozen class is written to like this.
-        _ = self.parameters, self.typed, self._yields
+        _ = self.parameters, self.typed, self._yields, self.returns_said
         made = object.__new__(Signature)
         vars(made).update(vars(self), owner=owner)
         return made
@@ -177,6 +177,11 @@ class Signature:
         if declared is Any or not self._yields:
             return declared
         return hints.returned_type(declared)
+
+    @cached_property
+    def returns_said(self) -> str:
+        """The same as the user wrote it."""
+        return hints.show(self.returns)
 
     @cached_property
     def typed(self) -> Mapping[str, Any]:

@@ -153,7 +153,7 @@ class Policy:
 
     def facts(self) -> dict[str, Any]:
         """All of it by name, the resources as pairs of plain data."""
-        facts = asdict(self)
+        facts = asdict(self, recurse=False)
         if self.resources is not None:
             facts["resources"] = self.resources.amounts
         return facts

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from liteflow.context import Context
-from liteflow.task_types.base import TaskType, options_of, work_texts
+from liteflow.task_types.base import TaskType, options_said, work_texts
 from liteflow.task_types.templates import templates_in
 from liteflow.task_types.work import item_at
 
@@ -25,7 +25,7 @@ class TypeWork:
 
     def _identity(self) -> object:
         """What a resume takes for its code: not how long it may take."""
-        return self.work.kind, {f.name: getattr(self.work, f.name) for f in options_of(type(self.work))}
+        return self.work.kind, options_said(self.work)
 
     def __call__(self, input: Any = None) -> Any:
         """Do the work."""

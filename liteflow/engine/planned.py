@@ -16,7 +16,6 @@ from liteflow.errors import ExecutorMissingError, NotPicklableError, SettingErro
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
 from liteflow.growth import function_of
-from liteflow.hints import show
 from liteflow.pickling import Bundle, Definitions
 from liteflow.policy import Policy
 from liteflow.task import Task
@@ -124,13 +123,14 @@ class RunTasks:
         self.executors = places.executors
         self._definitions = definitions
         self._pickled: dict[int, bytes] = {}
+        # As JSON, by the identity of policies that `tasks` holds: many tasks may have one.
+        self._policies: dict[int, str] = {}
         self._grown_tasks: dict[tuple[Any, ...], tuple[int, int]] = {}
 
     def add(self, task: Task[..., Any], star: bool, mapped: bool) -> tuple[int, int, Sequence[str]]:
         """The number and the lane of a task, and its parameters by position if its calls are plain."""
         lane = self.places.of(task.name, task.policy, task.is_async or task.is_async_generator)
-        returns = show(task.signature.returns)
-        self.tasks.append(PlannedTask(task.name, returns, task.policy, code_of(task.fn)))
+        self.tasks.append(PlannedTask(task.name, task.signature.returns_said, task.policy, code_of(task.fn)))
         self.functions.append(function_of(task, star))
         plain = not mapped and task.policy.when == "all"
         return len(self.tasks) - 1, lane, task.signature.positional if plain else ()
@@ -194,9 +194,12 @@ class RunTasks:
     def task_row(self, number: int) -> tuple[int, str, str | None, str | None, str | None]:
         """What the journal writes down of a task: (number, name, declared type, policy, code)."""
         task = self.tasks[number]
-        facts = task.policy.facts()
-        facts["resources"] = dict(facts["resources"] or ()) or None
-        return number, task.name, task.returns, json.dumps(plain(facts)), task.code
+        policy = self._policies.get(id(task.policy))
+        if policy is None:
+            facts = task.policy.facts()
+            facts["resources"] = dict(facts["resources"] or ()) or None
+            policy = self._policies[id(task.policy)] = json.dumps(plain(facts))
+        return number, task.name, task.returns, policy, task.code
 
 
 class MapFacts(NamedTuple):

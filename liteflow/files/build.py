@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from types import CodeType
@@ -19,11 +20,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from liteflow.files.check import Uses, condition_of, dependence_of, references_in
+from liteflow.files.check import condition_of, dependence_of
 from liteflow.files.mistakes import Mistake, WorkflowFileError
 from liteflow.files.mistakes import Path as FilePath
 from liteflow.files.model import PYTHON_TYPES, REQUIRED, Param, TaskSpec, Workflow
 from liteflow.files.tree import Tree
+from liteflow.files.uses import references_in
 from liteflow.lazy import Call, Lazy
 from liteflow.mapped import MapPolicy, Unmapped, mapped_call, refusal
 from liteflow.parameters import Bound
@@ -40,7 +42,7 @@ from liteflow.task_types.work import Gate, file_task, item_at
 
 def policy_of(workflow: Workflow, spec: TaskSpec) -> Policy:
     """Return how a task is to be run: as it says itself, else as the settings say."""
-    return Policy(
+    policy = _policy(
         retries=workflow.settings.retries if spec.retries is None else spec.retries,
         retry_delay=spec.retry_delay,
         backoff=spec.backoff,
@@ -48,8 +50,12 @@ def policy_of(workflow: Workflow, spec: TaskSpec) -> Policy:
         executor=spec.work.executor,
         retry_on=spec.work.retry_on,
         when=dependence_of(spec) or "all",
-        resources=spec.resources,
     )
+    return policy if spec.resources is None else evolve(policy, resources=spec.resources)
+
+
+# Most tasks of a file have the same, and so have one.
+_policy = lru_cache(maxsize=64)(Policy)
 
 
 def timeout_of(workflow: Workflow, spec: TaskSpec) -> float | None:
@@ -57,9 +63,10 @@ def timeout_of(workflow: Workflow, spec: TaskSpec) -> float | None:
     return workflow.settings.timeout if spec.timeout is None else spec.timeout
 
 
-def order_of(uses: Mapping[str, Uses]) -> list[str]:
+def order_of(workflow: Workflow) -> list[str]:
     """Return the tasks, each after those that it waits for; else as in the file."""
-    return list(TopologicalSorter({name: used.upstream for name, used in uses.items()}).static_order())
+    upstream = {name: spec.uses.upstream for name, spec in workflow.tasks.items()}
+    return list(TopologicalSorter(upstream).static_order())
 
 
 def told_of(spec: TaskSpec) -> dict[str, Any]:
@@ -94,19 +101,16 @@ class Builder:
         workflow: The workflow.
         file: Where it is written.
         tree: Where its parts stand in the file.
-        uses: What each task uses, by name.
         tasks: The tasks made of it, by name.
     """
 
     workflow: Workflow
     file: str
     tree: Tree
-    uses: dict[str, Uses] = field(factory=dict)
     tasks: dict[str, Task[..., Any]] = field(factory=dict)
 
     def recipe(self) -> Callable[..., Any]:
         """Return the flow's function, with the workflow's params as its parameters."""
-        self.uses.update((name, Uses.of(spec)) for name, spec in self.workflow.tasks.items())
         mistakes = [m for name, spec in self.workflow.tasks.items() for m in self._prepare(name, spec)]
         if mistakes:
             raise WorkflowFileError(self.file, tuple(mistakes))
@@ -136,11 +140,13 @@ class Builder:
         """Make the task; return what can't be done."""
         if isinstance(spec.work, TaskCall):
             return self._prepare_call(name, spec, spec.work)
-        work = evolve(spec.work, timeout=timeout_of(self.workflow, spec))
+        timeout = timeout_of(self.workflow, spec)
+        work = spec.work if spec.work.timeout == timeout else evolve(spec.work, timeout=timeout)
         imports = isinstance(work, Python) or getattr(work, "call", None)
         folder = str(Path(self.file).parent) if imports else None
         when = condition_of(spec) if spec.foreach is None else None
-        self.tasks[name] = Task(file_task(work, folder, when), name, policy_of(self.workflow, spec))
+        function = file_task(work, tuple(spec.uses.work), folder, when)
+        self.tasks[name] = Task(function, name, policy_of(self.workflow, spec))
         return []
 
     def _prepare_call(self, name: str, spec: TaskSpec, work: TaskCall) -> list[Mistake]:
@@ -164,14 +170,15 @@ class Builder:
 
     def _expression(self, params: Mapping[str, Any]) -> dict[str, Any]:
         calls: dict[str, Call[Any]] = {}
-        for name in order_of(self.uses):
+        for name in order_of(self.workflow):
             calls[name] = self._call(name, params, calls)
-        waited_for = {needed for used in self.uses.values() for needed in used.upstream}
+        waited_for = {needed for spec in self.workflow.tasks.values() for needed in spec.uses.upstream}
         return {name: self._output(name, calls) for name in self.workflow.tasks if name not in waited_for}
 
     def _call(self, name: str, params: Mapping[str, Any], calls: Mapping[str, Call[Any]]) -> Call[Any]:
         """Make the call of a task, with the gate before it if it needs one."""
-        spec, uses = self.workflow.tasks[name], self.uses[name]
+        spec = self.workflow.tasks[name]
+        uses = spec.uses
 
         def valued(references: Sequence[Reference]) -> dict[str, Any]:
             return {str(r): self._value(name, r, params, calls) for r in references if r.root != "item"}

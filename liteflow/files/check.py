@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal
 
 from attrs import frozen
@@ -45,30 +45,6 @@ def texts_of(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
         yield from texts_in(getattr(spec, key), (key,))
 
 
-def references_in(texts: Iterable[str]) -> list[Reference]:
-    """Return what the templates of some texts name, each once, in their order.
-
-    Raises:
-        TemplateError: One is malformed.
-    """
-    return list(dict.fromkeys(t.reference for text in texts for t in templates_in(text)))
-
-
-def work_references(spec: TaskSpec) -> list[Reference]:
-    """Return what those templates name that say what a task does."""
-    return references_in(text for _, text in work_texts(spec.work))
-
-
-def when_references(spec: TaskSpec) -> list[Reference]:
-    """Return what the templates of a task's condition name."""
-    return references_in(text for _, text in texts_in(spec.when, ())) if spec.when else []
-
-
-def foreach_references(spec: TaskSpec) -> list[Reference]:
-    """Return what the templates of the list that a task is run for name."""
-    return references_in(text for _, text in texts_in(spec.foreach, ())) if spec.foreach else []
-
-
 def dependence_of(spec: TaskSpec) -> Dependence | None:
     """Return what must have become of the tasks that a task waits for, if `when` says that."""
     return spec.when if spec.when in ("all", "any", "always") else None  # type: ignore[return-value]  # one of these
@@ -81,28 +57,6 @@ def condition_of(spec: TaskSpec) -> Condition | None:
         TemplateError: It is malformed.
     """
     return None if spec.when is None or dependence_of(spec) else parse_condition(spec.when)
-
-
-def upstream_of(spec: TaskSpec) -> list[str]:
-    """Return the tasks that a task waits for: those it names in templates, then `depends_on`."""
-    return list(Uses.of(spec).upstream)
-
-
-@frozen
-class Uses:
-    """What a task's templates name, by where they stand, and the tasks that it waits for."""
-
-    work: Sequence[Reference]
-    when: Sequence[Reference]
-    foreach: Sequence[Reference]
-    upstream: Sequence[str]
-
-    @classmethod
-    def of(cls, spec: TaskSpec) -> Uses:
-        """Look through the texts of a task, once for all that ask."""
-        work, when, foreach = work_references(spec), when_references(spec), foreach_references(spec)
-        named = [reference.name for reference in (*work, *when, *foreach) if reference.root == "tasks"]
-        return cls(work, when, foreach, list(dict.fromkeys([*named, *spec.depends_on])))
 
 
 def _dependencies(known: Known, tree: Tree, name: str, spec: TaskSpec) -> Iterator[Mistake]:
@@ -123,8 +77,8 @@ def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterato
         found = templates_in(text)
         if path == ("when",) and not dependence_of(known.tasks[name]):
             parse_condition(text)
-        language = known.tasks[name].work.language_at(path)
-        if found and language is not None:
+        language = known.tasks[name].work.language_at(path) if found else None
+        if language is not None:
             language(text, found, [f"LITEFLOW_{number}" for number in range(len(found))])
     except TemplateError as error:
         yield Mistake(*_place(tree, full, text, error.offset), full, error.problem, error.remedy)
@@ -207,7 +161,7 @@ def _cycle(known: Known, tree: Tree) -> list[Mistake]:
 def _others(name: str, spec: TaskSpec, known: Known) -> Iterator[str]:
     """The other tasks that a task waits for; of itself it has been told, as of what is no template."""
     try:
-        upstream = upstream_of(spec)
+        upstream = spec.uses.upstream
     except TemplateError:
         upstream = spec.depends_on
     return (needed for needed in upstream if needed in known.tasks and needed != name)

@@ -13,15 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from liteflow.files.build import order_of, timeout_of, told_of
-from liteflow.files.check import (
-    Uses,
-    condition_of,
-    dependence_of,
-    foreach_references,
-    upstream_of,
-    when_references,
-    work_references,
-)
+from liteflow.files.check import condition_of, dependence_of
 from liteflow.files.compile import options_of_runs
 from liteflow.files.model import PYTHON_TYPES, REQUIRED, TaskSpec, Workflow
 from liteflow.files.structure import key_of, resolved
@@ -87,7 +79,7 @@ class _Script:
         )
 
     def text(self) -> str:
-        order = order_of({name: Uses.of(spec) for name, spec in self._workflow.tasks.items()})
+        order = order_of(self._workflow)
         texts = [text for name in order for text in self._tasks_of(name, self._workflow.tasks[name])]
         tasks = "\n\n\n".join(texts)
         about = " ".join(self._workflow.description.split())
@@ -107,9 +99,7 @@ class _Script:
         modules["liteflow"] |= {"skip"} if any(_skips(spec) for spec in specs) else set()
         modules["liteflow"] |= {"unmapped"} if any(self._unmaps(spec) for spec in specs) else set()
         modules["liteflow"] |= {"Context"} if any(spec.work.waits for spec in specs) else set()
-        if any(
-            _made_plain(spec, r) for spec in specs for r in (*work_references(spec), *when_references(spec))
-        ):
+        if any(_made_plain(spec, r) for spec in specs for r in (*spec.uses.work, *spec.uses.when)):
             modules["liteflow.task_types.work"] = {"plain_value"}
         calls = []
         for name, spec in self._workflow.tasks.items():
@@ -151,7 +141,7 @@ class _Script:
         return [*([self._gate(name, spec)] if _has_gate(spec) else []), self._task(name, spec)]
 
     def _gate(self, name: str, spec: TaskSpec) -> str:
-        key, references = f"{name} (when)", when_references(spec)
+        key, references = f"{name} (when)", spec.uses.when
         parameters = self._parameters(references)
         condition = condition_of(spec)
         assert condition is not None
@@ -179,7 +169,7 @@ class _Script:
         values = "".join(
             f"        {_literal(str(r))}: "
             f"{_item(r) if r.root == 'item' else _plain_text(spec, r, parameters[r])},\n"
-            for r in work_references(spec)
+            for r in spec.uses.work
         )
         work = _constructed(spec.work, timeout_of(self._workflow, spec))
         filled = _run("work.filled(values)", spec)
@@ -211,7 +201,7 @@ class _Script:
         if isinstance(spec.work, TaskCall):
             args = spec.work.args
             return not all(map(_is_item, args.values() if isinstance(args, dict) else args))
-        return bool(self._parameters(work_references(spec)))
+        return bool(self._parameters(spec.uses.work))
 
     def _flow_text(self, order: Iterable[str]) -> str:
         options = options_of_runs(self._workflow)
@@ -223,7 +213,7 @@ class _Script:
         lines = [f"@flow{settings}", f"def {self._flow}({self._signature()}):"]
         for name in order:
             lines += [f"    {line}" for line in self._call(name)]
-        waited_for = {n for spec in self._workflow.tasks.values() for n in upstream_of(spec)}
+        waited_for = {n for spec in self._workflow.tasks.values() for n in spec.uses.upstream}
         finals = [name for name in self._workflow.tasks if name not in waited_for]
         lines.append(
             f"    return {{{', '.join(f'{_literal(name)}: {self._output(name)}' for name in finals)}}}"
@@ -246,16 +236,16 @@ class _Script:
         if _has_gate(spec):
             key = f"{name} (when)"
             gate = self._calls[f"{key}_"]
-            given = [f"{p}={self._value(r)}" for r, p in self._parameters(when_references(spec)).items()]
+            given = [f"{p}={self._value(r)}" for r, p in self._parameters(spec.uses.when).items()]
             lines.append(
                 f"{gate} = {self._functions[key]}({', '.join([*([items] if items else []), *given])})"
             )
             first, items = ([], gate) if items else ([gate], "")
         made = f"{self._functions[name]}{'.map' if items else ''}({', '.join(self._given(spec, items))})"
         lines.append(f"{call} = {made}")
-        references = [*work_references(spec), *when_references(spec), *foreach_references(spec)]
+        references = [*spec.uses.work, *spec.uses.when, *spec.uses.foreach]
         fed = {r.name for r in references if r.root == "tasks" and self._value(r) != "0"}
-        order = [self._calls[f"{n}_"] for n in upstream_of(spec) if n not in fed]
+        order = [self._calls[f"{n}_"] for n in spec.uses.upstream if n not in fed]
         return [*lines, *(f"{source} >> {call}" for source in [*order, *first])]
 
     def _given(self, spec: TaskSpec, items: str) -> list[str]:
@@ -338,7 +328,7 @@ def _has_gate(spec: TaskSpec) -> bool:
 
 
 def _skips(spec: TaskSpec) -> bool:
-    about_items = spec.foreach is not None and any(r.root == "item" for r in when_references(spec))
+    about_items = spec.foreach is not None and any(r.root == "item" for r in spec.uses.when)
     return condition_of(spec) is not None and not about_items
 
 
@@ -349,8 +339,8 @@ def _is_item(value: object) -> bool:
 
 def _inline_references(spec: TaskSpec) -> list[Reference]:
     """What the function of a task takes: the values of its work, and of a condition that it has itself."""
-    own = when_references(spec) if spec.foreach is None else []
-    return list(dict.fromkeys([*work_references(spec), *own]))
+    own = spec.uses.when if spec.foreach is None else []
+    return list(dict.fromkeys([*spec.uses.work, *own]))
 
 
 def _made_plain(spec: TaskSpec, reference: Reference) -> bool:

@@ -12,12 +12,14 @@ made from their fields, and a field's `help` is what people read of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from math import isfinite
 from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 
 from liteflow.errors import SettingError
+from liteflow.files.uses import Uses
 from liteflow.names import checked_name
 from liteflow.options import MOST_THRESHOLD
 from liteflow.policy import LONGEST, MOST_RETRIES
@@ -211,7 +213,8 @@ def fits(value: object, kind: str) -> bool:
     return isinstance(value, (int, float) if wanted is float else wanted)
 
 
-@frozen(kw_only=True)
+# With a dict, for what is looked up in it once and kept.
+@frozen(kw_only=True, slots=False)
 class TaskSpec:
     """A task: how it is run, as here, and what it does: `work`, whose fields stand beside these."""
 
@@ -250,6 +253,11 @@ class TaskSpec:
         default=None, **_said("A list, or a template of one: the task is run for each ${{ item }}.")
     )
     work: TaskType = field(metadata={"file": False})
+
+    @cached_property
+    def uses(self) -> Uses:
+        """What its templates name; raises TemplateError if one is malformed."""
+        return Uses.of(self.work, self.when, self.foreach, self.depends_on)
 
 
 @frozen(kw_only=True)

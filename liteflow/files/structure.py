@@ -68,6 +68,11 @@ def _resolved(model: Hashable) -> tuple[Attribute[Any], ...]:
     return tuple(f for f in fields(resolve_types(cast(Any, model))) if f.metadata.get("file", True))
 
 
+@lru_cache(maxsize=64)
+def _by_key(model: Hashable) -> Mapping[str, Attribute[Any]]:
+    return {key_of(f): f for f in resolved(cast(Any, model))}
+
+
 def key_of(attribute: Attribute[Any]) -> str:
     """Return what a file calls a field."""
     return attribute.alias or attribute.name
@@ -134,7 +139,7 @@ class _Reading:
     def _parts(self, value: dict[str, Any], model: type, path: Path) -> dict[str, Any]:
         """Read the fields of an attrs instance."""
         given: dict[str, Any] = {}
-        known = {key_of(f): f for f in resolved(model)}
+        known = _by_key(model)
         for key in value:
             if key not in known:
                 self._unknown(key, known, path)
@@ -221,8 +226,7 @@ class _Reading:
         kind = self._kind_of(value.get("type", "shell"), (*path, "type"))
         if kind is _FAILED:
             return _FAILED
-        common = {f.name: f for f in resolved(TaskSpec)}
-        own = {key_of(f): f for f in resolved(kind)}
+        common, own = _by_key(TaskSpec), _by_key(kind)
         for key in value:
             if key not in common and key not in own:
                 self._unknown(key, {**common, **own}, path)

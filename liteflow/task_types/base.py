@@ -10,6 +10,7 @@ variable of that language, whose value comes beside the text.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -165,6 +166,21 @@ def options_of(kind: type[TaskType]) -> tuple[Attribute[Any], ...]:
 @lru_cache(maxsize=64)
 def _options_of(kind: Hashable) -> tuple[Attribute[Any], ...]:
     return tuple(f for f in fields(cast(Any, kind)) if f.metadata.get("file", True))
+
+
+def options_said(work: TaskType) -> object:
+    """Return the options of a work as one text that is the same in every process, if there is one.
+
+    >>> from liteflow.task_types import Shell
+    >>> options_said(Shell(run="ls", cwd="/tmp"))
+    '{"cwd": "/tmp", "env": {}, "exit_codes": [0], "outputs": "stdout", "run_": "ls"}'
+    """
+    options = {f.name: getattr(work, f.name) for f in options_of(type(work))}
+    try:
+        # A hundred times as quick as to go through them here, and a file has thousands of tasks.
+        return json.dumps(options, sort_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        return options
 
 
 def texts_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:

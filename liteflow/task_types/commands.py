@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self, TextIO
 
 from liteflow.system import death_notice
@@ -74,7 +74,9 @@ def run_command(
     own_group = not in_worker()
     # Our own pipes: Popen would make files of its, which takes longer than the reading does.
     with _Pipe(sys.stdout) as out, _Pipe(sys.stderr) as err:
-        with _noted(own_group) as noted:
+        # A program that ends waits for who is here, and ends it then.
+        _starting.add(threading.get_ident())
+        try:
             process = subprocess.Popen(
                 command,
                 shell=isinstance(command, str),
@@ -86,7 +88,10 @@ def run_command(
                 # Before the exec, or a kill of the group could come too early and find nobody.
                 process_group=0 if own_group else None,
             )
-            noted.add(process.pid)
+            if own_group:
+                _running.add(process.pid)
+        finally:
+            _starting.discard(threading.get_ident())
         try:
             listener = _Listener(process, out, err)
             listener.listen(None if timeout is None or not own_group else time.monotonic() + timeout)
@@ -219,19 +224,6 @@ _running: set[int] = set()
 # By thread: commands that run already, perhaps, and are not in `_running` yet.
 _starting: set[int] = set()
 _STARTING_S = 10.0
-
-
-@contextlib.contextmanager
-def _noted(own_group: bool) -> Iterator[set[int]]:
-    """Inside, a command is started and noted: a program that ends waits for that.  A worker needs no note."""
-    if not own_group:
-        yield set()
-        return
-    _starting.add(threading.get_ident())
-    try:
-        yield _running
-    finally:
-        _starting.discard(threading.get_ident())
 
 
 def _end_group(pid: int) -> None:

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from liteflow.context import Context
 from liteflow.errors import shown
 from liteflow.outcomes import Failure, skip
-from liteflow.task_types.base import TaskType, options_of, work_texts
+from liteflow.task_types.base import TaskType, options_said, work_texts
 from liteflow.task_types.conditions import Condition, holds
 from liteflow.task_types.faults import ValueRefusedError
 from liteflow.task_types.templates import OPENING, Reference, templates_in
@@ -27,6 +27,7 @@ class FileTask:
 
     Attributes:
         work: The work, as the file describes it.
+        uses: What the templates of the work name, each once.
         folder: Where the file lies, if the work imports modules: they may lie there too.
         when: Must hold, else the task is skipped.
 
@@ -40,8 +41,14 @@ class FileTask:
     _one_signature: ClassVar[bool] = True
 
     work: TaskType
+    uses: tuple[Reference, ...] = field()
     folder: str | None = None
     when: Condition | None = None
+
+    @uses.default
+    def _found(self) -> tuple[Reference, ...]:
+        found = (template.reference for _, text in work_texts(self.work) for template in templates_in(text))
+        return tuple(dict.fromkeys(found))
 
     @property
     def keeps_time(self) -> bool:
@@ -50,7 +57,7 @@ class FileTask:
 
     def _identity(self) -> object:
         """What a resume takes for its code: not how long it may take, nor where the file lies."""
-        options = {f.name: getattr(self.work, f.name) for f in options_of(type(self.work))}
+        options = options_said(self.work)
         call = getattr(self.work, "call", None)
         if not call:
             return self.work.kind, options, self.when
@@ -67,11 +74,14 @@ class FileTask:
         """Return the work with values in the places of its templates; skipped if its condition is false."""
         if self.folder is not None and self.folder not in sys.path:
             sys.path.insert(0, self.folder)
+        if not self.uses and self.when is None:
+            return self.work
         known = {name: plain_value(name, value) for name, value in (values or {}).items()}
         if self.when is not None and not holds(self.when, known):
             skip("its condition does not hold")
-        for reference in item_references(self.work):
-            known[str(reference)] = item_at(item, reference)
+        for reference in self.uses:
+            if reference.root == "item":
+                known[str(reference)] = item_at(item, reference)
         return self.work.filled(known)
 
 
@@ -92,9 +102,14 @@ class WaitingFileTask(FileTask):
         return await self.work_with(_values, item).run_async(context)
 
 
-def file_task(work: TaskType, folder: str | None = None, when: Condition | None = None) -> FileTask:
+def file_task(
+    work: TaskType,
+    uses: tuple[Reference, ...],
+    folder: str | None = None,
+    when: Condition | None = None,
+) -> FileTask:
     """Return the function of a task; arguments as of a FileTask."""
-    return (WaitingFileTask if work.waits else FileTask)(work, folder, when)
+    return (WaitingFileTask if work.waits else FileTask)(work, uses, folder, when)
 
 
 @frozen(slots=False, unsafe_hash=False)
@@ -137,12 +152,6 @@ def plain_value(name: str, value: object) -> object:
     if name.endswith(".state") and templates_in(f"{OPENING}{name}}}}}")[0].reference.part == "state":
         return value.state if isinstance(value, Failure) else "succeeded"
     return None if isinstance(value, Failure) else value
-
-
-def item_references(work: TaskType) -> tuple[Reference, ...]:
-    """Return the references to the item in the texts of a task type, each once."""
-    found = (template.reference for _, text in work_texts(work) for template in templates_in(text))
-    return tuple(dict.fromkeys(reference for reference in found if reference.root == "item"))
 
 
 def item_at(item: Any, reference: Reference) -> object:

@@ -285,7 +285,7 @@ def test_the_code_that_a_call_leads_to_is_a_part_of_its_task(file, before, after
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    task = FileTask(Python(call="beside:work", args=[1]), str(tmp_path))
+    task = FileTask(Python(call="beside:work", args=[1]), folder=str(tmp_path))
     known = code_of(task)
 
     assert before in files[file]
