@@ -359,22 +359,21 @@ class Session:
                 # What is in memory only, nobody can have planted.
                 yield TrustedValues(history, history.find_run(run_id), trust=trust or path is None)
 
-        def payload_of(index: int) -> Payload | None:
-            kept = ending.kept(index)
-            if kept is not None:
-                return kept
-            with open_values() as values:
-                return values.payload(index)
+        plan, kept = self._plan, ending.kept
 
-        def value_of(index: int) -> Any:
-            if index in self._plan.lacking:
-                raise NoValueError
-            if index in self._plan.parts:
-                return resolve(self._plan.settled((index, ())), value_of)
-            payload = payload_of(index)
+        def stored(index: int) -> Payload:
+            with open_values() as values:
+                payload = values.payload(index)
             if payload is None:
                 raise NoValueError
-            return payload.value()
+            return payload
+
+        def value_of(index: int) -> Any:
+            if index in plan.lacking:
+                raise NoValueError
+            if index in plan.parts:
+                return resolve(plan.settled((index, ())), value_of)
+            return (kept(index) or stored(index)).value()
 
         def index_of(key: str) -> int | None:
             with open_history() as history:

@@ -10,17 +10,20 @@ from typing import Any
 
 from liteflow.cli.output import say, to_json
 from liteflow.cli.times import duration
-from liteflow.dag import ATOMS, Dag, Node
+from liteflow.dag import ATOMS, Dag, Hole, Node, Spread
 from liteflow.errors import StoreMissingError
 from liteflow.files.plan import Forecast, Plan, Planned, forecast, plan_of
 from liteflow.outlook import Outlook
+from liteflow.policy import Policy
 from liteflow.redaction import HIDDEN, is_secret, redacted
 from liteflow.secret import Mask
 from liteflow.settings import RunSettings
 from liteflow.store.history import History
 from liteflow.task_types.base import TaskType, options_of, spliced
-from liteflow.task_types.templates import as_text, templates_in
-from liteflow.task_types.work import FileTask
+from liteflow.task_types.conditions import Condition, holds, references_of, text_of
+from liteflow.task_types.faults import ConditionError
+from liteflow.task_types.templates import CLOSING, OPENING, Reference, as_text, templates_in
+from liteflow.task_types.work import FileTask, Gate
 from liteflow.views.shown import label
 from liteflow.xcom import preview_of
 
@@ -119,6 +122,10 @@ def _planned(dag: Dag, planned: Planned, resume: Outlook | None) -> Iterator[str
     after = f"   after {', '.join(map(label, _ends(planned.waits_for)))}" if planned.waits_for else ""
     yield f"  {label(planned.key)}{after}{_fate(planned.key, resume)}"
     node = dag.node(planned.key)
+    told = {"when: ": _when(dag, node), "for each ": _for_each(dag, node), "": _how(node.task.policy)}
+    for begin, text in told.items():
+        if text is not None:
+            yield f"      {begin}{label(text, _TOO_LONG)}"
     if node.task.policy.resources is not None:
         yield f"      takes {label(str(node.task.policy.resources), _TOO_LONG)}"
     for name, value in shown_work(dag, node).items():
@@ -128,6 +135,60 @@ def _planned(dag: Dag, planned: Planned, resume: Outlook | None) -> Iterator[str
             yield f"        {label(line, _TOO_LONG)}"
         if len(more) >= _MOST_LINES:
             yield f"        and {len(more) + 1 - _MOST_LINES} more lines"
+
+
+def _when(dag: Dag, node: Node) -> str | None:
+    """What has to be so that it runs; what that comes to, if that is known."""
+    policy, condition = node.task.policy, _condition(node)
+    if condition is None:
+        return None if policy.when == "all" else policy.when
+    text = text_of(condition, lambda reference: _looked(reference, dag.parameters))
+    used = list(references_of(condition))
+    # Of a secret it is not even told what it is compared with successfully.
+    if any(r.root != "params" or _looked(r, dag.parameters).count(HIDDEN) for r in used):
+        return text
+    try:
+        does = holds(condition, {str(r): _at(r, dag.parameters) for r in used})
+    except ConditionError as error:
+        return f"{text} (this will fail: {error.problem})"
+    return f"{text} ({'it holds' if does else 'it does not hold, so this is skipped'})"
+
+
+def _condition(node: Node) -> Condition | None:
+    function = node.task.fn
+    return function.when if isinstance(function, FileTask | Gate) else None
+
+
+def _for_each(dag: Dag, node: Node) -> str | None:
+    """What a mapped call is mapped over."""
+    if node.map is None:
+        return None
+    said = []
+    for name, argument in node.arguments():
+        if isinstance(argument, Spread):
+            items = argument.items
+            what = (
+                f"item of {dag.nodes[items.source].key}"
+                if isinstance(items, Hole)
+                else f"of {_number(len(items), 'item')}"
+            )
+            said.append(what if name == "item" else f"{what} as {name}")
+    bound = f", {node.map.max_active} at a time" if node.map.max_active is not None else ""
+    return f"{' and '.join(said)}{bound}"
+
+
+def _how(policy: Policy) -> str | None:
+    """How it is run, as far as that is not as usual."""
+    said = []
+    if policy.timeout is not None:
+        said.append(f"timeout: {duration(policy.timeout)}")
+    if policy.retries:
+        delay = f" after {duration(policy.retry_delay)}" if policy.retry_delay else ""
+        longer = f", each time {policy.backoff:g} times as long" if delay and policy.backoff != 1 else ""
+        said.append(f"retries: {policy.retries}{delay}{longer}")
+    if policy.executor is not None:
+        said.append(f"executor: {policy.executor}")
+    return "; ".join(said) or None
 
 
 def _fate(key: str, resume: Outlook | None) -> str:
@@ -180,15 +241,33 @@ def _filled(name: str, value: Any, parameters: Mapping[str, Any]) -> Any:
     if not isinstance(value, str):
         return getattr(value, "file", value) if hasattr(value, "file") else value
     found = [t for t in templates_in(value) if t.reference.root == "params"]
-    parts = []
-    for template in found:
-        reference = template.reference
-        inside = parameters.get(reference.name)
-        for key in reference.path:
-            inside = inside[key]  # type: ignore[index]  # compiling has looked
-        named = any(is_secret(str(part)) for part in (reference.name, *reference.path))
-        parts.append(HIDDEN if named else as_text(redacted("", inside), str(reference)))
+    parts = [_text(template.reference, parameters) for template in found]
     return redacted("", spliced(value, found, parts))
+
+
+def _text(reference: Reference, parameters: Mapping[str, Any]) -> str:
+    """The value of a parameter, or of a part of it, as it stands in a text."""
+    if _is_hidden(reference):
+        return str(HIDDEN)
+    return as_text(redacted("", _at(reference, parameters)), str(reference))
+
+
+def _looked(reference: Reference, parameters: Mapping[str, Any]) -> str:
+    """The same as it stands in a condition; of what is known later the template."""
+    if reference.root != "params":
+        return f"{OPENING} {reference} {CLOSING}"
+    return str(HIDDEN) if _is_hidden(reference) else to_json(redacted("", _at(reference, parameters)))
+
+
+def _is_hidden(reference: Reference) -> bool:
+    return any(is_secret(str(part)) for part in (reference.name, *reference.path))
+
+
+def _at(reference: Reference, parameters: Mapping[str, Any]) -> Any:
+    inside = parameters.get(reference.name)
+    for key in reference.path:
+        inside = inside[key]  # type: ignore[index]  # compiling has looked
+    return inside
 
 
 def _record(dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | None) -> dict[str, object]:
@@ -202,6 +281,10 @@ def _record(dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | N
                     "task": one.task,
                     "waits_for": list(one.waits_for),
                     "work": shown_work(dag, dag.node(one.key)),
+                    "when": _when(dag, dag.node(one.key)),
+                    "for_each": _for_each(dag, dag.node(one.key)),
+                    "timeout_s": dag.node(one.key).task.policy.timeout,
+                    "retries": dag.node(one.key).task.policy.retries,
                     "resources": _resources(dag.node(one.key)),
                     "kept": resume is not None and one.key in resume.kept,
                     "why_again": resume.again.get(one.key) if resume is not None else None,

@@ -270,6 +270,11 @@ class Plan(RunTasks):
         facts = self.maps.get(node)
         return self.before(node) if facts is None else (*self.before(node), *facts.held)
 
+    def taking(self, nodes: Iterable[int]) -> list[int]:
+        """Those of some nodes of which `taken_by` gives any."""
+        offsets, maps = self._offsets, self.maps
+        return [node for node in nodes if offsets[node] != offsets[node + 1] or node in maps]
+
     def predecessors(self) -> Iterator[Sequence[int]]:
         """The same of all nodes, in order: what a Schedule is made of."""
         return (self.before(node) for node in range(len(self)))
@@ -306,21 +311,22 @@ class Plan(RunTasks):
         function = self.task_of[number]
         if number in self.maps:
             return self._split_call(number, attempt, behind)
+        first, end = self._offsets[number], self._offsets[number + 1]
+        sources: tuple[int, ...] = ()
         if number < len(self._static):
             node = self._static[number]
             wire = self._wiring.argument
             places = self._wiring.places
             args = tuple([a if type(a) in ATOMS else places.get(id(a)) or wire(a) for a in node.args])
             kwargs = {k: wire(a) for k, a in node.kwargs.items()} if node.kwargs else None
-            first, end = self._offsets[number], self._offsets[number + 1]
-            sources: tuple[int, ...] = ()
             if first < end:
                 sources = node.inputs if node.after else tuple(self._sources[first:end])
             if self._wiring.constants:
                 sources = (*sources, *self._wiring.constants_in(node))
         else:
             args, kwargs = self.span(number).arguments(number)
-            sources = tuple(self.before(number))
+            if first < end:
+                sources = tuple(self._sources[first:end])
         # The items of a map are often numbers, which are made of nothing.
         if (self.parts or self.lacking or self.controls) and (
             kwargs or not ATOMS.issuperset(map(type, args))

@@ -249,7 +249,9 @@ class Schedule:
             if before:
                 self._join(node, before, effects)
             else:
-                self._nothing_left(node, effects.ready)
+                # The items of a map, mostly.
+                states[node] = 1
+                effects.ready.append(node)
         self._later = self._later or LaterEdges()
         its_items = result if isinstance(result, range) and first in result[:1] else None
         if its_items is not None and self._later.add_new(its_items, parent):
@@ -404,7 +406,8 @@ class Schedule:
                 return ready
             successors: Sequence[int] = self._targets[first:behind]
         else:
-            successors = self.successors(node)
+            grew = node + 1 >= len(self._offsets)
+            successors = self._later.of(node) if grew else self.successors(node)
         waiting, states, rules = self._waiting, self._states, self._rules
         grown: list[int] = []
         for successor in successors:

@@ -65,9 +65,8 @@ class Values:
     def ended(self, nodes: Iterable[int]) -> None:
         """These nodes have ended or grown, or have been there from the start: they take no value any more."""
         uses = self.uses
-        taken_by = self._plan.taken_by if self._plan.maps else self._plan.before
-        for node in nodes:
-            for source in taken_by(node):
+        for node in self._plan.taking(nodes):
+            for source in self._plan.taken_by(node):
                 left = uses[source] = uses[source] - 1
                 if not left and source not in self.keep:
                     self._let_go(source)

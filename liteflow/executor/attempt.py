@@ -158,7 +158,13 @@ async def streamed_on_loop(chunks: Any, link: Link | None) -> Any:
 def resolve(argument: WireArgument, value_of: Callable[[int], Any]) -> Any:
     """Give the value that a wire argument stands for (by the table above)."""
     if type(argument) is list:
-        return [resolve(one, value_of) for one in argument]
+        # The items of a map, of which there may be a million, are whole values.
+        return [
+            value_of(one[0])
+            if type(one) is tuple and len(one) == 2 and one[1] == () and type(one[0]) is int
+            else resolve(one, value_of)
+            for one in argument
+        ]
     if type(argument) is not tuple:
         return argument
     first = argument[0]

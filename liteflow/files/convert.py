@@ -20,15 +20,7 @@ from liteflow.files.structure import key_of, resolved
 from liteflow.files.write import is_default
 from liteflow.task_types.base import TaskType
 from liteflow.task_types.call import TaskCall
-from liteflow.task_types.conditions import (
-    Compared,
-    Condition,
-    Constant,
-    Joined,
-    Listed,
-    Looked,
-    Negated,
-)
+from liteflow.task_types.conditions import Condition, text_of
 from liteflow.task_types.shell import FileOutput, Shell
 from liteflow.task_types.templates import Reference, only_template, templates_in
 
@@ -361,27 +353,7 @@ def _item(reference: Reference) -> str:
 
 def _condition(condition: Condition, names: Mapping[Reference, str]) -> str:
     """A condition in Python; `names` say where the values of its templates are."""
-
-    def part(inner: Condition) -> str:
-        text = _condition(inner, names)
-        simple = isinstance(inner, Constant | Looked | Listed)
-        # Of a comparison in another one Python makes a chain; the rest reads better without brackets.
-        bare = isinstance(condition, Joined | Negated) and isinstance(inner, Compared)
-        return text if simple or bare else f"({text})"
-
-    match condition:
-        case Constant(value):
-            return _literal(value)
-        case Looked(reference):
-            return names[reference]
-        case Listed(items):
-            return f"[{', '.join(map(part, items))}]"
-        case Negated(inner):
-            return f"not {part(inner)}"
-        case Joined(word, parts):
-            return f" {word} ".join(map(part, parts))
-        case Compared(left, sign, right):
-            return f"{part(left)} {sign} {part(right)}"
+    return text_of(condition, names.__getitem__, _literal)
 
 
 def _text(text: str) -> str:

@@ -27,8 +27,9 @@ from liteflow import errors
 from liteflow.errors import StoreError
 from liteflow.store.db import StoreConnection
 from liteflow.store.faults import explained
+from liteflow.store.insert import insert_rows
 from liteflow.store.lease import Owner
-from liteflow.store.newrun import CONTEXT, DEFINITION, INSTANCE, TASK, NewRun, Row, write_run
+from liteflow.store.newrun import CONTEXT, DEFINITION, TASK, NewRun, Row, instance_of, write_run
 from liteflow.store.session import (
     LOOK_EVERY_S,
     SESSION_ENDED,
@@ -186,8 +187,7 @@ class Journal:
 
     def instances(self, rows: Sequence[Row]) -> None:
         """Task instances that came later: (index, key, task, parent, inputs, constants)."""
-        base = self.base
-        self._put(INSTANCE, [(base, *row) for row in rows])
+        self._put(instance_of(self.number), rows)
 
     def growth(self, rows: Sequence[tuple[int, bytes | None, bytes]]) -> None:
         """What task instances became that gave calls in place of a value: (id, keyed check, expansion).
@@ -445,10 +445,13 @@ class Journal:
     def _commit_batches(self) -> None:
         batches, waiting = self._batches, self.waiting
         self._batches, self.waiting = [], 0
+        often = (_SUCCESS, instance_of(self.number))
 
         def write() -> None:
             for statement, rows in batches:
-                if isinstance(statement, str):
+                if statement in often:
+                    insert_rows(self.connection, statement, rows)
+                elif isinstance(statement, str):
                     self.connection.executemany(statement, rows)
                 else:
                     statement(self.connection, rows)

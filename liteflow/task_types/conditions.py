@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from attrs import frozen
 
 from liteflow.task_types.faults import ConditionError, TemplateError
-from liteflow.task_types.templates import Reference, templates_in
+from liteflow.task_types.templates import CLOSING, OPENING, Reference, templates_in
 
 MOST_NESTED = 40
 """Brackets and `not` may stand so deep in each other."""
@@ -128,6 +128,59 @@ def holds(condition: Condition, values: Mapping[str, object]) -> bool:
     True
     """
     return bool(_value(condition, values))
+
+
+def references_of(condition: Condition) -> Iterator[Reference]:
+    """Iterate over what the templates of a condition name, in their order."""
+    match condition:
+        case Looked(reference):
+            yield reference
+        case Listed(parts) | Joined(_, parts):
+            for part in parts:
+                yield from references_of(part)
+        case Negated(part):
+            yield from references_of(part)
+        case Compared(left, _, right):
+            yield from references_of(left)
+            yield from references_of(right)
+
+
+def text_of(
+    condition: Condition,
+    looked: Callable[[Reference], str] = lambda reference: f"{OPENING} {reference} {CLOSING}",
+    literal: Callable[[object], str] = json.dumps,
+) -> str:
+    """Return a condition as it is written.
+
+    Args:
+        condition: As `parse_condition` gives it.
+        looked: What stands for a template.
+        literal: What stands for a constant.
+
+    >>> text_of(parse_condition("not(${{ item }}=='a' or ${{ item }} in [1,2])"))
+    'not (${{ item }} == "a" or ${{ item }} in [1, 2])'
+    """
+
+    def part(inner: Condition) -> str:
+        text = text_of(inner, looked, literal)
+        simple = isinstance(inner, Constant | Looked | Listed)
+        # Of a comparison in another one Python makes a chain; the rest reads better without brackets.
+        bare = isinstance(condition, Joined | Negated) and isinstance(inner, Compared)
+        return text if simple or bare else f"({text})"
+
+    match condition:
+        case Constant(value):
+            return literal(value)
+        case Looked(reference):
+            return looked(reference)
+        case Listed(items):
+            return f"[{', '.join(map(part, items))}]"
+        case Negated(inner):
+            return f"not {part(inner)}"
+        case Joined(word, parts):
+            return f" {word} ".join(map(part, parts))
+        case Compared(left, sign, right):
+            return f"{part(left)} {sign} {part(right)}"
 
 
 def _value(condition: Condition, values: Mapping[str, object]) -> Any:  # noqa: PLR0911  a list of cases

@@ -74,6 +74,45 @@ def test_a_dry_run_shows_the_plan_and_runs_nothing(liteflow, daily):
     assert not (daily / "liteflow.db").exists()
 
 
+CONDITIONS = """
+workflow_name: conditions
+params: {env: dev, regions: {default: [eu, us]}, api_token: s3cret}
+tasks:
+  list: {run: 'echo "[1, 2]"', outputs: json}
+  deploy: {run: ':', when: '${{ params.env }} == "prod"'}
+  test: {run: ':', when: '${{ params.env }} in ["dev", "test"] and ${{ tasks.list.output }}'}
+  open: {run: ':', when: '${{ params.api_token }} == "s3cret"'}
+  wrong: {run: ':', when: '${{ params.env }} > 3'}
+  notify: {run: ':', when: always, depends_on: [deploy], timeout: 90, retries: 3, retry_delay: 2, backoff: 2}
+  each: {run: 'echo ${{ item }}', foreach: '${{ params.regions }}'}
+  all: {run: 'echo ${{ item }}', foreach: '${{ tasks.list.output }}', when: '${{ item }} != 2'}
+"""
+
+
+def test_a_dry_run_shows_when_how_often_and_how_long(liteflow, folder):
+    (folder / "conditions.yaml").write_text(CONDITIONS)
+
+    done = liteflow("run", "conditions.yaml", "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    for line in (
+        'when: "dev" == "prod" (it does not hold, so this is skipped)',
+        'when: "dev" in ["dev", "test"] and ${{ tasks.list.output }}\n',
+        'when: *** == "s3cret"\n',
+        'when: "dev" > 3 (this will fail: one is text and one a number',
+        "when: always\n      timeout: 1 min 30 s; retries: 3 after 2.0 s, each time 2 times as long\n",
+        "for each of 2 items\n",
+        "for each item of all (when)\n",
+        "when: ${{ item }} != 2\n",
+    ):
+        assert line in done.stdout, done.stdout
+    steps = record(liteflow("run", "conditions.yaml", "--dry-run", "--json", "--set", "env=prod"))["steps"]
+    found = {one["key"]: one for step in steps for one in step}
+    assert found["deploy"]["when"] == '"prod" == "prod" (it holds)'
+    assert (found["notify"]["timeout_s"], found["notify"]["retries"]) == (90, 3)
+    assert (found["each"]["for_each"], found["list"]["for_each"]) == ("of 2 items", None)
+
+
 @pytest.mark.parametrize("words", [(), ("--json",)])
 def test_a_dry_run_shows_no_secret(liteflow, daily, words):
     done = liteflow("run", "daily.yaml", "--dry-run", *words)

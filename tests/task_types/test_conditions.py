@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.laws import examples
 
-from liteflow.task_types.conditions import holds, parse_condition
+from liteflow.task_types.conditions import (
+    Compared,
+    Constant,
+    Joined,
+    Listed,
+    Negated,
+    holds,
+    parse_condition,
+    text_of,
+)
 from liteflow.task_types.faults import ConditionError, TemplateError
 
 VALUES = {
@@ -125,3 +134,26 @@ def test_whatever_a_text_holds_it_is_a_condition_or_refused_with_a_place_in_it(t
         parse_condition(text)
     except TemplateError as error:
         assert 0 <= error.offset <= len(text)
+
+
+WORDS = st.text("ab'\"\\ é$", max_size=4)
+CONSTANTS = st.one_of(st.none(), st.booleans(), st.integers(-9, 9), WORDS).map(Constant)
+LOOKED = st.sampled_from(["params.env", "item", 'tasks["a b"].output[0]']).map(
+    lambda text: parse_condition(f"${{{{ {text} }}}}")
+)
+
+
+def joined(parts):
+    two = st.lists(parts, min_size=2, max_size=3).map(tuple)
+    return st.one_of(
+        parts.map(Negated),
+        st.lists(parts, max_size=3).map(tuple).map(Listed),
+        st.builds(Compared, parts, st.sampled_from(["==", "<", "not in"]), parts),
+        st.builds(Joined, st.sampled_from(["and", "or"]), two),
+    )
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.recursive(CONSTANTS | LOOKED, joined, max_leaves=8))
+def test_a_condition_that_is_written_is_read_as_the_same(condition):
+    assert parse_condition(text_of(condition)) == condition
