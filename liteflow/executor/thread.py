@@ -189,17 +189,20 @@ class ThreadExecutor(Talking):
         # What an attempt has said came before its outcome.
         news = [News("threads", asks=asks, chunks=chunks)] if asks or chunks else []
         took: dict[int, list[int]] = {}
+        told: dict[str, tuple[list[Finished], list[Failed], list[Line]]] = {}
         for thread, outcome, lines in done:
             call = thread.ended(outcome.row & NODE if isinstance(outcome, Finished) else outcome.node)
             if call is None:
                 continue
+            finished, failed, said = told.setdefault(thread.name, ([], [], []))
+            said += lines
             if isinstance(outcome, Finished):
                 took.setdefault(call.function, []).append(outcome.took)
-                news.append(News(thread.name, [outcome], (), lines, shown=True))
+                finished.append(outcome)
             else:
-                news.append(News(thread.name, (), [outcome], lines, shown=True))
+                failed.append(outcome)
         self._pace.learn(took)
-        return news
+        return [*news, *(News(name, *outcomes, shown=True) for name, outcomes in told.items())]
 
     def look_at(self) -> float | None:
         """The next timeout, or when what lies behind a call is taken back."""

@@ -73,6 +73,11 @@ def _by_key(model: Hashable) -> Mapping[str, Attribute[Any]]:
     return {key_of(f): f for f in resolved(cast(Any, model))}
 
 
+@lru_cache(maxsize=64)
+def _required(model: Hashable) -> tuple[str, ...]:
+    return tuple(key for key, attribute in _by_key(model).items() if attribute.default is NOTHING)
+
+
 def key_of(attribute: Attribute[Any]) -> str:
     """Return what a file calls a field."""
     return attribute.alias or attribute.name
@@ -140,14 +145,14 @@ class _Reading:
         """Read the fields of an attrs instance."""
         given: dict[str, Any] = {}
         known = _by_key(model)
-        for key in value:
-            if key not in known:
+        for key, part in value.items():
+            if key in known:
+                given[key] = self._field(part, known[key], (*path, key))
+            else:
                 self._unknown(key, known, path)
-        for key, attribute in known.items():
-            if key in value:
-                given[key] = self._field(value[key], attribute, (*path, key))
-            elif attribute.default is NOTHING:
-                remedy = f"add {key}: {attribute.metadata.get('help', '')}"
+        for key in _required(model):
+            if key not in value:
+                remedy = f"add {key}: {known[key].metadata.get('help', '')}"
                 self.problems.append(Problem(path, f"has no {key}", remedy, at_key=True))
                 given[key] = _FAILED
         return given

@@ -200,11 +200,19 @@ def texts_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple
 
 def work_texts(work: TaskType) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Iterate over the texts that say what a task does, each with its path, by the names of the file."""
-    for option in options_of(type(work)):
-        value = getattr(work, option.name)
-        # Most hold nothing: a file has thousands of tasks with a handful of options each.
-        if value:
-            yield from texts_in(value, (option.alias or option.name,))
+    for name, path in _places(cast(Hashable, type(work))):
+        value = getattr(work, name)
+        # Most hold nothing, or one text: a file has thousands of tasks with a handful of options each.
+        if type(value) is str:
+            yield path, value
+        elif value:
+            yield from texts_in(value, path)
+
+
+@lru_cache(maxsize=64)
+def _places(kind: Hashable) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The options of a task type: what they are called here, and their paths in a file."""
+    return tuple((f.name, (f.alias or f.name,)) for f in _options_of(kind))
 
 
 def variable_name(reference: Reference, number: int) -> str:
