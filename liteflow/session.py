@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from platform import python_version
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from liteflow import errors, xcom
 from liteflow.collecting import uncollected
 from liteflow.dag import Dag
+from liteflow.ended import run_of
 from liteflow.engine.driver import Driver
 from liteflow.engine.observing import Follower, Observer
 from liteflow.engine.opening import Ending, Opened
@@ -27,13 +27,12 @@ from liteflow.engine.plan import Plan
 from liteflow.engine.planned import plain
 from liteflow.engine.stopping import Stop, Stopper
 from liteflow.errors import LiteflowError, UnknownNameError
-from liteflow.executor.attempt import resolve
 from liteflow.executor.base import Executor, Work
 from liteflow.executor.payload import Payload
 from liteflow.given import Given
 from liteflow.keys import Keyring
 from liteflow.recorded import definitions_of, holes_of, packed_result, tasks_of
-from liteflow.run import NoValueError, Run, cause_of
+from liteflow.run import Run
 from liteflow.settings import RunSettings
 from liteflow.signals import interrupted, passed_to, raised
 from liteflow.signing import Seal, seal_for
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from liteflow.logfiles import LogFiles
     from liteflow.secret import Mask
     from liteflow.storage.place import Storage
-    from liteflow.store.history import History, RunRow
+    from liteflow.store.history import RunRow
     from liteflow.trust import TrustedValues
 
 # So many calls that run again are named where no observer is told.
@@ -179,7 +178,11 @@ class Session:
             if observer is None and self._settings.db is not None:
                 _say(str(errors.RunCancelled(self._id, self._dag.name, str(self._settings.db))))
             raise interrupted(ending.stop.signal)
-        return self._made(ending)
+        # Without a key nothing tells this run's own values from others', and who runs it wants them.
+        trust = self._settings.trust or not self._sealed
+        leaves = self._leaves if ending.finals is None else ending.finals
+        facts = (self._dag, self._plan, self._settings, leaves)
+        return run_of(ending, *facts, run_id=self._id, journal=self._journal, trust=trust)
 
     def _log_files(self, observer: Observer | None) -> LogFiles | None:
         folder = self._settings.log_dir
@@ -318,87 +321,6 @@ class Session:
         journal.end(state, ended, error)
         if self._settings.db is not None:
             journal.close()
-
-    # --- what the user gets ----------------------------------------------------------------
-
-    def _failure(self, ending: Ending) -> errors.RunFailed | errors.RunCancelled | None:
-        db = str(self._settings.db) if self._settings.db else None
-        if ending.state == "cancelled":
-            return errors.RunCancelled(self._id, self._dag.name, db)
-        failures = {self._plan.key(node): failed.error for node, failed in ending.failures.items()}
-        if ending.stop is not None:
-            return errors.RunTimeoutError(
-                self._id, self._dag.name, failures, db, self._settings.timeout or 0.0
-            )
-        if ending.first_failure is None:
-            return None
-        failure = errors.RunFailed(self._id, self._dag.name, failures, db)
-        first = ending.failures[ending.first_failure]
-        failure.__cause__ = cause_of(first.outcome, first.error, first.traceback, first.exception)
-        return failure
-
-    def _made(self, ending: Ending) -> Run[Any]:
-        path, run_id = self._settings.db, self._id
-        # Without a key nothing tells this run's own values from others', and who runs it wants them.
-        journal, trust = self._journal, self._settings.trust or not self._sealed
-
-        def open_history() -> History:
-            # Start-up: most runs are not looked into by the program that runs them.
-            from liteflow.store.history import History  # noqa: PLC0415
-
-            if path is not None:
-                return History(path)
-            assert journal is not None
-            return History(journal.connection)
-
-        @contextmanager
-        def open_values() -> Iterator[TrustedValues]:
-            from liteflow.trust import TrustedValues  # noqa: PLC0415  as above
-
-            with open_history() as history:
-                # What is in memory only, nobody can have planted.
-                yield TrustedValues(history, history.find_run(run_id), trust=trust or path is None)
-
-        plan, kept = self._plan, ending.kept
-
-        def stored(index: int) -> Payload:
-            with open_values() as values:
-                payload = values.payload(index)
-            if payload is None:
-                raise NoValueError
-            return payload
-
-        def value_of(index: int) -> Any:
-            if index in plan.lacking:
-                raise NoValueError
-            if index in plan.parts:
-                return resolve(plan.settled((index, ())), value_of)
-            return (kept(index) or stored(index)).value()
-
-        def index_of(key: str) -> int | None:
-            with open_history() as history:
-                return history.index_of(run_id, key)
-
-        result = self._dag.result
-        if ending.finals is not None:
-            from liteflow.engine.routes import result_of  # noqa: PLC0415  loaded already, by the driver
-
-            result = result_of(ending.finals)
-        nodes = {node.key: node.index for node in self._dag.nodes}
-        return Run(
-            id=run_id,
-            flow=self._dag.name,
-            state=ending.state,
-            db=str(path) if path else None,
-            failure=self._failure(ending),
-            leaves=self._leaves if ending.finals is None else ending.finals,
-            result=result,
-            shown_by_outputs=ending.finals is not None,
-            value_of=value_of,
-            open_history=open_history,
-            index_of=lambda key: nodes.get(key) if key in nodes else index_of(key),
-            open_values=open_values,
-        )
 
 
 # --- how -----------------------------------------------------------------------------------

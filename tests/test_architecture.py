@@ -65,7 +65,7 @@ FLOORS: list[set[str]] = [
     {"engine.driving"},
     {"engine.driver"},
     {"run", "recorded", "rerouted", "logfiles"},
-    {"resuming"},
+    {"resuming", "ended"},
     {"session", "stored", "handle"},
     {"launch", "following"},
     {"task_types"},
