@@ -154,6 +154,34 @@ def test_a_second_outcome_is_refused_by_name_and_its_batch_leaves_no_trace(db, j
     assert value(db, 0) == b"12345"
 
 
+@pytest.mark.parametrize("count", [1, 199, 200, 201, 237, 1000])
+def test_rows_in_hundreds_are_stored_as_one_by_one(db, count):
+    keys = [f"task {number}" for number in range(count)]
+    journal = begun(db, keys)
+    journal.instances([(count + n, f"more {n}", 0, 0, None, str(n)) for n in range(count)])
+    journal.successes([success(journal.base + n, b"%d" % n) for n in range(2 * count)])
+    journal.commit()
+
+    with History(db) as history:
+        rows = [(row.key, row.state) for row in history.tasks("run-1")]
+    assert rows == [(key, "succeeded") for key in [*keys, *(f"more {n}" for n in range(count))]]
+    assert [value(db, n) for n in (0, count - 1, count, 2 * count - 1)] == [
+        b"%d" % n for n in (0, count - 1, count, 2 * count - 1)
+    ]
+    journal.close()
+
+
+def test_a_second_outcome_among_hundreds_is_refused_by_name_and_none_of_them_stays(db):
+    journal = begun(db, [f"task {number}" for number in range(500)])
+    journal.successes([success(journal.base + n) for n in (*range(500), 310)])
+
+    with pytest.raises(RecordRefusedError, match="second outcome of task instance 310 of run number 1"):
+        journal.commit()
+
+    assert set(states(db).values()) == {"pending"}
+    journal.close()
+
+
 def test_two_outcomes_in_one_batch_are_refused_too(db, journal):
     journal.outcomes([succeeded(journal.base + 2), succeeded(journal.base + 2)])
 
