@@ -34,6 +34,8 @@ _ENDING_S = 5.0
 # one after the other and without an outcome between them: then we give up.
 _FALSE_STARTS = 3
 _FRUITLESS = 20
+# Where nothing may run behind so many calls of a message, it is not asked for the others: they are many.
+_ASKED = 8
 
 
 class ProcessExecutor:
@@ -108,16 +110,21 @@ class ProcessExecutor:
         """The calls, and behind each those that wait for it alone: a worker runs on through a chain."""
         found: list[Call] = []
         limits: dict[int, int] = {}
-        for call in calls:
+        alone = 0
+        for place, call in enumerate(calls):
+            if alone == _ASKED:
+                return found + calls[place:]
             found.append(call)
             limit = limits.get(call.function, 0)
             if not limit:
                 limit = limits[call.function] = self._pace.in_a_chain(call.function)
+            before = len(found)
             follower: Call | None = call
             while follower is not None and len(found) < limit:
                 follower = lane.follow(found[-1])
                 if follower is not None:
                     found.append(follower)
+            alone = alone + 1 if len(found) == before else 0
         return found
 
     def _has_room(self, member: Member) -> bool:
