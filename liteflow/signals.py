@@ -4,11 +4,13 @@
            --second-> at once
 
 Handlers are installed in the main thread alone, as Python has it, only where the program has
-none of its own, and for as long as a run is driven.
+none of its own, and for as long as a run is driven.  A process that is forked meanwhile, such as a worker of
+somebody's pool, has what the program had: it drives no run, and is to end when it is told to.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -67,19 +69,39 @@ def passed_to(act: Callable[[int], None]) -> Iterator[None]:
         yield
 
 
+# What the program had where there are handlers of ours now: for each run, the outer ones first.
+_replaced: list[dict[signal.Signals, Any]] = []
+
+
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {}
-    for number in STOPPING:
-        now = signal.getsignal(number)
-        if now in (signal.SIG_DFL, signal.default_int_handler, _raise):
-            before[number] = now
-            signal.signal(number, handler)
+    before: dict[signal.Signals, Any] = {}
+    _replaced.append(before)
     try:
+        for number in STOPPING:
+            now = signal.getsignal(number)
+            if now in (signal.SIG_DFL, signal.default_int_handler, _raise):
+                before[number] = now
+                signal.signal(number, handler)
         yield
     finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+        # A process that was forked inside has them back already.
+        if _replaced:
+            _replaced.remove(before)
+            _put_back(before)
+
+
+def _put_back(before: dict[signal.Signals, Any]) -> None:
+    for number, old in before.items():
+        signal.signal(number, old)
+
+
+def _leave_all() -> None:
+    while _replaced:
+        _put_back(_replaced.pop())
+
+
+os.register_at_fork(after_in_child=_leave_all)

@@ -372,6 +372,17 @@ def test_a_worker_that_dies_costs_its_attempt_and_says_that_it_was_lost(forks):
     assert "the attempt is lost with its worker" in str(caught.value)
 
 
+def test_a_worker_that_is_forked_during_a_run_ends_when_it_is_told_to(forks):
+    """How `ProcessPoolExecutor` ends those that are left when one has died, and then waits for them."""
+
+    def ends() -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "it goes on"
+
+    with pytest.raises(RunFailed, match="BrokenProcessPool"):
+        run(task(ends)(), forks, check=True)
+
+
 def test_a_pool_that_recovers_gets_the_attempt_again():
     class Recovers(StrictPool):
         def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -212,11 +212,11 @@ class _Listener:
     def _read(self, number: int) -> None:
         """Read what a pipe has, which is ready: so this does not wait."""
         pipe, data = self._pipes[number], os.read(number, _PIPE_BYTES)
+        pipe.echo(data, final=not data)
         if not data:
             self._poll.unregister(number)
             del self._pipes[number]
-        pipe.echo(data, final=not data)
-        if pipe is self._out:
+        elif pipe is self._out:
             pipe.data.append(data)
         else:
             self._last_words = (self._last_words + data)[-_LAST_WORDS:]
