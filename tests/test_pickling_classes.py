@@ -1,5 +1,7 @@
 """Classes of a script keep their identity in every process that reads an object of theirs."""
 
+import sys
+
 import pytest
 from support.script import IMPORTS, run_script
 
@@ -151,13 +153,15 @@ ENUMS = {
     "number": "class E(enum.IntEnum):\n    A = 1\n    B = 2",
     "with methods": "class E(enum.Enum):\n    A = 1\n    B = 2\n    def other(self): return E.B",
     "marks": "class E(enum.Enum):\n    A = object()\n    B = object()",
-    "values that are functions": (
-        "class E(enum.Enum):\n    A = functools.partial(max, 1)\n    B = functools.partial(min, 1)"
-    ),
     "nested": "class Outer:\n    class E(enum.Enum):\n        A = 1\n        B = 2\nE = Outer.E",
     "flag": "class E(enum.Flag):\n    A = 1\n    B = 2",
     "made by call": "E = enum.Enum('E', 'A B')",
 }
+if sys.version_info < (3, 13):
+    # Later ones take such values for methods.
+    ENUMS["values that are functions"] = (
+        "class E(enum.Enum):\n    A = functools.partial(max, 1)\n    B = functools.partial(min, 1)"
+    )
 
 
 @pytest.mark.parametrize("definition", ENUMS.values(), ids=ENUMS)

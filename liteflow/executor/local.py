@@ -105,6 +105,9 @@ class _Tee(io.TextIOBase):
     def flush(self) -> None:
         self._stream.flush()
 
+    def __del__(self) -> None:
+        """Nothing is left to flush: the stream is another's, and may be closed by now."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 

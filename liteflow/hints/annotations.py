@@ -149,4 +149,6 @@ def _local_names(function: Any) -> dict[str, Any]:
 
 def _type_parameters(thing: Any) -> dict[str, Any]:
     """Return the names between the brackets of `def f[T]()` and `class C[T]`."""
-    return {parameter.__name__: parameter for parameter in getattr(thing, "__type_params__", ())}
+    parameters = getattr(thing, "__type_params__", ())
+    # The class of functions has one that describes its functions' own.
+    return {p.__name__: p for p in parameters} if isinstance(parameters, tuple) else {}

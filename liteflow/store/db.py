@@ -157,7 +157,11 @@ def open_store(
     version = recognise(place)
     with explained(place):
         connection = sqlite3.connect(
-            f"{uri(place)}?mode=rw", _WAIT_S, isolation_level=None, factory=StoreConnection, uri=True
+            f"{uri(place)}?mode=rw",
+            timeout=_WAIT_S,
+            isolation_level=None,
+            factory=StoreConnection,
+            uri=True,
         )
     try:
         connection.path, connection.patience = place, patience
@@ -315,7 +319,7 @@ def _open_in_memory() -> StoreConnection:
 
 
 def _version(path: str, parameters: str) -> int:
-    connection = sqlite3.connect(f"{uri(path)}?{parameters}", _WAIT_S, isolation_level=None, uri=True)
+    connection = sqlite3.connect(f"{uri(path)}?{parameters}", timeout=_WAIT_S, isolation_level=None, uri=True)
     try:
         # In one transaction: another run may be making the store between one question and the next.
         connection.execute("BEGIN")

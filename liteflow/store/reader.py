@@ -167,7 +167,7 @@ class Reader:
     def _connect(self, parameters: str) -> sqlite3.Connection:
         with explained(self.path):
             connection = sqlite3.connect(
-                f"{uri(self.path)}?{parameters}", _WAIT_S, isolation_level=None, uri=True
+                f"{uri(self.path)}?{parameters}", timeout=_WAIT_S, isolation_level=None, uri=True
             )
         try:
             self._settle(connection)

@@ -250,7 +250,7 @@ FAILS = [
     row("C2-inner-lock", Holds, ".x['y'][0] is a lock"),
     row("C2-socket", socket.socket, "a socket"),
     row("C2-file", lambda: open("/dev/null", "w"), "TextIOWrapper"),  # noqa: PTH123, SIM115  its end is its process's
-    row("C2-thread", lambda: threading.Thread(target=print), "a lock"),
+    row("C2-thread", lambda: threading.Thread(target=print), "its part ._"),
     row("C2-frame", frame, "a frame"),
     row("C2-generator", lambda: (n for n in range(3)), "returned a generator", "list(...)"),
     row("C2-connection", lambda: sqlite3.connect(":memory:"), "a Connection"),
