@@ -18,7 +18,7 @@ from liteflow.cli.times import clock
 from liteflow.errors import CommandLineError, NoSuchRunError, RunOwnedError
 from liteflow.outcomes import WITH_VALUE
 from liteflow.store.history import History, RunRow
-from liteflow.views.shown import label
+from liteflow.views.shown import counted, label
 from liteflow.views.states import tally
 
 _SHOWN = 20
@@ -163,7 +163,7 @@ def _take_away(history: History, runs: list[RunRow], *, yes: bool, dry_run: bool
     if not runs:
         say("there is nothing to take away")
         return
-    what = f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+    what = counted(len(runs), "run")
     if dry_run or not yes:
         say(f"{what} would go, with all results and logs:")
         for row in runs[:_SHOWN]:
@@ -184,7 +184,7 @@ def _take_away(history: History, runs: list[RunRow], *, yes: bool, dry_run: bool
         gone = forget_runs(connection, runs)
     finally:
         connection.close()
-    say(f"{gone} run{'' if gone == 1 else 's'} gone")
+    say(f"{counted(gone, 'run')} gone")
 
 
 def _agreed() -> bool:

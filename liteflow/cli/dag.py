@@ -103,7 +103,7 @@ def register(app: typer.Typer) -> None:
         SVG and HTML need no Graphviz.
         """
         meant, words = _meant(target, file, arguments or [])
-        picture = to or _by_name(output, Picture.text)
+        picture = _picture(to, output)
         if suffix_of(meant) == ".flow":
             drawn = arrow_drawing(meant, picture)
         else:
@@ -173,6 +173,22 @@ def group_drawing(flow: CompiledFlow, name: str, picture: Picture) -> str | byte
             return page(group.label or name, of_boxes(group)) + "\n"
         case _:
             return _by_graphviz(nested.dot(group), picture)
+
+
+def _picture(to: Picture | None, output: str | None) -> Picture:
+    """What to draw.
+
+    Raises:
+        CommandLineError: The name of the file says nothing, or something else than --format.
+    """
+    if to is None:
+        return _by_name(output, Picture.text)
+    by_name = to if output is None else BY_SUFFIX.get(suffix_of(output), to)
+    if by_name is not to:
+        raise CommandLineError(
+            f"--format says {to}, and {label(str(output), 200)} is named for {by_name}; leave out one of them"
+        )
+    return to
 
 
 def _by_name(output: str | None, usual: Picture) -> Picture:

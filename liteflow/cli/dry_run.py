@@ -24,7 +24,7 @@ from liteflow.task_types.conditions import Condition, holds, references_of, text
 from liteflow.task_types.faults import ConditionError
 from liteflow.task_types.templates import CLOSING, OPENING, Reference, as_text, templates_in
 from liteflow.task_types.work import FileTask, Gate
-from liteflow.views.shown import label
+from liteflow.views.shown import counted, label
 from liteflow.xcom import preview_of
 
 # So many earlier runs are asked how long tasks take.
@@ -99,7 +99,7 @@ def _lines(
     dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | None, workers: int
 ) -> Iterator[str]:
     count, steps = len(dag.nodes), len(plan.steps)
-    yield f"plan of {label(dag.name)}: {_number(count, 'task')} in {_number(steps, 'step')}; nothing is run"
+    yield f"plan of {label(dag.name)}: {counted(count, 'task')} in {counted(steps, 'step')}; nothing is run"
     for name, value in shown_parameters(dag).items():
         yield f"  {label(name)} = {label(value, 200)}"
     for number, step in enumerate(plan.steps, 1):
@@ -108,14 +108,14 @@ def _lines(
             yield from _planned(dag, planned, resume)
     if resume is not None:
         left = count - len(resume.kept)
-        kept = _number(len(resume.kept), "result")
+        kept = counted(len(resume.kept), "result")
         yield f"run {label(resume.run.id)} would go on: {kept} kept, {left} to do"
     if expected is not None:
         path = " > ".join(label(key, 30) for key in _ends(expected.path))
-        yield f"expected: {duration(expected.seconds)} with {_number(workers, 'worker')}, by earlier runs"
+        yield f"expected: {duration(expected.seconds)} with {counted(workers, 'worker')}, by earlier runs"
         yield f"  the longest path takes {duration(expected.path_seconds)}: {path}"
         if expected.unknown:
-            yield f"  of {_number(len(expected.unknown), 'task')} nothing is known yet"
+            yield f"  of {counted(len(expected.unknown), 'task')} nothing is known yet"
 
 
 def _planned(dag: Dag, planned: Planned, resume: Outlook | None) -> Iterator[str]:
@@ -170,7 +170,7 @@ def _for_each(dag: Dag, node: Node) -> str | None:
             what = (
                 f"item of {dag.nodes[items.source].key}"
                 if isinstance(items, Hole)
-                else f"of {_number(len(items), 'item')}"
+                else f"of {counted(len(items), 'item')}"
             )
             said.append(what if name == "item" else f"{what} as {name}")
     bound = f", {node.map.max_active} at a time" if node.map.max_active is not None else ""
@@ -308,7 +308,3 @@ def _resources(node: Node) -> dict[str, float] | None:
 def _ends(keys: tuple[str, ...]) -> list[str]:
     """A few of many."""
     return list(keys) if len(keys) <= 8 else [*keys[:4], "...", *keys[-2:]]
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -16,7 +16,7 @@ from liteflow.cli.records import arguments_of, log_record, run_record, whole_rec
 from liteflow.cli.times import clock, duration, moment
 from liteflow.errors import CommandLineError, UnknownNameError
 from liteflow.store.history import History, LogRow, RunRow, TaskRow, XComRow
-from liteflow.views.shown import cut, label, visible
+from liteflow.views.shown import counted, cut, label, visible
 from liteflow.views.states import tally
 
 # More task instances than this are shown by task, and one by one only those that need a look.
@@ -142,7 +142,7 @@ def _show(history: History, run: RunRow, everything: bool) -> None:
     say("  " + ", ".join(filter(None, when)))
     for name, value in arguments_of(run).items():
         say(f"  {label(str(name))} = {label(str(value), 200)}")
-    say(f"  {len(tasks)} task instances: {tally(Counter(row.state for row in tasks))}")
+    say(f"  {counted(len(tasks), 'task instance')}: {tally(Counter(row.state for row in tasks))}")
     if run.error:
         say(f"  {label(run.error, 300)}")
     say("")

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from liteflow.cli.output import complain
-from liteflow.views.shown import cut, label, visible
+from liteflow.views.shown import counted, cut, label, visible
 from liteflow.views.states import FINISHED, tally
 
 # What the driver tells: key -> (new state, attempt from 1), and (key, stream, text).
@@ -146,7 +146,7 @@ class Lines(Silence):
         super().started(run_id, flow, keys)
         self._tally = Tally(keys)
         self._said_at = self._now()
-        complain(f"run {visible(run_id)} of {visible(flow)}: {len(keys)} task instances")
+        complain(f"run {visible(run_id)} of {visible(flow)}: {counted(len(keys), 'task instance')}")
 
     def resumed(self, kept: Sequence[str], again: Mapping[str, str]) -> None:
         """Say what stays, and what runs again."""

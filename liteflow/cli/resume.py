@@ -100,7 +100,8 @@ def register(app: typer.Typer) -> None:
                 xcom_threshold=xcom_threshold,
             )
             flow = flow or _flow_of(row, file, tasks)
-            ended = drive(flow, partial(flow.resume, row.id), options, quiet=quiet, debug=debug)
+            begin = partial(flow.resume, row.id)
+            ended = drive(flow, begin, options, quiet=quiet, debug=debug, as_json=as_json)
         report(ended, as_json, quiet)
         raise typer.Exit(0 if ended.state == "succeeded" else 1)
 

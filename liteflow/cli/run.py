@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -205,6 +205,7 @@ def register(app: typer.Typer) -> None:
                 options,
                 quiet=quiet,
                 debug=debug,
+                as_json=as_json,
                 words=words,
             )
         report(ended, as_json, quiet)
@@ -292,6 +293,7 @@ def drive(
     *,
     quiet: bool,
     debug: bool,
+    as_json: bool,
     words: Sequence[str] = (),
 ) -> Run[Any]:
     """Run or resume a flow, showing how it goes on.
@@ -302,11 +304,13 @@ def drive(
         options: Of the run.
         quiet: Nothing is shown.
         debug: The terminal stays free for a debugger, and tracebacks are whole.
+        as_json: Standard output is for the record: what tasks print in this process goes to standard error.
         words: The arguments on the command line, among which may be secrets.
     """
     observer = _observer(quiet, debug)
+    aside = redirect_stdout(sys.stderr) if as_json and not debug else nullcontext()
     try:
-        with own_errors(flow, words, debug), observer:
+        with own_errors(flow, words, debug), aside, observer:
             return begin(observer=observer, **options)
     except KeyboardInterrupt:
         if observer.run_id is not None:

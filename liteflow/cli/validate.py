@@ -14,10 +14,10 @@ from liteflow.cli.output import complain, print_json_list, say
 from liteflow.cli.script import flows_of, load_script, own_errors
 from liteflow.cli.source import SCRIPT, is_workflow, load_flow, split_target, suffix_of
 from liteflow.errors import LiteflowError
-from liteflow.files.mistakes import WorkflowFileError, path_text
+from liteflow.files.mistakes import WorkflowFileError, WorkflowPathError, path_text
 from liteflow.flow import Flow
 from liteflow.task import task
-from liteflow.views.shown import label, visible
+from liteflow.views.shown import counted, label, visible
 
 WRONG = 2
 
@@ -75,9 +75,11 @@ def _checked(target: str, tasks: str | None) -> tuple[str, str, Found]:
             "",
             [_mistake(m.line, m.column, path_text(m.path), m.problem, m.remedy) for m in error.mistakes],
         )
+    except WorkflowPathError as error:
+        return target, "", [_mistake(None, None, "", error.problem, "")]
     except LiteflowError as error:
         return target, "", [_mistake(None, None, "", str(error), "")]
-    return target, _count(count), []
+    return target, counted(count, "task"), []
 
 
 @task(name="input")
@@ -95,7 +97,7 @@ def _script(target: str) -> tuple[str, Found]:
     file, wanted = split_target(target)
     flows = flows_of(load_script(Path(file)), wanted, file)
     found = [mistake for flow in flows for mistake in _flow(flow)]
-    return f"{len(flows)} flow{'' if len(flows) == 1 else 's'}", found
+    return counted(len(flows), "flow"), found
 
 
 def _flow(flow: Flow[Any, Any]) -> Iterator[dict[str, object]]:
@@ -118,7 +120,3 @@ def _line(file: str, mistake: dict[str, object]) -> str:
     where = f"{label(file, 200)}{f':{place}' if place else ''}:"
     told = "; ".join(str(mistake[key]) for key in ("problem", "remedy") if mistake[key])
     return visible(" ".join(part for part in (where, str(mistake["path"]), told) if part), keep="\n\t")
-
-
-def _count(number: int) -> str:
-    return f"{number} task{'' if number == 1 else 's'}"

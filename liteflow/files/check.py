@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from attrs import frozen
@@ -10,11 +10,11 @@ from attrs import frozen
 from liteflow.files.mistakes import Mistake, Path, meant
 from liteflow.files.model import TaskSpec
 from liteflow.files.tree import Tree
-from liteflow.task_types.base import texts_in, work_texts
+from liteflow.task_types.base import Language, texts_in, work_texts
 from liteflow.task_types.conditions import Condition, parse_condition
 from liteflow.task_types.faults import TemplateError
 from liteflow.task_types.shell import Shell
-from liteflow.task_types.templates import OPENING, Reference, only_template, templates_in
+from liteflow.task_types.templates import OPENING, Reference, Template, only_template, templates_in
 
 Dependence = Literal["all", "any", "always"]
 
@@ -77,12 +77,12 @@ def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterato
         found = templates_in(text)
         if path == ("when",) and not dependence_of(known.tasks[name]):
             parse_condition(text)
-        language = known.tasks[name].work.language_at(path) if found else None
-        if language is not None:
-            language(text, found, [f"LITEFLOW_{number}" for number in range(len(found))])
     except TemplateError as error:
         yield Mistake(*_place(tree, full, text, error.offset), full, error.problem, error.remedy)
         return
+    language = known.tasks[name].work.language_at(path) if found else None
+    for misplaced in [] if language is None else _out_of_place(language, text, found):
+        yield Mistake(*_place(tree, full, text, misplaced.offset), full, misplaced.problem, misplaced.remedy)
     for template in found:
         wrong = (
             _NO_INPUT if template.reference.root == "input" else _wrong(known, name, path, template.reference)
@@ -97,6 +97,22 @@ def _text(known: Known, tree: Tree, name: str, path: Path, text: str) -> Iterato
             problem,
             f"write a list, or one template that stands for one, like {OPENING} params.name }}}}",
         )
+
+
+def _out_of_place(language: Language, text: str, found: Sequence[Template]) -> Iterator[TemplateError]:
+    """What a language says of the templates that can't stand where they do, one after the other."""
+    while found:
+        try:
+            language(text, found, [f"LITEFLOW_{number}" for number in range(len(found))])
+            return
+        except TemplateError as error:
+            yield error
+            wrong = next((t for t in found if t.start == error.offset), None)
+            if wrong is None:
+                return
+            # As long as it was, so that what is found next is where it is.
+            text = text[: wrong.start] + "_" * (wrong.end - wrong.start) + text[wrong.end :]
+            found = [template for template in found if template is not wrong]
 
 
 _NO_INPUT = ("names what comes in, as in the arrow language", "write tasks.NAME.output or params.NAME")
@@ -148,14 +164,26 @@ def _no_exit_code(known: Known, spec: TaskSpec, name: str) -> tuple[str, str] | 
     return None
 
 
+# Each costs a walk through all tasks.
+_MOST_CIRCLES = 20
+
+
 def _cycle(known: Known, tree: Tree) -> list[Mistake]:
-    circle = find_cycle({name: list(_others(name, spec, known)) for name, spec in known.tasks.items()})
-    if circle is None:
-        return []
-    names = circle if len(circle) <= 8 else [*circle[:5], "...", *circle[-2:]]
-    path: Path = ("tasks", circle[0])
-    problem = f"is in a circle: {' >> '.join([*names, circle[0]])}"
-    return [Mistake(*tree.place(path, key=True), path, problem, "take one of these dependencies away")]
+    upstream = {name: list(_others(name, spec, known)) for name, spec in known.tasks.items()}
+    mistakes: list[Mistake] = []
+    while (circle := find_cycle(upstream)) is not None and len(mistakes) < _MOST_CIRCLES:
+        names = circle if len(circle) <= 8 else [*circle[:5], "...", *circle[-2:]]
+        path: Path = ("tasks", circle[0])
+        problem = f"is in a circle: {' >> '.join([*names, circle[0]])}"
+        place = tree.place(path, key=True)
+        mistakes.append(Mistake(*place, path, problem, "take one of these dependencies away"))
+        # Other circles, without the tasks of this one.
+        upstream = {
+            name: [n for n in needed if n not in circle]
+            for name, needed in upstream.items()
+            if name not in circle
+        }
+    return mistakes
 
 
 def _others(name: str, spec: TaskSpec, known: Known) -> Iterator[str]:

@@ -17,7 +17,7 @@ from liteflow.files.check import condition_of, dependence_of
 from liteflow.files.compile import options_of_runs
 from liteflow.files.model import PYTHON_TYPES, REQUIRED, TaskSpec, Workflow
 from liteflow.files.structure import key_of, resolved
-from liteflow.files.write import is_default
+from liteflow.files.write import is_default, whole
 from liteflow.task_types.base import TaskType
 from liteflow.task_types.call import TaskCall
 from liteflow.task_types.conditions import Condition, text_of
@@ -123,7 +123,7 @@ class _Script:
             "resources": spec.resources,
             "when": dependence_of(spec),
         }
-        texts = [f"{key}={_literal(value)}" for key, value in given.items() if value is not None]
+        texts = [f"{key}={_literal(whole(value))}" for key, value in given.items() if value is not None]
         if spec.work.retry_on != (Exception,):
             texts.append(f"retry_on=({', '.join(kind.__name__ for kind in spec.work.retry_on)})")
         return f"({', '.join(texts)})" if texts else ""
@@ -148,7 +148,8 @@ class _Script:
 
     def _task(self, name: str, spec: TaskSpec) -> str:
         if isinstance(spec.work, TaskCall):
-            options = ", ".join(f"{k}={_literal(v)}" for k, v in {"name": name, **told_of(spec)}.items())
+            told = {"name": name, **told_of(spec)}
+            options = ", ".join(f"{key}={_literal(whole(value))}" for key, value in told.items())
             return f"{self._functions[name]} = {self._functions[name]}.options({options})"
         given = _inline_references(spec)
         parameters = self._parameters(given)
@@ -200,7 +201,9 @@ class _Script:
         if self._flow != self._workflow.workflow_name:
             options = {"name": self._workflow.workflow_name, **options}
         settings = (
-            f"({', '.join(f'{key}={_literal(value)}' for key, value in options.items())})" if options else ""
+            f"({', '.join(f'{key}={_literal(whole(value))}' for key, value in options.items())})"
+            if options
+            else ""
         )
         lines = [f"@flow{settings}", f"def {self._flow}({self._signature()}):"]
         for name in order:
@@ -374,7 +377,7 @@ def _constructed(work: TaskType, timeout: float | None) -> str:
         if not is_default(f, getattr(work, f.name))
     }
     if timeout is not None:
-        given["timeout"] = timeout
+        given["timeout"] = whole(timeout)
     texts = [f"{key}={_literal(value)}" for key, value in given.items()]
     one_line = f"{type(work).__name__}({', '.join(texts)})"
     if len(one_line) + 16 <= _WIDTH and "\n" not in one_line:

@@ -119,7 +119,7 @@ def _a_storage(_model: object, _field: Attribute[Any], value: str | None) -> Non
         checked_url(value)
     except ValueError as error:
         wants, given = error.args
-        raise ValueError(f"is {given!r}; it must be {wants}") from None
+        raise ValueError(f"is {given!r}; it must be {wants.removesuffix(', or None')}") from None
 
 
 def _distinct(_model: object, _field: Attribute[Any], value: list[str]) -> None:
@@ -143,7 +143,8 @@ def _amounts(*, whole: bool) -> Validator:
         except SettingError as error:
             which = error.setting.removeprefix("resources[").removesuffix("]")
             named = f"has {which} as" if which != error.setting else "has the name"
-            raise ValueError(f"{named} {error.given!r:.40}; it must be {error.wants}") from None
+            given = f"{error.given:g}" if isinstance(error.given, float) else f"{error.given!r:.40}"
+            raise ValueError(f"{named} {given}; it must be {error.wants}") from None
 
     return check
 

@@ -7,18 +7,20 @@ of its letters), and a file is to mean what it says.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from keyword import iskeyword
+from math import isfinite
 from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
 from attrs import NOTHING, Attribute, fields, has, resolve_types
 
-from liteflow.errors import UnknownNameError, shown
+from liteflow.errors import UnknownNameError, nearest, shown
 from liteflow.files.check import Known, check_references
 from liteflow.files.mistakes import Mistake, Path, meant
 from liteflow.files.model import Param, Settings, TaskSpec, Workflow, name_problem
 from liteflow.files.tree import Tree
+from liteflow.options import SECRET_PREFIX
 from liteflow.task_types.registry import PlugInError, task_type
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "nothing"}
@@ -125,16 +127,10 @@ class _Reading:
         return self._misfit(value, wanted, path)
 
     def _misfit(self, value: Any, wanted: Any, path: Path) -> Any:
-        text = _text(wanted)
-        if isinstance(value, str) and get_origin(wanted) is list:
-            remedy = f"write a list: [{value}]" if len(value) < 40 else "write a list: [...]"
-        elif wanted is str and isinstance(value, int | float):
-            remedy = f'quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
-        elif get_origin(wanted) is Literal and isinstance(value, str):
-            remedy = meant(value, [str(choice) for choice in get_args(wanted)], f"write {text}")
-        else:
-            remedy = f"write {text}"
-        self.problems.append(Problem(path, f"is {_kind(value)}; it must be {text}", remedy))
+        text = f"it must be {_text(wanted)}"
+        remedy = _remedy(value, _members(wanted))
+        problem = f"is {_kind(value)}" if remedy is None else f"is {_kind(value)}; {text}"
+        self.problems.append(Problem(path, problem, remedy or text))
         return _FAILED
 
     def _model(self, value: dict[str, Any], model: type, path: Path) -> Any:
@@ -177,7 +173,14 @@ class _Reading:
         return made
 
     def _note(self, error: ValueError, path: Path) -> None:
-        problem, _, remedy = str(error).partition("; ")
+        # A parameter's model does not know what it is called.
+        text = str(error)
+        if path[:1] == ("params",) and f"{SECRET_PREFIX}NAME" in text:
+            # Start-up: few files have any.
+            from liteflow.secret import variable_of  # noqa: PLC0415
+
+            text = text.replace(f"{SECRET_PREFIX}NAME", variable_of(str(path[-1])))
+        problem, _, remedy = text.partition("; ")
         self.problems.append(Problem(path, problem, remedy or "correct it"))
 
     def _unknown(self, key: str, known: Mapping[str, Any], path: Path) -> None:
@@ -306,11 +309,44 @@ def _shaped(value: object, wanted: Any) -> bool:
     return _is(value, wanted)
 
 
+def _members(wanted: Any) -> tuple[Any, ...]:
+    """What a value may be, beside nothing: that is the same as to leave it out."""
+    if get_origin(wanted) not in (Union, types.UnionType):
+        return (wanted,)
+    return tuple(member for member in get_args(wanted) if member is not type(None))
+
+
+def _remedy(value: object, members: Sequence[Any]) -> str | None:
+    """What makes of a value the one that was meant; None: nothing is near."""
+    if isinstance(value, str):
+        numbers = [kind for kind in (int, float) if kind in members and _reads(value, kind)]
+        if numbers or (bool in members and value in ("true", "false")):
+            return f"write {value}, without quotes"
+        choices = [str(c) for m in members if get_origin(m) is Literal for c in get_args(m)]
+        close = nearest(value, choices)
+        if close:
+            return f"did you mean {close[0]!r}?"
+        if any(get_origin(member) is list for member in members):
+            return f"write a list: [{value}]" if len(value) < 40 else "write a list: [...]"
+    elif list[Any] in members and not isinstance(value, dict) and value is not None:
+        return f"write a list: [{value}]"
+    if str in members and isinstance(value, int | float):
+        return f'quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
+    return None
+
+
+def _reads(text: str, kind: type[int] | type[float]) -> bool:
+    try:
+        return isfinite(kind(text)) and text.strip() == text
+    except ValueError:
+        return False
+
+
 def _text(wanted: Any) -> str:
     """A type, as a sentence has it."""
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
-        return " or ".join(_text(member) for member in get_args(wanted))
+        return " or ".join(_text(member) for member in _members(wanted))
     if origin is Literal:
         return " or ".join(map(str, get_args(wanted)))
     if origin is list:

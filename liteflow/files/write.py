@@ -6,7 +6,7 @@ What is as it would be anyway is left out.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from attrs import NOTHING, Attribute, Factory, has
@@ -61,7 +61,27 @@ def _plain(value: Any) -> Any:
 
 def _fields(value: Any, skip: set[str] | None = None, always: set[str] | None = None) -> dict[str, Any]:
     told = {f: getattr(value, f.name) for f in resolved(type(value)) if key_of(f) not in (skip or ())}
-    return {key_of(f): _plain(v) for f, v in told.items() if f.name in (always or ()) or not is_default(f, v)}
+    return {
+        key_of(f): _plain(whole(v) if _takes_numbers(f.type) else v)
+        for f, v in told.items()
+        if f.name in (always or ()) or not is_default(f, v)
+    }
+
+
+def whole(value: Any) -> Any:
+    """Return numbers as people write them: where any will do, a file that says 30 was read as 30.0.
+
+    >>> whole({"cpus": 2.0, "memory": "1GB"}), whole(0.5)
+    ({'cpus': 2, 'memory': '1GB'}, 0.5)
+    """
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _takes_numbers(wanted: Any) -> bool:
+    """Whether a field, or an item of it, is of type float; where anything can stand, 1.0 is not 1."""
+    return wanted is float or any(_takes_numbers(part) for part in get_args(wanted))
 
 
 def is_default(attribute: Attribute[Any], value: Any) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from attrs import NOTHING, Attribute, evolve, field, fields, frozen
+from attrs import NOTHING, Attribute, evolve, field, fields, frozen, has
 
 from liteflow.task_types.templates import Reference, Template, as_text, only_template, templates_in
 
@@ -196,6 +196,9 @@ def texts_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from texts_in(item, (*path, index))
+    elif has(kind := type(value)):
+        for attribute in fields(kind):
+            yield from texts_in(getattr(value, attribute.name), (*path, attribute.alias or attribute.name))
 
 
 def work_texts(work: TaskType) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -247,4 +250,8 @@ def _mapped(value: Any, change: Callable[[str], object]) -> Any:
     if isinstance(value, list | tuple):
         items = [_mapped(item, change) for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if has(type(value)):
+        parts = {f.alias or f.name: getattr(value, f.name) for f in fields(type(value))}
+        filled = _mapped(parts, change)
+        return value if filled is parts else evolve(value, **filled)
     return value

@@ -9,10 +9,12 @@ Source of the status codes: RFC 9110, section 15; 429: RFC 6585, section 4.
 from __future__ import annotations
 
 import json as jsonlib
+import re
+import string
 import urllib.error
 import urllib.parse
 import urllib.request
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from typing import Any, ClassVar, Literal
 
 from attrs import Attribute, evolve, frozen
@@ -32,10 +34,24 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def an_address(_work: object, _field: Attribute[Any], value: str) -> None:
     """Refuse an address that is of no web server."""
-    if not value.startswith(("http://", "https://", "${{")) or any(
-        c in value.partition("${{")[0] for c in " \n"
-    ):
+    begin = value.partition("${{")[0]
+    if not value.startswith(("http://", "https://", "${{")):
         raise ValueError(f"{value[:80]!r} is no address of the web; it begins with http:// or https://")
+    if re.search(r"[\x00-\x20\x7f]", begin):
+        raise ValueError(f"{value[:80]!r} has a space or a control character in it; write %20 for a space")
+    problem = _problem_of(value) if begin == value else None
+    if problem is not None:
+        raise ValueError(f"{value[:80]!r} {problem}; write http://server/path or http://server:port/path")
+
+
+def _problem_of(url: str) -> str | None:
+    """What is wrong with the server that a whole address names."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        return f"is no address: {error}"
+    return None if parts.hostname else "names no server"
 
 
 @frozen(kw_only=True)
@@ -87,8 +103,8 @@ class Http(TaskType):
         if self.json is not None:
             data = jsonlib.dumps(self.json).encode("utf-8")
             headers.setdefault("Content-Type", "application/json")
-        request = urllib.request.Request(self.url, data, headers, method=self.method)
         try:
+            request = urllib.request.Request(_in_ascii(self.url), data, headers, method=self.method)
             with _open(request, self.timeout or _PATIENCE_S) as answer:
                 status, told, answered = answer.status, dict(answer.headers), self._read(answer)
         except urllib.error.URLError as error:
@@ -106,6 +122,10 @@ class Http(TaskType):
         if len(data) > LARGEST:
             problem = f"the answer is larger than {LARGEST} bytes; fetch it to a file by a shell task"
             raise HttpError(self.method, self.url, answer.status, problem)
+        # Python's client tells of an answer that ends too soon only when it reads without a limit.
+        missing = getattr(answer, "length", None)
+        if missing:
+            raise IncompleteRead(data, missing)
         return data
 
     def _output(self, status: int, headers: dict[str, str], data: bytes) -> object:
@@ -126,6 +146,22 @@ class Http(TaskType):
             except (ValueError, RecursionError) as error:
                 raise OutputError("json", f"the answer is no JSON ({error})") from None
         return {"status": status, "headers": names, "body": body} if self.outputs == "response" else body
+
+
+def _in_ascii(url: str) -> str:
+    """The address as it is sent: other characters than ASCII as their codes, as browsers do it.
+
+    Source: RFC 3987, section 3.1; the name of a server: RFC 3490.
+
+    >>> _in_ascii("http://example.org/é?a=1&b=%20")
+    'http://example.org/%C3%A9?a=1&b=%20'
+    """
+    if url.isascii():
+        return url
+    parts = urllib.parse.urlsplit(url)
+    server = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
+    rest = (urllib.parse.quote(part, safe=string.punctuation) for part in parts[2:])
+    return urllib.parse.urlunsplit((parts.scheme, server, *rest))
 
 
 def _text(data: bytes, charset: str) -> str:

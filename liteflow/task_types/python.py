@@ -134,7 +134,8 @@ class Python(TaskType):
 
     def run(self) -> object:
         """Run the code or the call, and return its output."""
-        with _surroundings(self.cwd, {k: as_text(v, k) for k, v in self.env.items()}):
+        cwd = None if self.cwd is None else as_text(self.cwd, "cwd")
+        with _surroundings(cwd, {k: as_text(v, k) for k, v in self.env.items()}):
             if self.call is not None:
                 function = function_of(self.call)
                 if isinstance(self.args, dict):

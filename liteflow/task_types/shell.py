@@ -36,6 +36,15 @@ def an_environment(_work: object, _field: Attribute[Any], value: Mapping[str, An
             raise ValueError(f"{name!r} can't be a variable; names have no '=', and nothing a NUL character")
 
 
+def some_exit_codes(_work: object, _field: Attribute[Any], value: list[int]) -> None:
+    """Refuse what no command ends with; a signal that has ended it counts below 0."""
+    if not value:
+        raise ValueError("is empty, so nothing would be a success; give a code, as 0")
+    impossible = [code for code in value if not -64 <= code <= 255]
+    if impossible:
+        raise ValueError(f"has {impossible[0]}; exit codes are 0 to 255, and -N for the signal N")
+
+
 @frozen(kw_only=True)
 class FileOutput:
     """The output is what a file holds afterwards."""
@@ -81,7 +90,9 @@ class Shell(TaskType):
         help="What its output is: its stdout as text, as a list of lines, as JSON, or {file: PATH}.",
     )
     exit_codes: list[int] = option(
-        factory=lambda: [0], help="The exit codes that mean success; with others than 0, see `.exit_code`."
+        factory=lambda: [0],
+        help="The exit codes that mean success; with others than 0, see `.exit_code`.",
+        validator=some_exit_codes,
     )
 
     def language(self, name: str) -> Language | None:
@@ -99,7 +110,8 @@ class Shell(TaskType):
         given = {**self.env, **self.variables}
         # All of it is copied only where something is added: it is a tenth of what a command costs.
         environment = {**os.environ, **{k: _variable(k, v) for k, v in given.items()}} if given else None
-        ended = run_command(command, cwd=self.cwd, environment=environment, timeout=self.timeout)
+        cwd = None if self.cwd is None else as_text(self.cwd, "cwd")
+        ended = run_command(command, cwd=cwd, environment=environment, timeout=self.timeout)
         if ended.exit_code not in self.exit_codes:
             raise CommandError(ended.exit_code, ended.stderr)
         output = self._output(ended)
@@ -107,7 +119,7 @@ class Shell(TaskType):
 
     def _output(self, ended: Ended) -> object:
         if isinstance(self.outputs, FileOutput):
-            return _contents(Path(self.cwd or ".") / self.outputs.file)
+            return _contents(Path(as_text(self.cwd, "cwd") or ".", as_text(self.outputs.file, "outputs")))
         text = ended.stdout.decode("utf-8", "replace")
         if self.outputs == "lines":
             return text.splitlines()

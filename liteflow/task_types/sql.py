@@ -22,6 +22,17 @@ from liteflow.task_types.templates import Template
 _QUOTED = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|(\$\w*\$).*?\1", re.DOTALL
 )
+_REFUSED = {
+    opening: (f"inside {what} no value is bound", "take it out of there: values are bound as they are")
+    for opening, what in (
+        ("'", "quotes"),
+        ('"', "quotes"),
+        ("`", "quotes"),
+        ("$", "$...$"),
+        ("-", "a comment"),
+        ("/", "a comment"),
+    )
+}
 _URL = re.compile(r"[a-z][a-z0-9+_]*://", re.IGNORECASE)
 # How long a lock of another program is waited for.
 _PATIENCE_S = 30.0
@@ -42,12 +53,7 @@ def embed(text: str, templates: Sequence[Template], names: Sequence[str]) -> str
     for quoted in _QUOTED.finditer(plain):
         for template in templates:
             if quoted.start() <= template.start < quoted.end():
-                problem = (
-                    f"inside {plain[quoted.start() : quoted.start() + 2].strip()[:1]}...  no value is bound"
-                )
-                raise TemplateError(
-                    text, template.start, problem, "take the quotes away: values are bound as they are"
-                )
+                raise TemplateError(text, template.start, *_REFUSED[quoted.group()[0]])
     return spliced(text, templates, [f":{name}" for name in names])
 
 

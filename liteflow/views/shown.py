@@ -48,6 +48,15 @@ def label(text: str, limit: int = 60) -> str:
     return cut(visible(text[: limit + 1]), limit)
 
 
+def counted(number: int, what: str) -> str:
+    """Say how many there are.
+
+    >>> counted(1, "task"), counted(0, "task")
+    ('1 task', '0 tasks')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _escape(char: str) -> str:
     code = ord(char)
     short = {9: r"\t", 10: r"\n", 13: r"\r"}.get(code)

@@ -9,7 +9,7 @@ etl · run 3f2a · failed · 3 task instances
 from __future__ import annotations
 
 from liteflow.views.graph import Graph, GraphNode
-from liteflow.views.shown import label
+from liteflow.views.shown import counted, label
 from liteflow.views.states import Look, look, shown_state, tally
 
 # So many inputs are named; of more, the rest is counted.
@@ -51,8 +51,7 @@ def _heading(graph: Graph, between: str) -> str:
     parts = [label(graph.title)]
     if graph.run is not None:
         parts += [f"run {label(graph.run)}", shown_state(graph.state)]
-    count = graph.instances
-    return between.join([*parts, f"{count} task instance{'' if count == 1 else 's'}"])
+    return between.join([*parts, counted(graph.instances, "task instance")])
 
 
 def _symbol(of: Look, ascii_only: bool) -> str:

@@ -138,6 +138,16 @@ def test_a_failed_run_as_json_names_what_failed(liteflow):
     assert list(run["failures"]) == ["broken"]
 
 
+@pytest.mark.parametrize("mode", ["inline", "thread", "async"])
+def test_the_record_as_json_stands_alone_where_tasks_print_in_this_process(liteflow, folder, mode):
+    (folder / "w.yaml").write_text("{workflow_name: w, tasks: {a: {run: echo hello}}}")
+
+    done = liteflow("run", "w.yaml", "--json", "--quiet", "--mode", mode)
+
+    assert json.loads(done.stdout)["outputs"]["a"]["value"] == "hello"
+    assert "hello" in done.stderr
+
+
 # --- bad input: status 2, one line, nothing created ------------------------------------------
 
 

@@ -237,6 +237,18 @@ def test_a_file_is_drawn_without_a_run_and_without_graphviz(liteflow, daily, suf
     assert not (daily / "liteflow.db").exists()
 
 
+def test_a_picture_that_is_to_be_two_kinds_is_none(liteflow, daily):
+    done = liteflow("dag", "daily.yaml", "--format", "mermaid", "--output", "x.svg")
+
+    assert done.returncode == 2
+    assert "--format says mermaid, and x.svg is named for svg" in done.stderr
+    assert liteflow("dag", "daily.yaml", "--format", "dot", "--output", "x.gv").returncode == 0
+
+
+def test_validate_names_a_file_that_is_not_there_once(liteflow):
+    assert liteflow("validate", "nope.yaml").stderr == "nope.yaml: there is no such file\n"
+
+
 def test_what_needs_graphviz_says_so(liteflow, daily):
     done = liteflow("dag", "daily.yaml", "-o", "x.png", env={"PATH": "/nowhere"})
 

@@ -283,10 +283,11 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_the_order_of_the_file():
 
     lines = said(text).splitlines()
 
-    assert lines[0] == "x.yaml has 8 mistakes:"
+    assert lines[0] == "x.yaml has 9 mistakes:"
     places = [tuple(map(int, line.split(":")[1:3])) for line in lines[1:]]
     assert places == sorted(places)
     assert [line.split(" ")[1] for line in lines[1:]] == [
+        "tasks.a.run",
         "tasks.a.run",
         "tasks.a.retires",
         "tasks.b.run",
@@ -296,6 +297,57 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_the_order_of_the_file():
         "tasks.d.depends_on[0]",
         "taks",
     ]
+
+
+def test_each_template_that_is_wrong_is_told_of_at_its_own_column_whatever_is_wrong_with_others():
+    text = HEAD + """  a: {run: "echo '${{ params.x }}' '${{ item }}' `${{ params.y }}` ${{ params.z }}"}\n"""
+    text += "  b: {type: sql, db: d, run: \"SELECT '${{ params.x }}', ${{ params.y }}, '${{ item }}'\"}\n"
+
+    told = [line.split(" ", 2) for line in said(text).splitlines()[1:]]
+
+    columns = [text.splitlines()[2].index(t) + 1 for t in ("${{ params.x", "${{ item", "${{ params.y")]
+    misplaced = [
+        place for place, _, problem in told if "expands nothing" in problem or "backticks" in problem
+    ]
+    assert misplaced == [f"x.yaml:3:{column}:" for column in columns]
+    assert sum("is bound" in problem for _, _, problem in told) == 2
+    assert sum("names the" in problem for _, _, problem in told) == 7
+
+
+def test_each_circle_of_tasks_is_told_of():
+    circles = "".join(
+        f"  {a}: {{run: x, depends_on: [{b}]}}\n  {b}: {{run: x, depends_on: [{a}]}}\n"
+        for a, b in ("ab", "cd")
+    )
+
+    assert re.findall(r"circle: (.*?);", said(HEAD + circles)) == ["a >> b >> a", "c >> d >> c"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("run: x, retries: '3'", "is the text '3'; it must be a whole number; write 3, without quotes"),
+        ("run: x, timeout: soon", "is the text 'soon'; it must be a number"),
+        ("run: x, outputs: josn", "a mapping with file; did you mean 'json'?"),
+        ("run: x, foreach: 5", "is 5; it must be a list or text; write a list: [5]"),
+        ("run: x, cwd: 5", 'is 5; it must be text; quote it: "5"'),
+        ("run: x, exit_codes: []", "is empty, so nothing would be a success; give a code, as 0"),
+        ("run: x, exit_codes: [0, 256]", "has 256; exit codes are 0 to 255, and -N for the signal N"),
+        ("run: x, resources: {cpus: -1}", "has 'cpus' as -1; it must be a number from 0"),
+        ("run: x, outputs: {file: '${{ params.x }}'}", "names the parameter 'x', which is not there"),
+    ],
+)
+def test_a_mistake_says_once_what_must_be_there_and_how_to_get_there(fields, says):
+    told = said(HEAD + f"  a: {{{fields}}}\n")
+
+    assert says in told
+    assert "nothing" not in told.replace("so nothing", "")
+
+
+def test_a_secret_that_can_be_read_is_told_of_with_the_variable_that_it_belongs_into():
+    told = said(TASK + "params: {api_key: {secret: true, default: abc}}\n")
+
+    assert "set LITEFLOW_SECRET_API_KEY in the environment" in told
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ from programs import ROOT, run_file, write
 
 from liteflow.files.compile import flow_of
 from liteflow.files.convert import to_python
-from liteflow.files.load import load_workflow
+from liteflow.files.load import load_workflow, parse_workflow
+from liteflow.files.write import to_yaml
 
 FILE = """
 workflow_name: daily run
@@ -84,3 +86,21 @@ def test_the_script_is_formatted_as_a_linter_likes_it(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_whole_numbers_are_written_as_people_write_them_and_data_as_it_is():
+    text = """
+    workflow_name: w
+    tasks:
+      a: {run: ls, timeout: 30, retry_delay: 1.5, resources: {telescope: 1, memory: 1GB}}
+      b: {type: python, call: "builtins:dict", args: {x: 1.0}}
+    settings: {resources: {telescope: 2}, timeout: 60}
+    """
+    workflow = parse_workflow(text, "w.yaml")
+
+    script, yaml = to_python(workflow, "w.yaml"), to_yaml(workflow)
+
+    assert "timeout=30," in script and "retry_delay=1.5" in script and "'x': 1.0" in script
+    assert "{'telescope': 1, 'memory': '1GB'}" in script and "{'telescope': 2}" in script
+    assert re.findall(r".*\d\.0\b.*", yaml) == ["      x: 1.0"]
+    assert parse_workflow(yaml, "w.yaml") == workflow

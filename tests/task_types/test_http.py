@@ -32,7 +32,7 @@ class Answers(BaseHTTPRequestHandler):
         status = int(self.path.rpartition("/")[2]) if self.path.startswith("/status/") else 200
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(len(data) * (2 if self.path == "/half" else 1)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
@@ -121,10 +121,34 @@ def test_what_is_no_json_is_refused(server):
         Http(url=f"{server}/broken").run()
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x", "x", "http:/x", "http://a b/", ""])
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x", "x", "http:/x", ""])
 def test_what_is_no_address_of_the_web_is_refused(url):
     with pytest.raises(ValueError, match="no address of the web"):
         Http(url=url)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://a b/", "has a space"),
+        ("http:///x", "names no server"),
+        ("http://a:99999/", "Port out of range"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused_with_what_is_wrong_in_it(url, says):
+    with pytest.raises(ValueError, match=says):
+        Http(url=url)
+
+
+def test_an_address_with_other_letters_than_ascii_is_asked_for_by_their_codes(server):
+    got = Http(url=f"{server}/grün/${{{{ params.x }}}}?a=ß&b=%20").filled({"params.x": "é/"}).run()
+
+    assert got["path"] == "/gr%C3%BCn/%C3%A9%2F?a=%C3%9F&b=%20"
+
+
+def test_an_answer_that_ends_too_soon_is_no_answer_and_may_be_tried_again(server):
+    with pytest.raises(HttpTryAgainError, match="no whole answer"):
+        Http(url=f"{server}/half").run()
 
 
 def test_a_value_can_make_no_other_kind_of_address_and_no_header(server):

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from support.laws import examples
 
 from liteflow.task_types import Shell
+from liteflow.task_types.base import work_texts
 from liteflow.task_types.faults import CommandError, OutputError, TemplateError, ValueRefusedError
+from liteflow.task_types.shell import FileOutput
 from liteflow.task_types.shelltext import embed
 from liteflow.task_types.templates import templates_in
 
@@ -102,15 +104,30 @@ def test_the_output_is_what_it_prints(outputs):
 
 
 def test_the_output_can_be_what_a_file_holds(tmp_path):
-    from liteflow.task_types.shell import FileOutput
 
     work = Shell(run="printf 'a\\n' > out.txt", cwd=str(tmp_path), outputs=FileOutput(file="out.txt"))
 
     assert work.run() == "a\n"
 
 
+def test_the_file_of_its_output_may_be_named_by_a_template(tmp_path):
+    outputs = FileOutput(file="${{ params.name }}-${{ item.n }}.txt")
+    work = Shell(run="echo hi > 'a b-3.txt'", cwd="${{ params.folder }}", outputs=outputs)
+
+    assert [text for path, text in work_texts(work) if path == ("outputs", "file")] == [outputs.file]
+    values = {"params.name": "a b", "item.n": 3, "params.folder": str(tmp_path)}
+    assert work.filled(values).run() == "hi\n"
+
+
+def test_a_number_may_be_the_name_of_a_folder_and_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "7").mkdir()
+    work = Shell(run="echo hi > 5", cwd="${{ params.a }}", outputs=FileOutput(file="${{ params.b }}"))
+
+    assert work.filled({"params.a": 7, "params.b": 5}).run() == "hi\n"
+
+
 def test_no_json_and_no_file_are_errors_that_say_so(tmp_path):
-    from liteflow.task_types.shell import FileOutput
 
     with pytest.raises(OutputError, match="did not print JSON"):
         Shell(run="echo no", outputs="json").run()
