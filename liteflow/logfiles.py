@@ -113,6 +113,12 @@ class LogFiles:
         else:
             self._echo(lines)
 
+    def noted(self, lines: list[tuple[str, str, str]]) -> None:
+        """Pass it on to whom it concerns."""
+        note = getattr(self._inner, "noted", None)
+        if note is not None:
+            note(lines)
+
     def ended(self, state: str) -> None:
         """Pass it on."""
         if self._inner is not None:

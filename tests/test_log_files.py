@@ -63,7 +63,8 @@ def test_a_second_run_writes_files_of_its_own(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_line_is_in_the_file_while_the_attempt_still_runs(tmp_path):
+@pytest.mark.parametrize("executor", ["process", "thread", "async"])
+def test_a_line_is_in_the_file_while_the_attempt_still_runs(executor, tmp_path):
     go = tmp_path / "go"
 
     @task
@@ -73,7 +74,7 @@ def test_a_line_is_in_the_file_while_the_attempt_still_runs(tmp_path):
             time.sleep(0.01)
         return "went on"
 
-    handle = Flow("f", wait(str(go))).start(db=None, log_dir=tmp_path / "logs")
+    handle = Flow("f", wait(str(go))).start(db=None, executor=executor, log_dir=tmp_path / "logs")
     until = time.monotonic() + 30
     seen = ""
     while "waiting" not in seen and time.monotonic() < until:

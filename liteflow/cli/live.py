@@ -126,6 +126,11 @@ class Live(Silence):
             Text(printed(key, text), "" if stream == "stdout" else "dim") for key, stream, text in lines
         )
 
+    def noted(self, lines: Written) -> None:
+        """Tasks have printed something, which goes by above the table without us."""
+        with self._lock:
+            self._picture.write(lines)
+
     def _write(self, lines: Sequence[str]) -> None:
         self._above(Text(shown_line(line)) for line in lines)
 

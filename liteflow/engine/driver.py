@@ -32,6 +32,9 @@ from liteflow.engine.stopping import Stop
 from liteflow.executor.base import News
 from liteflow.where import is_remote
 
+# An observer hears of what has changed after so long at the latest, whether news comes or not.
+_CHANGES_S = 0.1
+
 if TYPE_CHECKING:
     # Start-up: most runs are no resumes, and gain nothing.
     from liteflow.controller import Step
@@ -313,6 +316,9 @@ class Driver(Hearing):
         if self._ends_at is not None:
             times.append(self._ends_at)
         times += (self._recorder.due_at(), self._next_long)
+        if self._changes and self._observer is not None:
+            # What has begun and says nothing is told of all the same.
+            times.append(time.monotonic() + _CHANGES_S)
         return max(0.0, min(times) - time.monotonic())
 
     def _tell_changes(self) -> None:

@@ -25,7 +25,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from liteflow.executor.attempt import streamed_on_loop
-from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
+from liteflow.executor.base import Call, Failed, Finished, Lane, News, Work
 from liteflow.executor.local import Attempt, Hearing
 from liteflow.executor.talk import Talk, Talking
 from liteflow.executor.wakeup import Wakeup
@@ -117,7 +117,7 @@ class _Loop:
                 one.task.cancel()
             if not one.begun:
                 # A coroutine that is cancelled before its first step takes none.
-                executor.tell(one, None, [])
+                executor.tell(one, None)
 
 
 class AsyncExecutor(Talking):
@@ -134,7 +134,7 @@ class AsyncExecutor(Talking):
         self._max_workers = max_workers
         self._grace = grace
         self._given: dict[int, _Given] = {}
-        self._done: deque[tuple[_Given, Finished | Failed | None, list[Line]]] = deque()
+        self._done: deque[tuple[_Given, Finished | Failed | None]] = deque()
         # When to look at which call; what has ended since is passed over.
         self._due: list[tuple[float, int, _Given]] = []
         self._order = count()
@@ -171,7 +171,7 @@ class AsyncExecutor(Talking):
     async def attempt(self, given: _Given) -> None:
         """Make the attempt, and tell what came of it."""
         given.begun = True
-        one = Attempt(self._work, given.call, WORKER)
+        one = Attempt(self._work, given.call, WORKER, tell=self._talk.write)
         link = self._talk.link(given.call.node, given.call.attempt, at_once=True)
         # The context is its own, and goes with it.
         one.listen()
@@ -183,11 +183,12 @@ class AsyncExecutor(Talking):
             outcome = one.completed(await value if one.function.is_async else value)
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its outcome
             outcome = one.raised(error)
-        self.tell(given, outcome, one.lines())
+        one.lines()
+        self.tell(given, outcome)
 
-    def tell(self, given: _Given, outcome: Finished | Failed | None, lines: list[Line]) -> None:
+    def tell(self, given: _Given, outcome: Finished | Failed | None) -> None:
         """A call has ended; without an outcome: it was not begun."""
-        self._done.append((given, outcome, lines))
+        self._done.append((given, outcome))
         self._wakeup.wake()
 
     # --- in the driver's thread ------------------------------------------------------------
@@ -195,17 +196,15 @@ class AsyncExecutor(Talking):
     def _learn(self) -> list[News]:
         finished: list[Finished] = []
         failed: list[Failed] = []
-        lines: list[Line] = []
         returned: list[int] = []
         done = [self._done.popleft() for _ in range(len(self._done))]
-        asks, chunks = self._talk.take()
-        for given, outcome, said in done:
+        asks, chunks, lines = self._talk.take()
+        for given, outcome in done:
             node = given.call.node
             if self._given.get(node) is not given:
                 # It was left to itself before.
                 continue
             del self._given[node]
-            lines += said
             if outcome is None:
                 returned.append(node)
             elif isinstance(outcome, Finished) and given.asked != "timed_out":
@@ -232,7 +231,11 @@ class AsyncExecutor(Talking):
         return Failed(call.node, call.attempt, started, took, "timed_out", text, traceback, None, retryable)
 
     def look_at(self) -> float | None:
-        """The next timeout, or end of a grace."""
+        """The next timeout, or end of a grace, or when lines are taken."""
+        due, lines_at = self._next_due(), self._talk.look_at()
+        return due if lines_at is None else lines_at if due is None else min(due, lines_at)
+
+    def _next_due(self) -> float | None:
         while self._due and self._given.get(self._due[0][2].call.node) is not self._due[0][2]:
             heappop(self._due)
         return self._due[0][0] if self._due else None
@@ -240,8 +243,8 @@ class AsyncExecutor(Talking):
     def look(self, now: float) -> list[News]:
         """End what is over its time, and leave to itself what does not end."""
         # What has ended meanwhile has ended.
-        news = self._learn() if self._done else []
-        while (due := self.look_at()) is not None and due <= now:
+        news = self._learn()
+        while (due := self._next_due()) is not None and due <= now:
             given = heappop(self._due)[2]
             if given.asked is not None:
                 news.append(self._abandon(given, now))

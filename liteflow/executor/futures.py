@@ -206,7 +206,7 @@ class FuturesExecutor(Talking):
         parcel.began_at = time.monotonic()
         call = parcel.calls[0]
         link = self._talk.link(call.node, call.attempt)
-        return attempt_here(self._work, call, self._factory.name, (), link=link)
+        return attempt_here(self._work, call, self._factory.name, (), link=link, tell=self._talk.write)
 
     def _tell(self, parcel: Parcel) -> None:
         self._done.append(parcel)
@@ -217,10 +217,10 @@ class FuturesExecutor(Talking):
     def _learn(self) -> list[News]:
         news, self._news = self._news, []
         done = [self._done.popleft() for _ in range(len(self._done))]
-        asks, chunks = self._talk.take()
-        if asks or chunks:
+        asks, chunks, lines = self._talk.take()
+        if asks or chunks or lines:
             # What an attempt has said came before its outcome.
-            news.append(News(self._factory.name, asks=asks, chunks=chunks))
+            news.append(News(self._factory.name, lines=lines, shown=True, asks=asks, chunks=chunks))
         for parcel in done:
             self._parcels.discard(parcel)
             self._held_since = None
@@ -409,7 +409,8 @@ class FuturesExecutor(Talking):
             return 0.0
         now = time.monotonic()
         parcels = () if self._factory.ends else self._parcels
-        times = [due for p in parcels if not p.left and (due := p.due(now)) is not None]
+        asked = (self._talk.look_at(), *(p.due(now) for p in parcels if not p.left))
+        times = [due for due in asked if due is not None]
         if self._held_since is not None:
             times.append(max(now + 1.0, self._held_since + _HELD_S))
         return min(times, default=None)

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -37,11 +38,16 @@ _seal = lru_cache(maxsize=4)(Seal)
 class _Notes:
     """What one attempt has written so far.
 
-    `quiet`: nobody else is to see it here.  `mask`: others see whole lines, without what it hides.
+    `tell` gets each line as it comes; without, they are kept.  `quiet`: nobody else is to see it here.
+    `mask`: others see whole lines, without what it hides.
     """
 
-    def __init__(self, node: int, number: int, quiet: bool, mask: Mask | None) -> None:
+    def __init__(
+        self, node: int, number: int, tell: Callable[[Line], None] | None, quiet: bool, mask: Mask | None
+    ) -> None:
         self.lines: list[Line] = []
+        self._tell = tell or self.lines.append
+        self._count = 0
         self.quiet = quiet
         self.mask = mask
         self._node = node
@@ -61,9 +67,10 @@ class _Notes:
         return self._rest
 
     def add(self, stream: str, text: str) -> None:
-        if len(self.lines) < _MAX_LINES:
+        if self._count < _MAX_LINES:
+            self._count += 1
             storable = text.encode("utf-8", "backslashreplace").decode("utf-8")
-            self.lines.append(Line(self._node, self._number, time.time_ns() // 1000, stream, storable))
+            self._tell(Line(self._node, self._number, time.time_ns() // 1000, stream, storable))
 
     def finish(self) -> list[Line]:
         for stream, rest in self._rest.items():
@@ -186,17 +193,26 @@ class Attempt:
         work: What the run's executors share.
         call: The call.
         worker: What is to be known as its worker.
+        tell: Gets each line that it writes, as it comes; None: `lines` gives them, when it has ended.
         quiet: Whether this is another process than the driver's, where what it prints is not to be seen.
     """
 
-    def __init__(self, work: Work, call: Call, worker: str, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        work: Work,
+        call: Call,
+        worker: str,
+        *,
+        tell: Callable[[Line], None] | None = None,
+        quiet: bool = False,
+    ) -> None:
         self.function = work.functions[call.function]
         self.call = call
         self._work = work
         self._worker = worker
         # What calls that it returns are to run: here the driver can take the functions themselves.
         self._keep = None if quiet else work.keep
-        self._notes = _Notes(call.node, call.attempt, quiet, work.mask)
+        self._notes = _Notes(call.node, call.attempt, tell, quiet, work.mask)
         self._started_ns = time.monotonic_ns()
 
     def listen(self) -> Token[_Notes | None]:
@@ -232,7 +248,7 @@ class Attempt:
         return Failed(self.call.node, self.call.attempt, since, took, attempt.outcome_of(error), *failure)
 
     def lines(self) -> list[Line]:
-        """What it has written."""
+        """What it has written, and nobody has been told of."""
         notes = self._notes
         if notes.mask is not None and not notes.quiet:
             for stream in (sys.stdout, sys.stderr):
@@ -269,16 +285,17 @@ def attempt_here(
     passing: type[BaseException] | tuple[()],
     *,
     link: AttemptLink | None = None,
+    tell: Callable[[Line], None] | None = None,
     quiet: bool = False,
 ) -> tuple[Finished | Failed, list[Line]]:
     """Run one call in this thread.
 
     Args:
-        work, call, worker, quiet: As for `Attempt`.
+        work, call, worker, tell, quiet: As for `Attempt`.
         link: The attempt's way to the driver; None: it has none.
         passing: Exceptions that are not the task's outcome but the user's wish (Ctrl-C).
     """
-    one = Attempt(work, call, worker, quiet=quiet)
+    one = Attempt(work, call, worker, tell=tell, quiet=quiet)
     token = one.listen()
     outcome: Finished | Failed
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -10,14 +11,17 @@ from itertools import count
 from queue import SimpleQueue
 from typing import Final
 
+from liteflow.executor.base import Line
 from liteflow.executor.link import OVER, Ask, AttemptLink, Chunk, Reply, Request
 
 # A task that yields faster than the driver takes waits here.
 _MOST_CHUNKS: Final = 5000
+# While calls print, their lines are taken this often.
+_LINES_EVERY_S: Final = 0.05
 
 
 class Talk:
-    """Questions and chunks of attempts, on their way to the driver's thread.
+    """Questions, chunks and lines of attempts, on their way to the driver's thread.
 
     Args:
         wake: Lets the driver call `take`; from any thread.
@@ -28,6 +32,10 @@ class Talk:
         self._numbers = count()
         self._asks: deque[Ask] = deque()
         self._chunks: deque[Chunk] = deque()
+        self._lines: deque[Line] = deque()
+        # Until then nobody is woken for a line: the driver, woken for an earlier one, looks by itself.
+        self._quiet_until = 0.0
+        self._look_at: float | None = None
         self._waiting: dict[int, SimpleQueue[Reply]] = {}
         self._room = threading.Condition()
         self._left: set[tuple[int, int]] = set()
@@ -46,9 +54,14 @@ class Talk:
 
     # --- in the driver's thread ------------------------------------------------------------
 
-    def take(self) -> tuple[list[Ask], list[Chunk]]:
+    def take(self) -> tuple[list[Ask], list[Chunk], list[Line]]:
         """All that has come.  Of what comes with an outcome: look for the outcome first, then here."""
         asks, chunks = [], []
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if lines:
+            self._look_at = time.monotonic() + _LINES_EVERY_S
+        elif self._look_at is not None and time.monotonic() >= self._look_at:
+            self._look_at = None
         while self._asks:
             asks.append(self._asks.popleft())
         while self._chunks:
@@ -56,7 +69,11 @@ class Talk:
         if chunks:
             with self._room:
                 self._room.notify_all()
-        return asks, chunks
+        return asks, chunks, lines
+
+    def look_at(self) -> float | None:
+        """When to `take` lines that nobody is woken for, in monotonic seconds."""
+        return self._look_at
 
     def reply(self, number: int, reply: Reply) -> None:
         """Answer a question; one that nobody waits for any more needs none."""
@@ -101,6 +118,18 @@ class Talk:
             self._chunks.append(chunk)
         self._wake()
         return True
+
+    def write(self, line: Line) -> None:
+        """Tell of a line that an attempt has written, soon."""
+        if (line.node, line.attempt) in self._left:
+            return
+        now = time.monotonic()
+        wakes = now >= self._quiet_until
+        if wakes:
+            self._quiet_until = now + _LINES_EVERY_S
+        self._lines.append(line)
+        if wakes:
+            self._wake()
 
     def _hears(self, chunk: Chunk) -> bool:
         return self._open and (chunk.node, chunk.attempt) not in self._left

@@ -19,7 +19,7 @@ from collections import deque
 from itertools import islice
 from queue import SimpleQueue
 
-from liteflow.executor.base import NODE, Call, Failed, Finished, Lane, Line, News, Work
+from liteflow.executor.base import NODE, Call, Failed, Finished, Lane, News, Work
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.process.pace import SILENT_AND_ALL_BUSY_S, SILENT_S, Pace
 from liteflow.executor.talk import Talk, Talking
@@ -106,7 +106,7 @@ class ThreadExecutor(Talking):
         self._pace = Pace()
         # Whether a thread has nothing to do.
         self._starved = False
-        self._done: deque[tuple[_Thread, Finished | Failed, list[Line]]] = deque()
+        self._done: deque[tuple[_Thread, Finished | Failed]] = deque()
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
         self._waker.setblocking(False)
@@ -131,8 +131,8 @@ class ThreadExecutor(Talking):
                 self._call_driver()
                 continue
             link = self._talk.link(call.node, call.attempt)
-            outcome, lines = attempt_here(self._work, call, thread.name, (), link=link)
-            self._done.append((thread, outcome, lines))
+            outcome, _ = attempt_here(self._work, call, thread.name, (), link=link, tell=self._talk.write)
+            self._done.append((thread, outcome))
             # What is not told of now, the driver sees at the next look (`look_at`).
             if self._starved or thread.queue.qsize() <= 1:
                 self._call_driver()
@@ -185,31 +185,33 @@ class ThreadExecutor(Talking):
 
     def _learn(self) -> list[News]:
         done = [self._done.popleft() for _ in range(len(self._done))]
-        asks, chunks = self._talk.take()
+        asks, chunks, lines = self._talk.take()
         # What an attempt has said came before its outcome.
-        news = [News("threads", asks=asks, chunks=chunks)] if asks or chunks else []
+        news = []
+        if asks or chunks or lines:
+            news.append(News("threads", lines=lines, shown=True, asks=asks, chunks=chunks))
         took: dict[int, list[int]] = {}
-        told: dict[str, tuple[list[Finished], list[Failed], list[Line]]] = {}
-        for thread, outcome, lines in done:
+        told: dict[str, tuple[list[Finished], list[Failed]]] = {}
+        for thread, outcome in done:
             call = thread.ended(outcome.row & NODE if isinstance(outcome, Finished) else outcome.node)
             if call is None:
                 continue
-            finished, failed, said = told.setdefault(thread.name, ([], [], []))
-            said += lines
+            finished, failed = told.setdefault(thread.name, ([], []))
             if isinstance(outcome, Finished):
                 took.setdefault(call.function, []).append(outcome.took)
                 finished.append(outcome)
             else:
                 failed.append(outcome)
         self._pace.learn(took)
-        return [*news, *(News(name, *outcomes, shown=True) for name, outcomes in told.items())]
+        return [*news, *(News(name, *outcomes) for name, outcomes in told.items())]
 
     def look_at(self) -> float | None:
-        """The next timeout, or when what lies behind a call is taken back."""
+        """The next timeout, or when lines are taken, or what lies behind a call is taken back."""
         at = [thread.at() for thread in self._threads]
         times = [since + call.timeout for call, since in filter(None, at) if call.timeout is not None]
         times += [self._recalls_at(thread) for thread in self._threads if len(thread.calls) > 1]
-        return min(times, default=None)
+        lines_at = self._talk.look_at()
+        return min(times if lines_at is None else [*times, lines_at], default=None)
 
     def look(self, now: float) -> list[News]:
         """Abandon what is over its time; take back what is stuck behind a slow call."""

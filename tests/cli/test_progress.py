@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from liteflow import Flow, task
 from liteflow.cli import progress
 from liteflow.cli.live import Live, Picture
 from liteflow.cli.progress import MANY, Lines, Silence, Tally, printed, task_of
@@ -216,3 +217,16 @@ def test_a_terminal_that_goes_away_does_not_harm_the_run():
         live.changed({"load": ("succeeded", 1)})
         live.lines([("load", "stdout", "x")])
         live.ended("succeeded")
+
+
+def test_the_table_has_the_last_line_of_a_task_that_prints_in_this_process(tmp_path):
+    """Whether or not log files are written: who writes them passes it on."""
+    speak = task(print, name="speak")
+
+    for folder in (None, tmp_path):
+        screen = io.StringIO()
+        with Live(Console(file=screen, force_terminal=True, width=80)) as live:
+            Flow("f", speak("hello")).run(db=None, executor="thread", observer=live, log_dir=folder)
+
+        plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+        assert re.search(r"speak +succeeded .*hello", plain)

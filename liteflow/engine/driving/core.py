@@ -79,6 +79,8 @@ class Core(ABC):
         self._observer = observer
         self._follower = follower
         self._tell_lines = echo if observer is None else observer.lines
+        # One that shows how far all is wants to know of those lines, too, that can be seen already.
+        self._note_lines = getattr(observer, "noted", None)
         self._hiding = None if mask is None else _hiding(mask)
         self._log = log
         self._epoch_ns = epoch_ns

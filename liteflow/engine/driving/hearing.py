@@ -165,5 +165,6 @@ class Hearing(Changing):
         key = self._plan.key
         if self._log is not None:
             self._log((key(n), attempt, at, stream, text) for n, attempt, at, stream, text in news.lines)
-        if not news.shown:
-            self._tell_lines([(key(n), stream, text) for n, _attempt, _at, stream, text in news.lines])
+        tell = self._note_lines if news.shown else self._tell_lines
+        if tell is not None:
+            tell([(key(n), stream, text) for n, _attempt, _at, stream, text in news.lines])
