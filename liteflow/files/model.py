@@ -20,11 +20,11 @@ from attrs import Attribute, field, frozen
 
 from liteflow.errors import SettingError
 from liteflow.files.uses import Uses
-from liteflow.names import checked_name
+from liteflow.names import LONGEST_NAME, checked_name
 from liteflow.options import MOST_THRESHOLD
 from liteflow.policy import LONGEST, MOST_RETRIES
 from liteflow.resources import resources_of
-from liteflow.task_types.base import TaskType
+from liteflow.task_types.base import TaskType, in_schema
 from liteflow.where import EXECUTORS
 
 FORMAT = 1
@@ -49,6 +49,10 @@ Validator = Callable[[object, "Attribute[Any]", Any], None]
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
 
 
+# Most of `name_problem`, as a JSON Schema says it.
+NAMES: Mapping[str, Any] = {"pattern": r"^[^./\\:][^/\\:]*$", "maxLength": LONGEST_NAME}
+
+
 class NothingGiven:
     """Stands as the default of a parameter that must be given, where None is a value."""
 
@@ -67,8 +71,7 @@ def _between(least: float, most: float, *, text: str) -> Validator:
         if value is not None and not (isfinite(value) and least <= value <= most):
             raise ValueError(f"is {value:g}; it must be {text}" if isfinite(value) else f"must be {text}")
 
-    check.range = (least, most)  # type: ignore[attr-defined]  # the schema asks for it
-    return check
+    return in_schema(minimum=least, maximum=most)(check)
 
 
 def _a_name(what: str) -> Validator:
@@ -77,7 +80,7 @@ def _a_name(what: str) -> Validator:
         if problem is not None:
             raise ValueError(problem)
 
-    return check
+    return in_schema(**NAMES)(check)
 
 
 def name_problem(name: str, what: str) -> str | None:
@@ -97,11 +100,13 @@ def name_problem(name: str, what: str) -> str | None:
     return None
 
 
+@in_schema(enum=[*EXECUTORS, None])
 def _a_mode(_model: object, _field: Attribute[Any], value: str | None) -> None:
     if value is not None and value not in EXECUTORS:
         raise ValueError(f"is {value!r}; it must be one of {', '.join(EXECUTORS)}")
 
 
+@in_schema(pattern=r"^[^~$][^$]*$")
 def _a_path(_model: object, _field: Attribute[Any], value: str | None) -> None:
     if value is not None and (not value or "\0" in value):
         raise ValueError("is no path; give the name of a file or a folder")
@@ -122,18 +127,23 @@ def _a_storage(_model: object, _field: Attribute[Any], value: str | None) -> Non
         raise ValueError(f"is {given!r}; it must be {wants.removesuffix(', or None')}") from None
 
 
+@in_schema(uniqueItems=True)
 def _distinct(_model: object, _field: Attribute[Any], value: list[str]) -> None:
     twice = [name for number, name in enumerate(value) if name in value[:number]]
     if twice:
         raise ValueError(f"has {twice[0]!r} more than once; keep one")
 
 
+@in_schema(const=FORMAT)
 def _known_format(_model: object, _field: Attribute[Any], value: int) -> None:
     if value != FORMAT:
         newer = (
             "is of a newer liteflow; upgrade it" if value > FORMAT else f"is no format; the first is {FORMAT}"
         )
         raise ValueError(f"{value} {newer}")
+
+
+_AMOUNTS = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*[\d.]"}]
 
 
 def _amounts(*, whole: bool) -> Validator:
@@ -146,7 +156,7 @@ def _amounts(*, whole: bool) -> Validator:
             given = f"{error.given:g}" if isinstance(error.given, float) else f"{error.given!r:.40}"
             raise ValueError(f"{named} {given}; it must be {error.wants}") from None
 
-    return check
+    return in_schema(additionalProperties={"anyOf": _AMOUNTS})(check)
 
 
 _takes, _has = _amounts(whole=False), _amounts(whole=True)

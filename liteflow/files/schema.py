@@ -12,23 +12,27 @@ from __future__ import annotations
 
 import json
 import types
+from keyword import kwlist
 from typing import Any, Literal, Union, get_args, get_origin
 
 from attrs import NOTHING, Attribute, has
 
-from liteflow.files.model import Param, TaskSpec, Workflow
+from liteflow.files.model import NAMES, Param, TaskSpec, Workflow
 from liteflow.files.structure import key_of, resolved
 from liteflow.task_types.registry import BUILT_IN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+# A name of Python, as far as a schema can tell: of letters of any language, digits and _.
+_IDENTIFIER = r"^[^\s\d!-/:-@\[-^`{-~][^\s!-/:-@\[-^`{-~]*$"
 _SCALARS: list[dict[str, Any]] = [{"type": ["string", "number", "boolean", "null", "array"]}]
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of workflow files."""
     made = _model(Workflow)
-    made["properties"]["tasks"]["minProperties"] = 1
+    made["properties"]["tasks"] |= {"minProperties": 1, "propertyNames": NAMES}
+    made["properties"]["params"]["propertyNames"] = {"pattern": _IDENTIFIER, "not": {"enum": kwlist}}
     return {
         "$schema": DIALECT,
         "title": "liteflow workflow",
@@ -56,6 +60,7 @@ def _task() -> dict[str, Any]:
             "properties": {**common, **own["properties"], "type": told},
             "required": own.get("required", []),
             "additionalProperties": False,
+            **model.schema,
         }
         branches.append({"if": is_kind, "then": then})
     return {"type": "object", "properties": common, "allOf": branches}
@@ -77,10 +82,7 @@ def _model(model: type) -> dict[str, Any]:
 
 
 def _property(attribute: Attribute[Any]) -> dict[str, Any]:
-    made = _type(attribute.type)
-    least, most = getattr(attribute.validator, "range", (None, None))
-    if least is not None:
-        made |= {"minimum": least, "maximum": most}
+    made = {**_type(attribute.type), **getattr(attribute.validator, "schema", {})}
     return {"description": attribute.metadata["help"], **made}
 
 
@@ -93,9 +95,9 @@ def _type(wanted: Any) -> dict[str, Any]:  # noqa: PLR0911  a list of cases
     if wanted is Param:
         return {"$ref": "#/$defs/param"}
     if origin in (Union, types.UnionType):
-        # Nothing (null) stands for what is not given, and is not written.
-        members = [_type(member) for member in get_args(wanted) if member is not type(None)]
-        return members[0] if len(members) == 1 else {"anyOf": members}
+        members = [_type(member) for member in get_args(wanted)]
+        simple = [member["type"] for member in members if list(member) == ["type"]]
+        return {"type": simple} if len(simple) == len(members) else {"anyOf": members}
     if origin is Literal:
         return {"enum": list(get_args(wanted))}
     if origin is list:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from liteflow.context import Context
 
 Work = TypeVar("Work", bound="TaskType")
+Check = TypeVar("Check", bound=Callable[..., None])
 
 Language = Callable[[str, Sequence[Template], Sequence[str]], str]
 """(text, its templates, the variable of each) -> the text with variables in their places.
@@ -55,6 +56,27 @@ def option(
     return field(**settings, validator=validator, alias=alias, metadata=metadata)
 
 
+def in_schema(**keywords: Any) -> Callable[[Check], Check]:
+    """Say of a validator what of it a JSON Schema can say, for editors, which check with that.
+
+    Args:
+        keywords: As the schema of the field's values has them.
+
+    >>> @in_schema(minimum=1)
+    ... def some(_work, _field, value):
+    ...     if value < 1:
+    ...         raise ValueError("is too small; give more")
+    >>> some.schema
+    {'minimum': 1}
+    """
+
+    def mark(check: Check) -> Check:
+        cast(Any, check).schema = keywords
+        return check
+
+    return mark
+
+
 @frozen(kw_only=True)
 class TaskType:
     """One kind of work; a task of a file is one instance.
@@ -79,6 +101,9 @@ class TaskType:
     retry_on: ClassVar[tuple[type[BaseException], ...]] = (Exception,)
     waits: ClassVar[bool] = False
     keeps_time: ClassVar[bool] = False
+
+    # What of the fields together a JSON Schema can say.
+    schema: ClassVar[Mapping[str, Any]] = {}
 
     timeout: float | None = field(default=None, metadata={"file": False})
     variables: Mapping[str, object] = field(factory=dict, metadata={"file": False})

@@ -14,13 +14,14 @@ import string
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException, IncompleteRead
 from typing import Any, ClassVar, Literal
 
 from attrs import Attribute, evolve, frozen
 from attrs.validators import in_
 
-from liteflow.task_types.base import TaskType, option
+from liteflow.task_types.base import TaskType, in_schema, option
 from liteflow.task_types.faults import HttpError, HttpTryAgainError, OutputError
 from liteflow.task_types.templates import Template, as_text
 
@@ -32,6 +33,7 @@ LARGEST = 256 * 1024 * 1024
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
+@in_schema(pattern=r"^(https?://|\$\{\{)")
 def an_address(_work: object, _field: Attribute[Any], value: str) -> None:
     """Refuse an address that is of no web server."""
     begin = value.partition("${{")[0]
@@ -69,6 +71,7 @@ class Http(TaskType):
 
     kind: ClassVar[str] = "http"
     retry_on: ClassVar[tuple[type[BaseException], ...]] = (HttpTryAgainError, TimeoutError)
+    schema: ClassVar[Mapping[str, Any]] = {"not": {"required": ["json", "body"]}}
 
     url: str = option(help="The address, beginning with http:// or https://.", validator=an_address)
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = option(

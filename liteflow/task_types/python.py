@@ -16,13 +16,13 @@ import linecache
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from attrs import Attribute, frozen
 
-from liteflow.task_types.base import TaskType, option, spliced
+from liteflow.task_types.base import TaskType, in_schema, option, spliced
 from liteflow.task_types.faults import CallError, TemplateError
 from liteflow.task_types.shell import an_environment
 from liteflow.task_types.templates import Template, as_text, templates_in
@@ -59,6 +59,7 @@ def embed(text: str, templates: Sequence[Template], names: Sequence[str]) -> str
     return spliced(text, templates, names)
 
 
+@in_schema(pattern=r"\S")
 def some_code(_work: object, _field: Attribute[Any], value: str | None) -> None:
     """Refuse code that Python can't read."""
     if value is None:
@@ -87,6 +88,7 @@ def _problem_of(code: str) -> str | None:
     return None
 
 
+@in_schema(pattern=r"^[^\s:]+:[^\s:]+$")
 def a_call(_work: object, _field: Attribute[Any], value: str | None) -> None:
     """Refuse what is not `module:function`."""
     if value is not None and not _CALL.fullmatch(value):
@@ -109,6 +111,7 @@ class Python(TaskType):
 
     kind: ClassVar[str] = "python"
     executor: ClassVar[str | None] = "process"
+    schema: ClassVar[Mapping[str, Any]] = {"oneOf": [{"required": ["run"]}, {"required": ["call"]}]}
 
     run_: str | None = option(
         None,

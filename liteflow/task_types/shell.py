@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Literal
 from attrs import Attribute, frozen
 
 from liteflow.task_types import shelltext
-from liteflow.task_types.base import Language, TaskType, option
+from liteflow.task_types.base import Language, TaskType, in_schema, option
 from liteflow.task_types.commands import LONGEST_TEXT, Ended, run_command
 from liteflow.task_types.faults import CommandError, OutputError, ValueRefusedError
 from liteflow.task_types.templates import as_text
 
 
+@in_schema(pattern=r"\S", minItems=1)
 def a_command(_work: object, _field: Attribute[Any], value: str | list[str]) -> None:
     """Refuse a command that no system can run."""
     texts = [text for text in ([value] if isinstance(value, str) else value) if isinstance(text, str)]
@@ -29,6 +30,7 @@ def a_command(_work: object, _field: Attribute[Any], value: str | list[str]) -> 
         raise ValueError(f"is longer than a command can be ({LONGEST_TEXT} bytes); put it into a file")
 
 
+@in_schema(propertyNames={"pattern": "^[^=]+$"})
 def an_environment(_work: object, _field: Attribute[Any], value: Mapping[str, Any]) -> None:
     """Refuse names that no variable can have."""
     for name, text in value.items():
@@ -36,6 +38,7 @@ def an_environment(_work: object, _field: Attribute[Any], value: Mapping[str, An
             raise ValueError(f"{name!r} can't be a variable; names have no '=', and nothing a NUL character")
 
 
+@in_schema(minItems=1, items={"type": "integer", "minimum": -64, "maximum": 255})
 def some_exit_codes(_work: object, _field: Attribute[Any], value: list[int]) -> None:
     """Refuse what no command ends with; a signal that has ended it counts below 0."""
     if not value:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from attrs import Attribute, frozen
 
-from liteflow.task_types.base import TaskType, option, spliced
+from liteflow.task_types.base import TaskType, in_schema, option, spliced
 from liteflow.task_types.faults import MissingExtraError, TemplateError
 from liteflow.task_types.templates import Template
 
@@ -57,6 +57,7 @@ def embed(text: str, templates: Sequence[Template], names: Sequence[str]) -> str
     return spliced(text, templates, [f":{name}" for name in names])
 
 
+@in_schema(pattern=r"\S", minItems=1)
 def statements(_work: object, _field: Attribute[Any], value: str | list[str]) -> None:
     """Refuse to run nothing."""
     texts = [value] if isinstance(value, str) else value

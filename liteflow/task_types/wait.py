@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from attrs import Attribute, frozen
 
 from liteflow.context import Context, waited
-from liteflow.task_types.base import TaskType, option
+from liteflow.task_types.base import TaskType, in_schema, option
 from liteflow.task_types.faults import ValueRefusedError
 from liteflow.task_types.templates import OPENING
 from liteflow.where import WAITING
@@ -43,12 +43,14 @@ def seconds_of(value: object) -> float:
     raise ValueError(f"{str(value)[:80]!r} is no time to wait; give seconds, as 1.5")
 
 
+@in_schema(minimum=0, pattern=r"^\s*\d|^\s*\.\d|\$\{\{")
 def a_time(_work: object, _field: Attribute[Any], value: object) -> None:
     """Refuse what is no time; a template may become one."""
     if not (isinstance(value, str) and OPENING in value):
         seconds_of(value)
 
 
+@in_schema(minLength=1)
 def a_name(_work: object, _field: Attribute[Any], value: object) -> None:
     """Refuse what is no name of an event."""
     if not (isinstance(value, str) and value):
