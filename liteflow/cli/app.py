@@ -145,7 +145,8 @@ def _lines(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = label(" ".join(text.split()), 500)
+    # Newer typers check by pydantic, and say so.
+    line = label(" ".join(text.split()).replace(": Value error, ", ": "), 500)
     return line[:1].lower() + line[1:].rstrip(".")
 
 

@@ -39,6 +39,7 @@ class FileTask:
     """
 
     _one_signature: ClassVar[bool] = True
+    _closed: ClassVar[bool] = True
 
     work: TaskType
     uses: tuple[Reference, ...] = field()
@@ -125,6 +126,8 @@ class Gate:
     >>> Gate(when, (Reference("item"),))({"params.least": 2}, [1, 2, 3, 4])
     [3, 4]
     """
+
+    _closed: ClassVar[bool] = True
 
     when: Condition
     items: tuple[Reference, ...] = ()

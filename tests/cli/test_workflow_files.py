@@ -198,6 +198,16 @@ def test_the_nearest_word_wins(liteflow, daily):
     assert liteflow("run", "x.yaml", env={"LITEFLOW_MAX_WORKERS": "0"}).returncode == 2
 
 
+@pytest.mark.parametrize("name", ["nope", "report._values", "report.item"])
+def test_what_stands_in_a_file_is_no_input_of_its_runs(liteflow, daily, name):
+    done = liteflow("run", "daily.yaml", "--set", f"{name}=3")
+
+    assert done.returncode == 2
+    assert f"has no input {name!r}" in done.stderr
+    known = done.stderr.partition("it has: ")[2]
+    assert known and "." not in known and "_values" not in known
+
+
 def test_validate_tells_every_mistake_of_every_file(liteflow, daily):
     (daily / "bad.yaml").write_text(
         "workflow_name: bad\ntasks:\n  a: {run: ls, retires: 3}\n  b: {run: ls, depends_on: [c]}\n"
