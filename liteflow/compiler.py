@@ -231,9 +231,7 @@ def _override(
         else:
             # The calls most like the one that is named; or the name is one of a call, and no more.
             close = dict.fromkeys([*nearest(key or name, calls), *islice(calls, 10)])
-            inputs = [
-                f"{k}.{p}" for k in close if not _is_closed(calls[k]) for p in _open(survey, calls[k])
-            ]
+            inputs = [f"{k}.{p}" for k in close if not _is_closed(calls[k]) for p in _open(survey, calls[k])]
             raise UnknownNameError(f"flow {survey.flow}", "input", name, [*parameters, *inputs])
 
 
@@ -245,7 +243,7 @@ def _takes(call: Call[Any], parameter: str) -> bool:
 
 
 def _is_closed(call: Call[Any]) -> bool:
-    """Whether what a call takes is nobody's to give, as of a workflow file's: there it stands in templates."""
+    """Whether what a call takes is nobody's to give: in a workflow file it stands in templates."""
     return getattr(type(call._task.fn), "_closed", False) is True
 
 

@@ -30,6 +30,11 @@ class StepFunction:
         self.__wrapped__ = function
         self.takes_input = takes_input
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether the function ends by itself when its time is over, also where nobody could end it."""
+        return getattr(self.__wrapped__, "keeps_time", False) is True
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
         return returned(self.__wrapped__(*self.given(args), **kwargs))

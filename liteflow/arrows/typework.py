@@ -23,6 +23,11 @@ class TypeWork:
 
     work: TaskType
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether it ends by itself when its time is over, also where nobody could end it."""
+        return self.work.keeps_time
+
     def _identity(self) -> object:
         """What a resume takes for its code: not how long it may take."""
         return self.work.kind, options_said(self.work)

@@ -78,7 +78,7 @@ def _checked(target: str, tasks: str | None) -> tuple[str, str, Found]:
     except WorkflowPathError as error:
         return target, "", [_mistake(None, None, "", error.problem, "")]
     except LiteflowError as error:
-        return target, "", [_mistake(None, None, "", str(error), "")]
+        return target, "", [_of_arrows(error) if hasattr(error, "excerpt") else _whole(error, "")]
     return target, counted(count, "task"), []
 
 
@@ -108,7 +108,17 @@ def _flow(flow: Flow[Any, Any]) -> Iterator[dict[str, object]]:
         with own_errors(flow):
             flow.compile()
     except LiteflowError as error:
-        yield _mistake(None, None, flow.name, str(error), "")
+        yield _whole(error, flow.name)
+
+
+def _whole(error: LiteflowError, path: str) -> dict[str, object]:
+    return _mistake(None, None, path, str(error), "")
+
+
+def _of_arrows(error: Any) -> dict[str, object]:
+    """An ArrowError, whose module most files do without."""
+    line, column = (error.line, error.column) if error.line else (None, None)
+    return {**_mistake(line, column, "", error.problem, error.remedy), "excerpt": error.excerpt}
 
 
 def _mistake(line: int | None, column: int | None, path: str, problem: str, remedy: str) -> dict[str, object]:
@@ -118,5 +128,6 @@ def _mistake(line: int | None, column: int | None, path: str, problem: str, reme
 def _line(file: str, mistake: dict[str, object]) -> str:
     place = ":".join(str(mistake[k]) for k in ("line", "column") if mistake[k] is not None)
     where = f"{label(file, 200)}{f':{place}' if place else ''}:"
-    told = "; ".join(str(mistake[key]) for key in ("problem", "remedy") if mistake[key])
+    parts = [str(mistake.get(key, "")) for key in ("problem", "excerpt", "remedy")]
+    told = ("\n" if parts[1] else "; ").join(filter(None, parts))
     return visible(" ".join(part for part in (where, str(mistake["path"]), told) if part), keep="\n\t")

@@ -192,6 +192,26 @@ def test_a_file_that_can_not_be_read_is_laid_out_by_nobody(folder, command):
     assert "nightly.flow:1:9: a task was expected" in told.stderr
 
 
+def test_validate_tells_of_a_place_in_a_text_once_and_as_numbers_too(folder, command):
+    (folder / "nightly.flow").write_text("fetch → → score")
+
+    lines = command("validate", "nightly.flow").stderr.splitlines()
+    (told,) = json.loads(command("validate", "nightly.flow", "--json").stdout)
+
+    assert lines[0] == "nightly.flow:1:9: a task was expected, not `→`"
+    assert lines[1:3] == ["    fetch → → score", "            ^"]
+    assert (told["mistakes"][0]["line"], told["mistakes"][0]["column"]) == (1, 9)
+
+
+def test_a_command_over_its_time_on_a_thread_is_ended_and_nothing_else_is_said(folder, command):
+    (folder / "slow.flow").write_text('shell:slow(-\n  run: "sleep 30"\n  liteflow: {timeout: 0.2}\n-)')
+
+    done = command("run", "slow.flow", "--input", "{}", "--mode", "thread", "-q")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1] == "TimeoutError: ran for over 0.2 s"
+
+
 def test_an_event_is_sent_to_a_run_and_what_it_says_is_its_result(folder, command):
     (folder / "waits.flow").write_text("wait:event(- name: approved -)")
     (folder / "by.json").write_text('{"by": "Ada"}')
