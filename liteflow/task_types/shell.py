@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +17,7 @@ from liteflow.task_types import shelltext
 from liteflow.task_types.base import Language, TaskType, in_schema, option
 from liteflow.task_types.commands import LONGEST_TEXT, Ended, run_command
 from liteflow.task_types.faults import CommandError, OutputError, ValueRefusedError
-from liteflow.task_types.templates import as_text
+from liteflow.task_types.templates import OPENING, as_text
 
 
 @in_schema(pattern=r"\S", minItems=1)
@@ -28,6 +30,32 @@ def a_command(_work: object, _field: Attribute[Any], value: str | list[str]) -> 
         raise ValueError("has a NUL character in it, which no command can have; take it away")
     if any(len(text.encode("utf-8", "surrogatepass")) > LONGEST_TEXT for text in texts):
         raise ValueError(f"is longer than a command can be ({LONGEST_TEXT} bytes); put it into a file")
+    script = None if isinstance(value, str) else _script_in(texts)
+    if script is not None and OPENING in script:
+        raise ValueError(
+            f"has a template in a script that {texts[0]} runs, so a value could run anything; pass it beside "
+            """the script: [sh, -c, 'echo "$1"', sh, "${{ ... }}"]"""
+        )
+
+
+# Programs that take a script as an argument, and behind which options.
+_INTERPRETERS = (
+    (re.compile(r"(?:ba|da|a|k|z|fi)?sh"), re.compile(r"-[a-zA-Z]*c[a-zA-Z]*")),
+    (re.compile(r"(?:python|pypy)[\d.]*"), re.compile(r"-[a-zA-Z]*c")),
+    (re.compile(r"(?:perl|ruby|node)[\d.]*"), re.compile(r"-[a-zA-Z]*[eEp]")),
+)
+
+
+def _script_in(words: Sequence[str]) -> str | None:
+    """The argument of a program that it runs as a script."""
+    name = os.path.basename(words[0])  # noqa: PTH119  text is what it is
+    options = next((options for program, options in _INTERPRETERS if program.fullmatch(name)), None)
+    for option_, script in pairwise(words[1:]):
+        if options is None or not option_.startswith("-"):
+            return None
+        if options.fullmatch(option_):
+            return script
+    return None
 
 
 @in_schema(propertyNames={"pattern": "^[^=]+$"})

@@ -24,6 +24,11 @@ from liteflow.task_types.templates import Template
 # <<WORD, <<-WORD, the word bare or quoted; not <<<.
 _HEREDOC = re.compile(r"<<(?!<)(-?)[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|((?:\\.|[^\s;&|<>()'\"\\])+))")
 
+# What stands before a script that a shell is given: bash -c, sh -ec.
+_STARTS_SHELL = re.compile(
+    r"(?:^|[\s;&|()/])(?:ba|da|a|k|z)?sh(?:[ \t]+-[a-zA-Z]+)*[ \t]+-[a-zA-Z]*c[a-zA-Z]*[ \t]+$"
+)
+
 _REFUSED = {
     "single": (
         "the shell expands nothing inside single quotes",
@@ -39,9 +44,17 @@ _REFUSED = {
         "compute it in a task of type: python",
     ),
     "backtick": ("quoting inside backticks can't be told", "use $(...) instead of backticks"),
+    "script": (
+        "the shell that is started there would run what the value holds",
+        """pass it beside the script: sh -c 'echo "$1"' sh ${{ ... }}""",
+    ),
     "brace": ("a template can't stand inside ${...}", "put it in a variable first: name=${{ ... }}"),
     "escaped": ("the shell does not expand it here", "take the backslash before it away"),
 }
+
+
+# Where no quotes help that stand around a template inside.
+_OUTER = ("arithmetic", "backtick", "script", "brace")
 
 
 def embed(text: str, templates: Sequence[Template], names: Sequence[str]) -> str:
@@ -83,14 +96,18 @@ class _Scan:
             "single": self._in_single,
             "ansi": self._in_ansi,
             "double": self._in_double,
+            "script": self._in_double,
             "backtick": self._in_backtick,
         }
         while self._at < len(self._text):
             context = self._open[-1]
-            if self._at in self._ends:
-                # Inside ${ }, $(( )) and backticks it is refused, whatever quotes stand around it there.
-                outer = next((c for c in ("arithmetic", "backtick", "brace") if c in self._open), context)
-                self.found[self._at] = outer
+            if self._at in self._ends and context == "bare" and self._starts_shell():
+                # The whole script is the value.
+                self.found[self._at] = "script"
+                self._at = self._ends[self._at]
+            elif self._at in self._ends:
+                # Inside these it is refused, whatever quotes stand around it there.
+                self.found[self._at] = next((c for c in _OUTER if c in self._open), context)
                 self._at = self._ends[self._at]
             else:
                 steps.get(context, self._in_bare)()
@@ -155,7 +172,7 @@ class _Scan:
         if self._next("'") and not (context == "brace" and "double" in self._open):
             self._push("single", 1)
         elif self._next('"'):
-            self._push("double", 1)
+            self._push("script" if self._starts_shell() else "double", 1)
         elif self._next("$'"):
             self._push("ansi", 2)
         elif self._opens():
@@ -177,6 +194,10 @@ class _Scan:
             self._bodies()
         else:
             self._at += 1
+
+    def _starts_shell(self) -> bool:
+        # No more of it is looked at than such a start takes, for a command may have megabytes.
+        return _STARTS_SHELL.search(self._text[max(0, self._at - 80) : self._at]) is not None
 
     def _starts_word(self) -> bool:
         return self._at == 0 or self._text[self._at - 1] in " \t\n;&|()"

@@ -84,6 +84,12 @@ def test_whatever_text_goes_in_comes_out(value):
         ("echo $(( ${{ params.x }} + 1 ))", "arithmetic"),
         ('echo "$(( ${{ params.x }} + 1 ))"', "arithmetic"),
         ("(( n = ${{ params.x }} ))", "arithmetic"),
+        ('sh -c "echo ${{ params.x }}"', "beside the script"),
+        (
+            'cd / && /bin/bash -e -lc "echo \\"${{ params.x }}\\" $(echo ${{ params.x }})"',
+            "beside the script",
+        ),
+        ("(dash -c ${{ params.x }})", "beside the script"),
         ("echo `echo ${{ params.x }}`", "backticks"),
         ("echo ${y:-${{ params.x }}}", r"\$\{\.\.\.\}"),
         ("echo \\${{ params.x }}", "backslash"),
@@ -117,6 +123,41 @@ def test_the_file_of_its_output_may_be_named_by_a_template(tmp_path):
     assert [text for path, text in work_texts(work) if path == ("outputs", "file")] == [outputs.file]
     values = {"params.name": "a b", "item.n": 3, "params.folder": str(tmp_path)}
     assert work.filled(values).run() == "hi\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sh", "-c", "echo ${{ params.x }}"],
+        ["/bin/bash", "-e", "-lc", "${{ params.x }}"],
+        ["python3.11", "-c", "print('${{ params.x }}')"],
+        ["perl", "-ne", "print ${{ params.x }}"],
+    ],
+)
+def test_no_template_stands_in_a_script_that_a_program_is_given(words):
+    with pytest.raises(ValueError, match=r"has a template in a script.*; pass it beside the script"):
+        Shell(run=words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sh", "-c", 'printf %s "$1"', "sh", "${{ params.x }}"],
+        ["echo", "-n", "sh", "-c", "${{ params.x }}"],
+    ],
+)
+def test_beside_a_script_a_value_is_an_argument(words):
+    got = Shell(run=words).filled({"params.x": "$(echo pwned) ${{ x }}"}).run()
+
+    assert got.endswith("$(echo pwned) ${{ x }}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["bash -c 'echo \"$1\"' sh ${{ params.x }}", 'sh -c "ls" "${{ params.x }}"', "sh -e ${{ params.x }}"],
+)
+def test_beside_a_script_in_a_text_a_template_is_fine(text):
+    assert "LITEFLOW" in embed(text, templates_in(text), ["LITEFLOW"])
 
 
 def test_a_number_may_be_the_name_of_a_folder_and_of_a_file(tmp_path, monkeypatch):
