@@ -19,6 +19,8 @@ from liteflow.store.history import History, LogRow, RunRow, TaskRow, XComRow
 from liteflow.views.shown import counted, cut, label, visible
 from liteflow.views.states import tally
 
+# A task is looked for in so many of the latest runs.
+_LOOKED_THROUGH = 200
 # More task instances than this are shown by task, and one by one only those that need a look.
 MANY = 40
 TRACEBACKS = 3
@@ -69,14 +71,16 @@ def register(app: typer.Typer) -> None:
     )
     def logs(
         run: Annotated[
-            str,
+            str | None,
             typer.Argument(
                 metavar="[RUN]",
-                help="A run's id, the beginning of one, a flow's name (its latest run) or 'latest'.",
+                help="A run's id, the beginning of one, a flow's name (its latest run) or 'latest'; "
+                "else the latest run, of those that have the TASK.",
             ),
-        ] = "latest",
+        ] = None,
         key: Annotated[
-            str | None, typer.Argument(metavar="[TASK]", help="The key of one task instance.")
+            str | None,
+            typer.Argument(metavar="[TASK]", help="The key of a task instance, and of its items."),
         ] = None,
         *,
         db: Db = None,
@@ -97,14 +101,14 @@ def register(app: typer.Typer) -> None:
             raise CommandLineError(f"{label(key)} and --task {label(task)} are two tasks; name one")
         key = key or task
         with open_history(db) as history:
-            found = history.find_run(run)
+            found = history.find_run(run) if run is not None else _latest(history, key)
             if key is not None:
                 _check_key(history, found, key)
-            lines = follow(history, found, key) if following else history.logs(found.id, key)
+            lines = _lines(history, found, key, following)
             if as_json:
                 print_json_list(map(log_record, lines))
             else:
-                _print_lines(lines, raw=raw, with_key=key is None, at_once=following)
+                _print_lines(lines, raw=raw, key=key, at_once=following)
 
 
 def _print_runs(runs: Iterable[RunRow]) -> None:
@@ -118,10 +122,29 @@ def _print_runs(runs: Iterable[RunRow]) -> None:
     )
 
 
-def _print_lines(lines: Iterable[LogRow], *, raw: bool, with_key: bool, at_once: bool) -> None:
-    """Print what tasks wrote, as it was or with whose it is; `at_once` while more of it comes."""
+def _latest(history: History, key: str | None) -> RunRow:
+    """The latest run that has such a task instance, not looked for for ever; else the latest run."""
+    if key is not None:
+        for run in history.runs(_LOOKED_THROUGH):
+            if history.index_of(run.id, key) is not None:
+                return run
+    return history.find_run("latest")
+
+
+def _lines(history: History, run: RunRow, key: str | None, following: bool) -> Iterable[LogRow]:
+    """What all tasks wrote, or one, or its items."""
+    items = f"{key}["
+    if key is None or not (following or any(row.key.startswith(items) for row in history.tasks(run.id))):
+        return follow(history, run, key) if following else history.logs(run.id, key)
+    # Its items may be still to come.
+    lines = follow(history, run, None) if following else history.logs(run.id)
+    return (row for row in lines if row.key == key or row.key.startswith(items))
+
+
+def _print_lines(lines: Iterable[LogRow], *, raw: bool, key: str | None, at_once: bool) -> None:
+    """Print what tasks wrote, as it was, or with whose it is if not `key`; `at_once` while it comes."""
     for row in lines:
-        say(row.line if raw else log_line(row, with_key=with_key))
+        say(row.line if raw else log_line(row, with_key=row.key != key))
         if at_once:
             sys.stdout.flush()
 

@@ -255,6 +255,20 @@ def test_a_picture_that_is_to_be_two_kinds_is_none(liteflow, daily):
     assert liteflow("dag", "daily.yaml", "--format", "dot", "--output", "x.gv").returncode == 0
 
 
+def test_logs_of_a_task_are_of_the_latest_run_that_has_it_and_of_all_its_items(liteflow, folder):
+    text = "{workflow_name: e, tasks: {say: {foreach: [a, b], run: 'echo ${{ item }}'}}}"
+    (folder / "each.yaml").write_text(text)
+    (folder / "other.yaml").write_text("{workflow_name: o, tasks: {x: {run: echo x}}}")
+    liteflow("run", "each.yaml", "-q", "--max-workers", "1")
+    liteflow("run", "other.yaml", "-q")
+
+    for words in (["--task", "say"], ["e", "say"], ["--task", "say", "--follow"]):
+        lines = liteflow("logs", *words).stdout.splitlines()
+        assert [line.split(" ", 1)[1] for line in lines] == ["say[0] | a", "say[1] | b"]
+    assert liteflow("logs", "--task", "say[1]", "--raw").stdout == "b\n"
+    assert "has no task instance 'nope'; it has: x" in liteflow("logs", "--task", "nope").stderr
+
+
 def test_validate_names_a_file_that_is_not_there_once(liteflow):
     assert liteflow("validate", "nope.yaml").stderr == "nope.yaml: there is no such file\n"
 
