@@ -86,6 +86,10 @@ class SecretText(str):
         return str, (str.__str__(self),)
 
 
+# Messages call types by their names, and what its author has annotated is this.
+SecretText.__name__ = SecretText.__qualname__ = "Secret"
+
+
 def variable_of(argument: str) -> str:
     """Return the variable of the environment that a secret is taken from.
 

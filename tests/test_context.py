@@ -484,7 +484,7 @@ def test_only_who_has_the_key_comes_in():
     with pytest.raises(ContextError, match="can't be reached"):
         link.get("a", wait=False)
 
-    assert talk.take() == ([], [])
+    assert talk.take() == ([], [], [])
     stranger.close()
     door.close()
 

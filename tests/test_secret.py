@@ -232,6 +232,20 @@ def test_several_secrets_for_one_parameter_of_a_task_are_hidden(tmp_path):
     assert leaks(texts_of(store)) == []
 
 
+def test_a_secret_that_does_not_fit_is_called_what_its_author_calls_it():
+    @task
+    def use(n: int) -> int:
+        return n
+
+    @flow
+    def run(token: Secret):
+        return use(token)
+
+    with pytest.raises(ArgumentError, match="'n' is a Secret, not int") as caught:
+        run.run(token="hunter22", db=None)
+    assert "hunter22" not in str(caught.value)
+
+
 def test_a_flow_takes_one_secret_a_parameter():
     @flow
     def several(tokens: list[Secret]):

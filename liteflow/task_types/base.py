@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from attrs import NOTHING, Attribute, evolve, field, fields, frozen, has
 
+from liteflow.task_types.faults import UnfitValueError
 from liteflow.task_types.templates import Reference, Template, as_text, only_template, templates_in
 
 if TYPE_CHECKING:
@@ -136,6 +137,10 @@ class TaskType:
 
         Args:
             values: By what the templates say, as `str(reference)` writes it.
+
+        Raises:
+            ValueRefusedError: A value has no text, and stands in one.
+            UnfitValueError: A field can't have such a value.
         """
         if not values:
             return self
@@ -164,7 +169,10 @@ class TaskType:
             after = _mapped(before, fill)
             if after is not before:
                 changes[attribute.alias or name] = after
-        return evolve(self, **changes, variables=variables)
+        try:
+            return evolve(self, **changes, variables=variables)
+        except ValueError as error:
+            raise UnfitValueError(self.kind, str(error)) from None
 
 
 def filled_data(data: Any, values: Mapping[str, object]) -> Any:

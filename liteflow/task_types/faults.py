@@ -62,6 +62,17 @@ class ValueRefusedError(RunError, ValueError):
 
 
 @define(eq=False, slots=False)
+class UnfitValueError(RunError, ValueError):
+    """With its values in the places of its templates, a task is none that its type can do."""
+
+    kind: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"type: {self.kind}, with the values of its templates: {self.problem}"
+
+
+@define(eq=False, slots=False)
 class ConditionError(RunError, TypeError):
     """A `when` can't be told; `problem` says why these two values can't be compared by `sign`."""
 

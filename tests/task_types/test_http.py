@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from liteflow.task_types import Http
-from liteflow.task_types.faults import HttpError, HttpTryAgainError, OutputError
+from liteflow.task_types.faults import HttpError, HttpTryAgainError, OutputError, UnfitValueError
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -149,6 +149,16 @@ def test_an_address_with_other_letters_than_ascii_is_asked_for_by_their_codes(se
 def test_an_answer_that_ends_too_soon_is_no_answer_and_may_be_tried_again(server):
     with pytest.raises(HttpTryAgainError, match="no whole answer"):
         Http(url=f"{server}/half").run()
+
+
+def test_a_value_that_its_field_can_not_have_is_told_of_as_that():
+    with pytest.raises(UnfitValueError) as caught:
+        Http(url="${{ params.x }}/a").filled({"params.x": "ftp://x"})
+
+    assert str(caught.value) == (
+        "type: http, with the values of its templates: 'ftp://x/a' is no address of the web; "
+        "it begins with http:// or https://"
+    )
 
 
 def test_a_value_can_make_no_other_kind_of_address_and_no_header(server):
