@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,7 +22,7 @@ from liteflow.store.history import History
 from liteflow.task_types.base import TaskType, options_of, spliced
 from liteflow.task_types.conditions import Condition, holds, references_of, text_of
 from liteflow.task_types.faults import ConditionError
-from liteflow.task_types.templates import CLOSING, OPENING, Reference, as_text, templates_in
+from liteflow.task_types.templates import CLOSING, OPENING, Reference, Template, templates_in
 from liteflow.task_types.work import FileTask, Gate
 from liteflow.views.shown import counted, label
 from liteflow.xcom import preview_of
@@ -226,30 +226,29 @@ def _fields(work: TaskType, parameters: Mapping[str, Any]) -> Iterator[tuple[str
         default: Any = attribute.default
         usual = default.factory() if hasattr(default, "factory") else default
         if value is not None and value != usual:
-            filled = _filled(name, value, parameters)
+            filled = _filled(name, value, partial(_text, work, attribute.name, parameters=parameters))
             yield name, filled if isinstance(filled, str) else to_json(filled)
 
 
-def _filled(name: str, value: Any, parameters: Mapping[str, Any]) -> Any:
+def _filled(name: str, value: Any, text: Callable[[Template], str]) -> Any:
     """Plain data with the values of parameters in it; those of tasks stay as they are written."""
     if is_secret(name) and not isinstance(value, dict | list):
         return HIDDEN
     if isinstance(value, Mapping):
-        return {key: _filled(str(key), item, parameters) for key, item in value.items()}
+        return {key: _filled(str(key), item, text) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_filled("", item, parameters) for item in value]
+        return [_filled("", item, text) for item in value]
     if not isinstance(value, str):
-        return getattr(value, "file", value) if hasattr(value, "file") else value
+        return {"file": _filled("file", value.file, text)} if hasattr(value, "file") else value
     found = [t for t in templates_in(value) if t.reference.root == "params"]
-    parts = [_text(template.reference, parameters) for template in found]
-    return redacted("", spliced(value, found, parts))
+    return redacted("", spliced(value, found, list(map(text, found))))
 
 
-def _text(reference: Reference, parameters: Mapping[str, Any]) -> str:
-    """The value of a parameter, or of a part of it, as it stands in a text."""
-    if _is_hidden(reference):
+def _text(work: TaskType, name: str, template: Template, parameters: Mapping[str, Any]) -> str:
+    """The value of a parameter, or of a part of it, as it stands in a text of that field."""
+    if _is_hidden(template.reference):
         return str(HIDDEN)
-    return as_text(redacted("", _at(reference, parameters)), str(reference))
+    return work.text(name, template, redacted("", _at(template.reference, parameters)))
 
 
 def _looked(reference: Reference, parameters: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from attrs import Attribute, frozen
 
 from liteflow.task_types.base import TaskType, in_schema, option, spliced
-from liteflow.task_types.faults import MissingExtraError, TemplateError
+from liteflow.task_types.faults import MissingExtraError, TemplateError, ValueRefusedError
 from liteflow.task_types.templates import Template
 
 # Where SQL expands no parameter: texts, quoted names, comments.  $tag$...$tag$ is PostgreSQL's.
@@ -98,12 +98,27 @@ class Sql(TaskType):
             connection.execute("BEGIN IMMEDIATE" if _writes(texts) else "BEGIN")
             rows: list[dict[str, Any]] = []
             for text in texts:
-                cursor = connection.execute(text, values)
+                cursor = _executed(connection, text, values)
                 if cursor.description is not None:
                     names = [column[0] for column in cursor.description]
                     rows = [dict(zip(names, row, strict=True)) for row in cursor]
             connection.execute("COMMIT")
             return rows
+
+
+def _executed(connection: sqlite3.Connection, text: str, values: dict[str, Any]) -> sqlite3.Cursor:
+    try:
+        return connection.execute(text, values)
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError, OverflowError):
+        for name, value in values.items():
+            named = re.sub(r"^LITEFLOW_\d+_", "", name)
+            if isinstance(value, list | dict | tuple):
+                problem = f"is a {type(value).__name__}, which SQLite can't hold"
+                raise ValueRefusedError(named, problem, "take a part of it, or make it text") from None
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                problem = "is larger than a number can be in SQLite"
+                raise ValueRefusedError(named, problem, "make it text") from None
+        raise
 
 
 def _writes(texts: Sequence[str]) -> bool:

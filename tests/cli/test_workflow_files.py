@@ -113,6 +113,21 @@ def test_a_dry_run_shows_when_how_often_and_how_long(liteflow, folder):
     assert (found["each"]["for_each"], found["list"]["for_each"]) == ("of 2 items", None)
 
 
+def test_a_dry_run_shows_addresses_as_they_are_asked_and_files_with_their_names(liteflow, folder):
+    (folder / "w.yaml").write_text("""
+workflow_name: w
+params: {x: a b/é, token: s3cret}
+tasks:
+  ask: {type: http, url: "http://x/${{ params.x }}?t=${{ params.token }}"}
+  make: {run: touch y, outputs: {file: "${{ params.x }}.txt"}}
+""")
+
+    plan = liteflow("run", "w.yaml", "--dry-run").stdout
+
+    assert "url: http://x/a%20b%2F%C3%A9?t=***" in plan
+    assert r'outputs: {"file": "a b/\u00e9.txt"}' in plan
+
+
 @pytest.mark.parametrize("words", [(), ("--json",)])
 def test_a_dry_run_shows_no_secret(liteflow, daily, words):
     done = liteflow("run", "daily.yaml", "--dry-run", *words)

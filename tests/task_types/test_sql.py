@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from liteflow.task_types import Sql
-from liteflow.task_types.faults import TemplateError
+from liteflow.task_types.faults import TemplateError, ValueRefusedError
 from liteflow.task_types.sql import embed
 from liteflow.task_types.templates import templates_in
 
@@ -66,6 +66,16 @@ def test_inside_quotes_and_comments_a_template_is_refused(text):
         embed(text, templates_in(text), ["X"])
 
     assert caught.value.offset == text.index("${{")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [({"a": 1}, "is a dict"), ([1], "is a list"), (2**63, "is larger")]
+)
+def test_a_value_that_sqlite_can_not_hold_is_told_of_by_name(value, says):
+    work = Sql(db=":memory:", run="SELECT :n, ${{ params.x }} AS x", args={"n": 1})
+
+    with pytest.raises(ValueRefusedError, match=f"the value of params_x {says}"):
+        work.filled({"params.x": value}).run()
 
 
 @pytest.fixture(scope="module")
