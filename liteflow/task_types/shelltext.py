@@ -24,6 +24,9 @@ from liteflow.task_types.templates import Template
 # <<WORD, <<-WORD, the word bare or quoted; not <<<.
 _HEREDOC = re.compile(r"<<(?!<)(-?)[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|((?:\\.|[^\s;&|<>()'\"\\])+))")
 
+# Between these a ")" ends a pattern, and no $( ).
+_CASE = re.compile(r"case\s+[^;&|()]{1,500}?\s+in\s")
+_ESAC = re.compile(r"esac\b")
 # What stands before a script that a shell is given: bash -c, sh -ec.
 _STARTS_SHELL = re.compile(
     r"(?:^|[\s;&|()/])(?:ba|da|a|k|z)?sh(?:[ \t]+-[a-zA-Z]+)*[ \t]+-[a-zA-Z]*c[a-zA-Z]*[ \t]+$"
@@ -88,6 +91,7 @@ class _Scan:
         self._ends = {template.start: template.end for template in templates}
         self._open = ["bare"]
         self._parentheses = [0]
+        self._cases = [0]
         self._heredocs: list[tuple[str, bool, bool]] = []
         self._at = 0
 
@@ -115,11 +119,13 @@ class _Scan:
     def _push(self, context: str, length: int) -> None:
         self._open.append(context)
         self._parentheses.append(0)
+        self._cases.append(0)
         self._at += length
 
     def _pop(self, length: int) -> None:
         self._open.pop()
         self._parentheses.pop()
+        self._cases.pop()
         self._at += length
 
     def _next(self, *texts: str) -> bool:
@@ -167,9 +173,9 @@ class _Scan:
             return False
         return True
 
-    def _in_bare(self) -> None:
+    def _in_bare(self) -> None:  # noqa: PLR0912  a list of cases
         context = self._open[-1]
-        if self._next("'") and not (context == "brace" and "double" in self._open):
+        if self._next("'") and not (context == "brace" and {"double", "script"}.intersection(self._open)):
             self._push("single", 1)
         elif self._next('"'):
             self._push("script" if self._starts_shell() else "double", 1)
@@ -190,6 +196,8 @@ class _Scan:
             self._comment()
         elif self._next("<<") and context in ("bare", "substitution"):
             self._heredoc()
+        elif self._next("case", "esac") and context == "substitution" and self._starts_word():
+            self._case()
         elif self._next("\n") and self._heredocs:
             self._bodies()
         else:
@@ -202,13 +210,20 @@ class _Scan:
     def _starts_word(self) -> bool:
         return self._at == 0 or self._text[self._at - 1] in " \t\n;&|()"
 
+    def _case(self) -> None:
+        if _CASE.match(self._text, self._at):
+            self._cases[-1] += 1
+        elif _ESAC.match(self._text, self._at) and self._cases[-1]:
+            self._cases[-1] -= 1
+        self._at += 4
+
     def _close(self) -> None:
         if self._parentheses[-1]:
             self._parentheses[-1] -= 1
             self._at += 1
         elif self._open[-1] == "arithmetic":
             self._pop(2 if self._next("))") else 1)
-        elif self._open[-1] == "substitution":
+        elif self._open[-1] == "substitution" and not self._cases[-1]:
             self._pop(1)
         else:
             self._at += 1

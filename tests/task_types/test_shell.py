@@ -153,6 +153,31 @@ def test_beside_a_script_a_value_is_an_argument(words):
 
 
 @pytest.mark.parametrize(
+    ("text", "gives"),
+    [
+        ('echo "$(case ${{ x }} in (b) echo 1;; a*) echo ${{ x }};; esac)|${{ x }}"', "a  *|a  *"),
+        ('echo "$(case a in a) case b in b) echo ${{ x }};; esac;; esac; echo ${{ x }})"', "a  *\na  *"),
+        ('echo "$(echo case)|${{ x }}"', "case|a  *"),
+    ],
+)
+def test_in_a_case_of_a_substitution_a_bracket_ends_a_pattern(text, gives, tmp_path):
+    text = text.replace("${{ x }}", "${{ params.x }}")
+    found = templates_in(text)
+
+    command = embed(text, found, ["X"] * len(found))
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=tmp_path,
+        env={**os.environ, "X": "a  *"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == f"{gives}\n"
+
+
+@pytest.mark.parametrize(
     "text",
     ["bash -c 'echo \"$1\"' sh ${{ params.x }}", 'sh -c "ls" "${{ params.x }}"', "sh -e ${{ params.x }}"],
 )
