@@ -155,7 +155,7 @@ def preview_of(value: object, large: bool = False) -> tuple[str, bool]:
         return _atom_preview(value)
     try:
         if _plain(value, [EXACT_CHARS // 2]):
-            text = json.dumps(value)
+            text = _json(value)
             if len(text) <= EXACT_CHARS:
                 return text, True
         with _limited():
@@ -230,11 +230,16 @@ def _atom_preview(value: Any) -> tuple[str, bool]:
 def _str_preview(value: str) -> tuple[str, bool]:
     if len(value) <= EXACT_CHARS - 2 and value.isalnum() and value.isascii():
         return f'"{value}"', True
-
-    text = json.dumps(value[: EXACT_CHARS + 1])
+    text = _json(value[: EXACT_CHARS + 1])
     if len(text) > EXACT_CHARS:
         return text[:PREVIEW_CHARS] + "...", False
     return text, _is_text(value)
+
+
+def _json(value: object) -> str:
+    """JSON as people read it: only where something can't be seen, or turns the text round, in ASCII alone."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
 
 
 def _is_text(value: str) -> bool:

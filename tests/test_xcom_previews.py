@@ -234,7 +234,11 @@ def test_a_large_object_is_not_asked_for_its_repr(value, preview):
         (1.5, "1.5"),
         (None, "null"),
         ("x", '"x"'),
-        ('say "é"', '"say \\"\\u00e9\\""'),
+        ('say "é" ✓ 日本', '"say \\"é\\" ✓ 日本"'),
+        (["é", {"ü": "\n"}], '["é", {"ü": "\\n"}]'),
+        # Nobody sees these, or they turn round what follows.
+        ("é\u202e", '"\\u00e9\\u202e"'),
+        (["é", "\x85"], '["\\u00e9", "\\u0085"]'),
         ([1, {"a": [True]}], '[1, {"a": [true]}]'),
         (math.nan, "nan"),
         ((1, 2), "(1, 2)"),
