@@ -13,6 +13,7 @@ No attrs here: workers import this, and start sooner without.
 from __future__ import annotations
 
 import marshal
+import sys
 from collections.abc import Callable, Generator, Iterable
 from hashlib import blake2b, sha256
 from typing import Any, Final, NamedTuple
@@ -108,12 +109,17 @@ def encoded(value: Directed) -> xcom.Encoded:
 
     Raises:
         NotPicklableError: Which part can't be pickled, and why.
+        TypeError: It holds a call of a task, which can't run next: no name asks for it.
     """
-    output = xcom.encode(value.output)
-    if not value.next_tasks:
-        return output
     definitions = Definitions()
-    requests = tuple([_request(one, definitions) for one in value.next_tasks])
+    try:
+        output = xcom.encode(value.output)
+        if not value.next_tasks:
+            return output
+        requests = tuple([_request(one, definitions) for one in value.next_tasks])
+    except Exception as error:
+        _tell_lazy(value, error)
+        raise
     bundles = tuple([(tuple(bundle.names), bundle.data) for bundle in definitions.bundles])
     return _together(output, requests, bundles)
 
@@ -162,6 +168,19 @@ def stream(
 # --- how -----------------------------------------------------------------------------------
 
 
+def _tell_lazy(value: Directed, problem: Exception) -> None:
+    """If what can't be pickled is a lazy value, say so, and what to do."""
+    if "liteflow.lazy" not in sys.modules:
+        return
+    from liteflow.growth import holds_lazy  # noqa: PLC0415  start-up: the compiler, where it is needed
+
+    if holds_lazy(tuple(value)):
+        raise TypeError(
+            "a TaskOutput holds a call of a task, which has not run and has no value; ask for a task by "
+            "its name, NextTask('name'), or call the plain function: name.fn(...)"
+        ) from problem
+
+
 def _request(asked: NextTask, definitions: Definitions) -> WireRequest:
     inputs = asked.inputs
     if inputs is None:
@@ -185,4 +204,6 @@ def digest(inputs: Any) -> bytes | None:
 
 
 def _a(value: Any) -> str:
+    if value is None:
+        return "None"
     return f"{type(value).__name__} {xcom.preview_of(value)[0][:80]}"

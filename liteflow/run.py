@@ -136,14 +136,24 @@ class Run(Mapping[str, Any], Generic[R]):
         """The values that the run's tasks shared, and their outputs, as they were when it ended."""
         from liteflow.context import Context, Recorded  # noqa: PLC0415  as above
 
+        from liteflow.engine.contexts import START  # noqa: PLC0415  as above
+
         with self._open_values() as values:
-            shared = {key: Payload(entry.codec, entry.data) for key, entry in values.context().items()}
+            entries = values.context()
+        shared = {key: Payload(entry.codec, entry.data) for key, entry in entries.items()}
 
         # A name that a task has been asked for by means what it gave last.
         latest = self._latest() if self._shown_by_outputs else {}
 
         def read(key: str) -> Any:
-            return shared[key].value() if key in shared else self.output(latest.get(key, key))
+            if key in shared and entries[key].version > START:
+                return shared[key].value()
+            try:
+                return self.output(latest.get(key, key))
+            except errors.NoOutputError:
+                if key not in shared:
+                    raise
+                return shared[key].value()
 
         def names() -> list[str]:
             given = latest or [key for key, row in self.tasks.items() if row.state in WITH_VALUE]

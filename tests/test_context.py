@@ -137,6 +137,30 @@ def test_the_value_of_a_task_that_grew_is_made_of_its_parts(executor):
     assert (run["got"], run["all"]) == ([2, 4], [2, 4])
 
 
+@task
+def all_that_is_there(_: object, context: Context) -> dict[str, Any]:
+    return context.to_dict()
+
+
+def test_a_tasks_output_takes_the_place_of_a_value_that_the_run_started_from(executor):
+    start = {"count": 5, "seen": 3, "before": 0}
+    before = all_that_is_there(1).named("before")
+    made = Flow("f", all_that_is_there(before).named("seen"), context=start, db=None, executor=executor)
+
+    assert made.run().result == {"count": 5, "seen": 3, "before": start}
+    assert made.context.to_dict() == {"count": 5, "seen": made.run().result, "before": start}
+    assert made.context.get("before") == start
+
+
+@task
+def chained(n: int, context: Context) -> int:
+    return context.get(f"chained[{n - 1}]") + 1 if n else 0
+
+
+def test_what_has_just_ended_is_there(waiting):
+    assert Flow("f", chained.map(range(6))).run(db=None, executor=waiting).result == list(range(6))
+
+
 def test_a_default_is_given_at_once(executor):
     @task
     def asks(context: Context):

@@ -344,11 +344,18 @@ def test_what_waits_for_a_task_that_has_failed_does_not_run():
     assert ran == []
 
 
+@task
+def called() -> None:
+    """Stands where no call may."""
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         (lambda _: "text", 'task t returned str "text"; it has to return a TaskOutput'),
-        (lambda _: None, "task t returned NoneType null"),
+        (lambda _: None, "task t returned None;"),
+        (lambda _: TaskOutput([called()]), "holds a call of a task"),
+        (lambda _: TaskOutput(0, [NextTask("t", inputs=called())]), "holds a call of a task"),
         (lambda _: TaskOutput(0, "next"), 'has str "next" as next_tasks; it has to be a list of NextTask'),
         (lambda _: TaskOutput(0, NextTask("t")), "as next_tasks; it has to be a list"),
         (lambda _: TaskOutput(0, ["t"]), 'has str "t" among its next_tasks'),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from liteflow import xcom
-from liteflow.engine.contexts import Contexts, Entry, Waiter
+from liteflow.engine.contexts import START, Contexts, Entry, Waiter
 from liteflow.engine.states import State
 from liteflow.executor.link import GET, OVER, PARTS, PUT, WAITED, Ask, Parts, Reply
 from liteflow.executor.payload import Payload
@@ -148,15 +148,17 @@ class Answers:
     def _found(self, key: str, asker: int) -> Reply:
         """The value of a key; `_NOTHING` if there is none yet; a text if there will be none."""
         entry = self._contexts.entries.get(key)
-        if entry is not None:
+        if entry is not None and entry.version > START:
             return entry.version, entry.codec, entry.data
         node = self._number_of(key)
-        if node is None:
-            return _NOTHING
-        state = self._states.state(node)
-        if state in _WITH_VALUE:
+        state = None if node is None else self._states.state(node)
+        if node is not None and state in _WITH_VALUE:
             output = self._output(node)
             return (0, PARTS, output.data) if isinstance(output, Parts) else (0, *output)
+        if entry is not None:
+            return entry.version, entry.codec, entry.data
+        if state is None:
+            return _NOTHING
         if state >= State.SUCCEEDED:
             return f"task instance {key} has no output: it is {state.word}"
         if node == asker:
@@ -174,14 +176,16 @@ class Answers:
 
     def _all(self) -> Iterable[tuple[str, str, bytes]]:
         entries = self._contexts.entries
-        for key, entry in entries.items():
-            yield key, entry.codec, entry.data
         named = self._latest or {self._nodes.key(node): node for node in range(len(self._nodes))}
-        for key, node in named.items():
-            if key not in entries and self._states.state(node) in _WITH_VALUE:
-                output = self._output(node)
-                codec, data = (PARTS, output.data) if isinstance(output, Parts) else output
-                yield key, codec, data if isinstance(data, bytes) else data.read(0, data.size)
+        ended = {key: node for key, node in named.items() if self._states.state(node) in _WITH_VALUE}
+        for key, entry in entries.items():
+            if entry.version > START or key not in ended:
+                ended.pop(key, None)
+                yield key, entry.codec, entry.data
+        for node_key, node in ended.items():
+            output = self._output(node)
+            codec, data = (PARTS, output.data) if isinstance(output, Parts) else output
+            yield node_key, codec, data if isinstance(data, bytes) else data.read(0, data.size)
 
     def _number_of(self, key: str) -> int | None:
         for node in range(len(self._numbers), len(self._nodes)):
@@ -205,4 +209,4 @@ def entry_of(value: object) -> Entry:
     encoded = xcom.encode(value)
     type_, codec, size, sha256, preview, exact, by_value, parts = encoded
     data = b"".join(parts)
-    return Entry(1, type_, codec, size, sha256, preview, int(exact), PYTHON if by_value else 0, data)
+    return Entry(START, type_, codec, size, sha256, preview, int(exact), PYTHON if by_value else 0, data)

@@ -8,7 +8,10 @@ wait --> waiting --came--> those that may go on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+START: Final = 0
+"""The version of a value that the run started from: the output of a task of that name takes its place."""
 
 
 class Entry(NamedTuple):

@@ -100,10 +100,10 @@ def completed(function: Function, value: Any, live: Callable[[Function], int] | 
 
     Lazy values are no value yet: they are encoded as calls that the run is to go on with.
     """
+    nexts = sys.modules.get("liteflow.nexts")
+    if nexts is not None and type(value) is nexts.Directed:
+        return nexts.encoded(value)  # type: ignore[no-any-return]
     try:
-        nexts = sys.modules.get("liteflow.nexts")
-        if nexts is not None and type(value) is nexts.Directed:
-            return nexts.encoded(value)  # type: ignore[no-any-return]
         if type(value) is not function.returns:
             if _is_growth(value):
                 return _grown(value, function, live)

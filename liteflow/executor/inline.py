@@ -62,6 +62,9 @@ class InlineExecutor:
 
     def _ask(self, node: int, attempt: int, request: Request) -> Reply:
         number = next(self._numbers)
+        # What has run before this call comes first: it may be what is asked for.
+        for news in self.look(time.monotonic()):
+            self._turn(news)
         self._turn(News("inline", asks=[Ask(node, attempt, number, request)]))
         while number not in self._replies:
             if len(self._stack) >= _DEEPEST:

@@ -124,7 +124,7 @@ CREATE TABLE growth (
 CREATE TABLE context (
     run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
     key TEXT NOT NULL,
-    version INTEGER NOT NULL,        -- 1, 2, ...: grows with each change
+    version INTEGER NOT NULL,        -- 0: the run started from it; grows with each change
     type TEXT NOT NULL,              -- this and what follows as in `outcome`
     codec TEXT NOT NULL,
     size INTEGER NOT NULL,
