@@ -13,7 +13,6 @@ No attrs here: workers import this, and start sooner without.
 from __future__ import annotations
 
 import marshal
-import sys
 from collections.abc import Callable, Generator, Iterable
 from hashlib import blake2b, sha256
 from typing import Any, Final, NamedTuple
@@ -109,17 +108,12 @@ def encoded(value: Directed) -> xcom.Encoded:
 
     Raises:
         NotPicklableError: Which part can't be pickled, and why.
-        TypeError: It holds a call of a task, which can't run next: no name asks for it.
     """
+    output = xcom.encode(value.output)
+    if not value.next_tasks:
+        return output
     definitions = Definitions()
-    try:
-        output = xcom.encode(value.output)
-        if not value.next_tasks:
-            return output
-        requests = tuple([_request(one, definitions) for one in value.next_tasks])
-    except Exception as error:
-        _tell_lazy(value, error)
-        raise
+    requests = tuple([_request(one, definitions) for one in value.next_tasks])
     bundles = tuple([(tuple(bundle.names), bundle.data) for bundle in definitions.bundles])
     return _together(output, requests, bundles)
 
@@ -166,19 +160,6 @@ def stream(
 
 
 # --- how -----------------------------------------------------------------------------------
-
-
-def _tell_lazy(value: Directed, problem: Exception) -> None:
-    """If what can't be pickled is a lazy value, say so, and what to do."""
-    if "liteflow.lazy" not in sys.modules:
-        return
-    from liteflow.growth import holds_lazy  # noqa: PLC0415  start-up: the compiler, where it is needed
-
-    if holds_lazy(tuple(value)):
-        raise TypeError(
-            "a TaskOutput holds a call of a task, which has not run and has no value; ask for a task by "
-            "its name, NextTask('name'), or call the plain function: name.fn(...)"
-        ) from problem
 
 
 def _request(asked: NextTask, definitions: Definitions) -> WireRequest:

@@ -11,6 +11,7 @@ from attrs import frozen
 from liteflow.dag import Dag
 from liteflow.engine.plan import Plan
 from liteflow.engine.resumption import Before, Now, compare
+from liteflow.engine.settled import settle
 from liteflow.errors import NotResumableError
 from liteflow.flow import Flow
 from liteflow.given import Given
@@ -61,7 +62,7 @@ def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, tr
         if row.state == "succeeded" or row.flow != flow.name:
             why = "it has succeeded" if row.state == "succeeded" else f"it is a run of flow {row.flow}"
             raise NotResumableError(row.id, flow.name, why)
-        recorded = [call for call in history.recorded(row.id) if call.parent is None]
+        calls = history.recorded(row.id)
     with open_values(db, row, trust) as values:
         arguments = values.recipe().arguments
         learn(values.definitions())
@@ -71,9 +72,14 @@ def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, tr
     dag = flow.compile(inputs={**given.values, **given.overrides})
     plan = Plan(dag, executor)
     codes = [str(plan.task_row(number)[4]) for number in range(len(plan.tasks))]
+    recorded = [call for call in calls if call.parent is None]
     before = [Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in WITH_VALUE) for r in recorded]
     now = [Now(key, codes[task], fixed, fed) for _, key, task, _, fed, fixed in plan.instances()]
     compared = compare(before, now)
+    # As in `resuming`.
+    stale = {} if plan.controls else settle(calls).stale
+    if undone := {compared.same[then]: why for then, why in stale.items() if then in compared.same}:
+        compared = compare(before, now, undone)
     return Outlook(
         row,
         dag,

@@ -20,6 +20,7 @@ from liteflow.engine.plan import Plan
 from liteflow.engine.regrowth import Regrown, Regrowth, is_stuck, plan_regrowth, regrow
 from liteflow.engine.rejoining import RecordedControl, recorded_controls, rejoined, what_stays
 from liteflow.engine.resumption import Before, Now, Resumption, compare
+from liteflow.engine.settled import Settled, settle
 from liteflow.outcomes import WITH_VALUE
 from liteflow.recorded import definitions_of, holes_of, packed_result, tasks_of
 from liteflow.rerouted import resume_routed
@@ -54,6 +55,12 @@ class _Compared:
     replays: Mapping[int, Any]
     regrown: Sequence[Regrown]
     moved: Mapping[int, int]
+    settled: Settled
+
+    def anew(self) -> list[int]:
+        """The places of what gave a value that is made again, or made of such, by code that is as it was."""
+        then = {*self.regrowth.undone, *self.settled.stale, *self.settled.changing}
+        return [self.moved.get(one, one) for one in sorted(then)]
 
 
 def resume_run(
@@ -86,10 +93,13 @@ def resume_run(
         _rewrite(dag, plan, journal, seal, row, values=values, rows=rows, compared=compared)
     journal.definitions(definitions_of(dag, seal))
     places = {r.index: compared.moved.get(r.index, r.index) for r in record.calls}
-    journal.forget(journal.base + places[r.index] for r in record.calls if r.state in _WITHOUT_VALUE)
+    lost = _lost(record, compared, places)
+    forgotten = [places[r.index] for r in record.calls if r.state in _WITHOUT_VALUE]
+    journal.forget(journal.base + place for place in forgotten if place not in lost)
     journal.commit()
     attempts = history.standing(row.id).attempts
-    return compared.found, _standing(plan, values, record, compared, places, attempts)
+    standing = _standing(plan, values, record, compared, places, attempts)
+    return compared.found, standing._replace(lost=lost)
 
 
 # --- how -----------------------------------------------------------------------------------
@@ -114,6 +124,9 @@ def _compared(plan: Plan, rows: Sequence[Any], record: _Record) -> _Compared:
     keys_then = {r.index: r.key for r in recorded}
     stays, undone = what_stays(plan, found.same, controlled, keys_then.__getitem__)
     same = found.same
+    # Controllers see to their calls themselves.
+    settled = Settled() if controlled else settle(recorded)
+    undone = {**undone, **{same[then]: why for then, why in settled.stale.items() if then in same}}
     if undone:
         found = compare(before, now, undone)
         same = {**{then: same[then] for then in controlled}, **found.same}
@@ -121,6 +134,7 @@ def _compared(plan: Plan, rows: Sequence[Any], record: _Record) -> _Compared:
     made = {r.index for r in recorded if r.key in told and told[r.key].codec == PARTS}
     # Those that are complete run nothing any more.
     stuck = {n for n, blob in blobs.items() if n not in made and n not in controlled and is_stuck(blob)}
+    stuck |= settled.stale.keys() & (made | blobs.keys() | set(parents.values()))
     behind = len(rows) + len(found.gone)
     regrowth = plan_regrowth(parents, same, behind, made | blobs.keys(), stuck, controlled=stays)
     plan.skip(len(found.gone))
@@ -131,14 +145,14 @@ def _compared(plan: Plan, rows: Sequence[Any], record: _Record) -> _Compared:
     regrown = regrow(plan, regrowth, blobs.get, lambda node, then: replays[node].calls[keys_then[then]])
     moved = {**found.moved, **regrowth.moved}
     moved = {old: new for old, new in moved.items() if old != new}
-    return _Compared(found, controlled, regrowth, replays, regrown, moved)
+    return _Compared(found, controlled, regrowth, replays, regrown, moved, settled)
 
 
 def _differs(compared: _Compared) -> bool:
     """Whether the store is to be rewritten."""
     regrowth = compared.regrowth
     # What has grown again may have met its tasks in another order, and they have other numbers now.
-    again = regrowth.dropped or regrowth.undone or compared.regrown
+    again = regrowth.dropped or compared.anew() or compared.regrown
     return bool(compared.found.changed or compared.moved or again)
 
 
@@ -156,8 +170,7 @@ def _rewrite(
     """Let the store have the calls of today, under their numbers of today."""
     regrowth, moved = compared.regrowth, compared.moved
     journal.renumber(moved, values.remac(seal))
-    anew = [moved.get(then, then) for then in regrowth.undone]
-    journal.redo([*compared.found.again, *regrowth.dropped, *anew])
+    journal.redo([*compared.found.again, *regrowth.dropped, *compared.anew()])
     journal.replace_tasks(tasks_of(plan))
     journal.update_instances([*rows, *(r for g in compared.regrown for r in instances(plan, g.grown))])
     for one in compared.regrown:
@@ -177,7 +190,10 @@ def _standing(  # noqa: PLR0917  as above
     places: Mapping[int, int],
     attempts: Mapping[int, int],
 ) -> Standing:
-    told = record.told
+    anew = set(compared.anew())
+    # What is known of a value that is made anew is nothing.
+    unknown = {r.key for r in record.calls if places[r.index] in anew} if anew else set()
+    told = {key: known for key, known in record.told.items() if key not in unknown}
     done = {places[r.index] for r in record.calls if r.parent is not None and r.state in WITH_VALUE}
     told_of_calls = {
         places[call.index]: facts
@@ -187,13 +203,24 @@ def _standing(  # noqa: PLR0917  as above
     }
 
     return Standing(
-        kept=compared.found.kept | (done - set(compared.regrowth.dropped)),
+        kept=(compared.found.kept | (done - set(compared.regrowth.dropped))) - anew,
         regrown=[(g, _facts(told.get(plan.key(g.grown.parent)))) for g in compared.regrown],
         controls=compared.replays,
         told=told_of_calls,
         attempts={n: a for n, a in attempts.items() if n < len(plan)},
         load=values.kept,
     )
+
+
+def _lost(record: _Record, compared: _Compared, places: Mapping[int, int]) -> dict[int, tuple[str, str]]:
+    """What had ended without a value and stays so, by its place now."""
+    dropped = set(compared.regrowth.dropped)
+    return {
+        places[r.index]: (r.state, r.error or "")
+        for r in record.calls
+        if r.index in compared.settled.lost
+        and (r.index in compared.found.same if r.parent is None else places[r.index] not in dropped)
+    }
 
 
 def _facts(known: XComRow | None) -> tuple[str, str, int] | None:

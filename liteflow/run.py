@@ -135,7 +135,6 @@ class Run(Mapping[str, Any], Generic[R]):
     def context(self) -> Context:
         """The values that the run's tasks shared, and their outputs, as they were when it ended."""
         from liteflow.context import Context, Recorded  # noqa: PLC0415  as above
-
         from liteflow.engine.contexts import START  # noqa: PLC0415  as above
 
         with self._open_values() as values:

@@ -54,7 +54,15 @@ FLOORS: list[set[str]] = [
     {"executor", "settings"},
     {"engine.room"},
     {"engine.machine", "engine.admission"},
-    {"engine.lanes", "engine.planned", "engine.routing", "engine.spans", "engine.resumption", "trust"},
+    {
+        "engine.lanes",
+        "engine.planned",
+        "engine.routing",
+        "engine.spans",
+        "engine.resumption",
+        "engine.settled",
+        "trust",
+    },
     {"engine.weighing"},
     {"engine.plan"},
     {"engine.growing", "engine.controlled", "engine.values", "engine.recorder", "engine.answers"},
@@ -113,6 +121,7 @@ PURE |= {
     "router",
     "engine.contexts",
     "engine.resumption",
+    "engine.settled",
     "views",
 }
 OUTSIDE_WORLD = {

@@ -157,13 +157,9 @@ class Answers:
             return (0, PARTS, output.data) if isinstance(output, Parts) else (0, *output)
         if entry is not None:
             return entry.version, entry.codec, entry.data
-        if state is None:
-            return _NOTHING
-        if state >= State.SUCCEEDED:
+        if state is not None and state >= State.SUCCEEDED:
             return f"task instance {key} has no output: it is {state.word}"
-        if node == asker:
-            return "it is the output of the very call that asks for it"
-        return _NOTHING
+        return "it is the output of the very call that asks for it" if node == asker else _NOTHING
 
     def _put(self, key: str, expected: int | None, facts: Sequence[Any], data: bytes) -> Reply:
         entry = self._contexts.put(key, expected, Entry._make((0, *facts, data)))

@@ -27,7 +27,7 @@ from liteflow.engine.growths import Growths, micros_since
 from liteflow.engine.opening import Ending
 from liteflow.engine.recorder import Recorder
 from liteflow.engine.schedule import Schedule
-from liteflow.engine.states import State
+from liteflow.engine.states import Effects, State
 from liteflow.engine.stopping import Stop
 from liteflow.executor.base import News
 from liteflow.where import is_remote
@@ -143,7 +143,7 @@ class Driver(Hearing):
         if standing.replayed is not None:
             self._take_up_routes(standing.replayed)
             ready = schedule.nodes(State.READY)
-        elif standing.kept or standing.regrown or standing.controls:
+        elif standing.kept or standing.regrown or standing.controls or standing.lost:
             steps = self._take_over()
             schedule = self._schedule
             ready = schedule.nodes(State.READY)
@@ -184,7 +184,19 @@ class Driver(Hearing):
                 schedule.run(node)
                 steps[node] = self._take_up_control(node)
         self._values.ended([*done, *(grown - set(controls))])
+        self._take_over_lost()
         return steps
+
+    def _take_over_lost(self) -> None:
+        """What ended without a value under an earlier driver, and stays so, keeps back what needs it."""
+        lost = self._standing.lost
+        for node, (state, error) in lost.items():
+            self._lacks(node, state, error)
+            if self._schedule.state(node) < State.SUCCEEDED:
+                blocked = self._schedule.cancel(node, State[state.upper()]).blocked
+                # What is ready by it is looked up, with all else that is.
+                self._follow(Effects([one for one in blocked if one not in lost], []), why=error)
+        self._values.ended(sorted(lost.keys() - self._plan.parts.keys()))
 
     def _take_up_control(self, node: int) -> Step:
         self._schedule.hold(node)

@@ -26,6 +26,7 @@ class Standing(NamedTuple):
         kept: Nodes whose results are in the store and stay.
         regrown: What had grown and is there again, in order, and what is known of the values
             that are complete.
+        lost: Nodes that had ended without a value and stay so: their states, and why.
         controls: The controllers that have been asked already, as they stand, by node.
         told: What is known of the values of their calls: (type, preview, size).
         attempts: How many attempts other nodes have had.
@@ -35,6 +36,7 @@ class Standing(NamedTuple):
 
     kept: frozenset[int] = frozenset()
     regrown: Sequence[tuple[Regrown, tuple[str, str, int] | None]] = ()
+    lost: Mapping[int, tuple[str, str]] = {}
     controls: Mapping[int, Replay] = {}
     told: Mapping[int, tuple[str, str, int]] = {}
     attempts: Mapping[int, int] = {}

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from liteflow.controller import Value
+from liteflow.engine import settled
 from liteflow.engine.controlled import Replay, WiredCall, replayed, same_feeds
 from liteflow.engine.plan import Plan
 from liteflow.fingerprint import is_same_code
@@ -23,23 +24,13 @@ from liteflow.outcomes import WITH_VALUE
 _THEN = 1 << 40
 
 
-class Instance(Protocol):
+class Instance(settled.Instance, Protocol):
     """A recorded task instance (store/rows.py)."""
 
-    @property
-    def index(self) -> int: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def parent(self) -> int | None: ...
     @property
     def code(self) -> str | None: ...
     @property
     def constants(self) -> str | None: ...
-    @property
-    def inputs(self) -> str | None: ...
-    @property
-    def state(self) -> str: ...
 
 
 class Known(Protocol):

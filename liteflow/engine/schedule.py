@@ -306,11 +306,11 @@ class Schedule:
         state = State.SKIPPED if skipped else State.UPSTREAM_FAILED
         return self._end_without_value(node, state, "be given up", State.READY)
 
-    def cancel(self, node: int) -> Effects:
-        """A node that has not ended will not run any more; tell as `fail`."""
+    def cancel(self, node: int, state: State = State.CANCELLED) -> Effects:
+        """A node that has not ended will not run any more, or ended so under another driver; as `fail`."""
         if self._states[node] >= State.SUCCEEDED:
             raise IllegalEventError(node, self.state(node), "be cancelled")
-        self._states[node] = State.CANCELLED
+        self._states[node] = state
         self._unended -= 1
         return self._block(node)
 

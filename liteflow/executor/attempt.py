@@ -102,7 +102,7 @@ def completed(function: Function, value: Any, live: Callable[[Function], int] | 
     """
     nexts = sys.modules.get("liteflow.nexts")
     if nexts is not None and type(value) is nexts.Directed:
-        return nexts.encoded(value)  # type: ignore[no-any-return]
+        return _encoded_with_next(value, nexts)
     try:
         if type(value) is not function.returns:
             if _is_growth(value):
@@ -230,6 +230,19 @@ def _given(link: Link | None) -> Link:
 
         return NoLink()
     return link
+
+
+def _encoded_with_next(value: Any, nexts: Any) -> xcom.Encoded:
+    """Encode a TaskOutput that has been looked at."""
+    try:
+        return nexts.encoded(value)  # type: ignore[no-any-return]
+    except Exception as error:
+        if "liteflow.lazy" in sys.modules and _holds_lazy(tuple(value)):
+            raise TypeError(
+                "a TaskOutput holds a call of a task, which has not run and has no value; ask for a task "
+                "by its name, NextTask('name'), or call the plain function: name.fn(...)"
+            ) from error
+        raise
 
 
 def _is_growth(value: Any) -> bool:

@@ -293,8 +293,8 @@ class History(Runs):
     def recorded(self, run_id: str) -> list[RecordedCall]:
         """Return the task instances of a run as a resume compares them with its flow, by index."""
         query = (
-            "SELECT e.id & 4294967295, e.key, e.task, i.parent, t.code, i.constants, i.inputs, e.state "
-            "FROM every_task AS e JOIN instance AS i ON i.id = e.id "
+            "SELECT e.id & 4294967295, e.key, e.task, i.parent, t.code, i.constants, i.inputs, e.state, "
+            "e.attempts, e.error FROM every_task AS e JOIN instance AS i ON i.id = e.id "
             "LEFT JOIN task AS t ON t.run = e.id >> 32 AND t.number = i.task "
             "WHERE e.id >= ?1 AND e.id < ?2 ORDER BY e.id"
         )

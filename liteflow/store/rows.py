@@ -145,8 +145,8 @@ class NodeRow:
 class RecordedCall:
     """A task instance as a resume compares it with the flow of today.
 
-    `code` and `constants` are fingerprints, `inputs` is JSON as in NodeRow, `state` as in TaskRow;
-    `parent` is the index of the call that it grew from.
+    `code` and `constants` are fingerprints, `inputs` is JSON as in NodeRow, `state` and what follows as
+    in TaskRow; `parent` is the index of the call that it grew from.
     """
 
     index: int
@@ -157,6 +157,8 @@ class RecordedCall:
     constants: str | None
     inputs: str | None
     state: str
+    attempts: int
+    error: str | None
 
 
 @frozen
