@@ -500,7 +500,7 @@ def test_a_host_that_is_not_this_machine_is_refused():
 
 def test_only_who_has_the_key_comes_in():
     talk = Talk(lambda: None)
-    door = Door(talk, "127.0.0.1")
+    door = Door(talk, lambda: None, "127.0.0.1")
     stranger = Visit(door.address._replace(key=bytes(32), driver=(0, 0)))
     link = stranger.link(0, 1)
     assert link is not None
@@ -514,7 +514,7 @@ def test_only_who_has_the_key_comes_in():
 
 
 def test_a_stranger_who_says_nothing_is_shown_out_when_the_door_closes():
-    door = Door(Talk(lambda: None), "127.0.0.1")
+    door = Door(Talk(lambda: None), lambda: None, "127.0.0.1")
     with socket.create_connection(door.address[:2], timeout=10) as stranger:
         asked = stranger.recv(1000)
         door.close()

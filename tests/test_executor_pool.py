@@ -19,8 +19,8 @@ import cloudpickle
 import pytest
 from support.executors import Bench
 
-from liteflow import Flow, Run, RunFailed, task
-from liteflow.errors import SettingError, TaskNotPicklableError
+from liteflow import Context, Flow, NextTask, Run, RunFailed, TaskOutput, task
+from liteflow.errors import ContextError, SettingError, TaskNotPicklableError
 from liteflow.executor import PoolExecutor, futures
 from liteflow.settings import RunSettings
 
@@ -629,3 +629,52 @@ def test_loky_serves_as_any_pool():
     loky = pytest.importorskip("loky")
     with PoolExecutor(loky.get_reusable_executor(2)) as pool:
         assert run([add(number(n), 1) for n in range(50)], pool).result == list(range(1, 51))
+
+
+# --- a pool that runs calls in the thread which gives it them ---------------------------------
+
+
+@pytest.fixture
+def here() -> Iterator[PoolExecutor]:
+    with PoolExecutor(StrictPool()) as made:
+        yield made
+
+
+@task
+def shared(n: int, context: Context) -> int:
+    before = context.get(f"shared[{n - 1}]") if n else 0
+    context.update("sum", lambda so_far: so_far + n, 0)
+    context.get_stream().put(before)
+    return before + n
+
+
+@task
+def of_another(key: str, context: Context) -> object:
+    return context.get(key)
+
+
+def test_calls_in_the_drivers_own_thread_share_values_and_give_chunks(here):
+    flow = Flow("f", shared.map(range(5)), db=None, executor=here)
+
+    given = [chunk.value for chunk in flow.stream() if chunk.task_id == "shared[4]"]
+
+    assert given == [6, 10]
+    assert flow.context.get("sum") == 10
+
+
+def test_calls_in_the_drivers_own_thread_say_what_runs_next(here):
+    made = Flow(db=None, executor=here)
+    made.add_task(
+        "split", lambda _: TaskOutput(3, [NextTask("part", n, spawn_another=True) for n in range(3)])
+    )
+    made.add_task("part", lambda context, n: TaskOutput(context.get("split") * n, [NextTask("join")]))
+    made.add_task("join", lambda context: TaskOutput(context.get("part")))
+
+    assert made.run("split") == {"join": 6}
+
+
+def test_a_call_in_the_drivers_own_thread_is_told_what_it_would_wait_for_in_vain(here):
+    run = Flow("f", [of_another("number"), number(1)]).run(db=None, executor=here, check=False)
+
+    assert isinstance(run.failure.__cause__, ContextError)
+    assert "it is not there yet, and nothing else runs while this thread waits" in str(run.failure)

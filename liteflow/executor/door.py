@@ -15,10 +15,12 @@ import marshal
 import os
 import socket
 import threading
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from liteflow.executor.link import AttemptLink, Chunk, Reply, Request
 from liteflow.executor.payload import Large
@@ -28,6 +30,10 @@ _ASK: Final = "ask"
 _CHUNK: Final = "chunk"
 # A door that is to be closed looks so often, in seconds, where closing its socket wakes nobody.
 _LOOK_S = 0.5
+
+
+# The doors of this process, by their keys.
+_doors: WeakValueDictionary[bytes, Door] = WeakValueDictionary()
 
 
 class Address(NamedTuple):
@@ -44,14 +50,16 @@ class Door:
 
     Args:
         talk: What says it to the driver.
+        hear: Lets the driver take what has been said, in its own thread.
         host: The address of this machine by which the pool's workers reach it.
 
     Raises:
         OSError: It is no address of this machine.
     """
 
-    def __init__(self, talk: Talk, host: str) -> None:
+    def __init__(self, talk: Talk, hear: Callable[[], None], host: str) -> None:
         self._talk = talk
+        self._hear = hear
         self._open = True
         self._lock = threading.Lock()
         self._connections: set[Connection] = set()
@@ -59,7 +67,12 @@ class Door:
         self._server.settimeout(_LOOK_S)
         ours = os.getpid(), threading.get_ident()
         self.address = Address(host, self._server.getsockname()[1], os.urandom(32), ours)
+        _doors[self.address.key] = self
         threading.Thread(target=self._admit, name="liteflow-door", daemon=True).start()
+
+    def link_here(self, node: int, attempt: int) -> AttemptLink:
+        """The way of an attempt that the pool runs in the driver's own thread: not through the door."""
+        return self._talk.here(node, attempt, self._hear)
 
     def close(self) -> None:
         """Nobody comes in any more, and who is in leaves."""
@@ -126,10 +139,10 @@ class Visit:
         self._lock = threading.Lock()
         self._connections: list[Connection] = []
 
-    def link(self, node: int, attempt: int) -> AttemptLink | None:
-        """The way of an attempt; None where the pool runs it in the driver's own thread, which can't wait."""
+    def link(self, node: int, attempt: int) -> AttemptLink:
+        """The way of an attempt."""
         if self._address.driver == (os.getpid(), threading.get_ident()):
-            return None
+            return _doors[self._address.key].link_here(node, attempt)
         return AttemptLink(node, attempt, partial(self._ask, node, attempt), self._send)
 
     def close(self) -> None:

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from liteflow.executor.base import Call, Failed, Finished, Lane, Line, Needs, News, Work
 from liteflow.executor.held import Homing, Outcome, handles
 from liteflow.executor.local import Hearing, attempt_here
-from liteflow.executor.parcels import Parcel, PoolFactory
+from liteflow.executor.parcels import Parcel, PoolFactory, line
 from liteflow.executor.payload import Large
 from liteflow.executor.process.pace import Pace
 from liteflow.executor.remote import Answer, Home
 from liteflow.executor.talk import Talk, Talking
 from liteflow.executor.wakeup import Wakeup
 from liteflow.signing import Seal
-from liteflow.xcom import LARGE, type_name
+from liteflow.xcom import LARGE
 
 if TYPE_CHECKING:
     from liteflow.executor.door import Address, Door
@@ -152,7 +152,7 @@ class FuturesExecutor(Talking):
                 self._pools[needs] = self._factory.pool_with(needs) if needs else self._factory.pool
             future = self._pools[needs].submit(*job)
         except Exception as error:  # noqa: BLE001  a pool may refuse with any, and then takes no calls
-            why = f"{_line(error)}; the pool takes no calls: give the run one that is open"
+            why = f"{line(error)}; the pool takes no calls: give the run one that is open"
             self._news.append(self._lost(parcel, why, retryable=self._doubted()))
             return
         parcel.future = future
@@ -186,7 +186,7 @@ class FuturesExecutor(Talking):
             # Start-up: few runs have any, and it loads much.
             from liteflow.executor.door import Door  # noqa: PLC0415
 
-            self._door = Door(self._talk, self._factory.host)
+            self._door = Door(self._talk, self._hear, self._factory.host)
         return self._door.address
 
     def _talks(self, call: Call) -> bool:
@@ -233,6 +233,11 @@ class FuturesExecutor(Talking):
             news += self._lose_all()
         return news
 
+    def _hear(self) -> None:
+        """A call that the pool runs in this very thread has something to say."""
+        for news in self._learn():
+            self._work.turn(news)
+
     def _lose_all(self) -> list[News]:
         """The cluster has gone, with all that it had."""
         news = []
@@ -270,7 +275,7 @@ class FuturesExecutor(Talking):
             kept = {node: self._factory.adopt(handle) for node, (_, _, handle) in held.items()}
         except Exception as error:  # noqa: BLE001  engines have errors of their own
             self._doubted()
-            return self._lost(parcel, f"{_line(error)}; its values are lost with the cluster", retryable=True)
+            return self._lost(parcel, f"{line(error)}; its values are lost with the cluster", retryable=True)
         needed = [node for node in held if self._work.is_needed(node)]
         self._held.update({node: (*held[node][:2], kept[node]) for node in needed})
         parcel.answer = answer
@@ -325,7 +330,7 @@ class FuturesExecutor(Talking):
             for source in {source for call in parcel.calls for source in call.sources}:
                 # It may be gone with what held it: the next attempt gets what is at home.
                 self._held.pop(source, None)
-            return self._lost(parcel, f"{_line(error)}; the attempt is lost with its worker", retryable=True)
+            return self._lost(parcel, f"{line(error)}; the attempt is lost with its worker", retryable=True)
         if isinstance(result, Answer):
             held = handles(result.outcomes) if self._factory.holds else {}
             if not parcel.stranded and (held or (self._coming and self._is_early(parcel))):
@@ -493,8 +498,3 @@ class FuturesExecutor(Talking):
         if self._door is not None:
             self._door.close()
         self._wakeup.close()
-
-
-def _line(error: BaseException) -> str:
-    first = str(error).strip().partition("\n")[0][:500].rstrip(".")
-    return f"{type_name(type(error))}: {first}" if first else type_name(type(error))

@@ -42,6 +42,11 @@ Request = tuple[Any, ...]
 Reply = Any
 Data = bytes | Large | None
 
+_NOTHING_ELSE: Final = (
+    "it is not there yet, and nothing else runs while this thread waits; "
+    "a coroutine waits by `await context.aget(key)`"
+)
+
 # Chunks lie together for at most so long, so many, so many bytes.
 HOLD_NS: Final = 5_000_000
 _MANY: Final = 200
@@ -145,7 +150,7 @@ class AttemptLink:
         if wait and threading.get_ident() == self._loop:
             found = _value(self._answer(key, (GET, key, False)))
             if found[1] is None:
-                self._refuse(key, "it is not there yet; a coroutine waits by `await context.aget(key)`")
+                self._refuse(key, _NOTHING_ELSE)
             return found
         return _value(self._answer(key, (GET, key, wait)))
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from liteflow.executor.base import Call, Lane, Needs
 from liteflow.executor.held import Shared
 from liteflow.executor.remote import Answer
+from liteflow.xcom import type_name
 
 
 class PoolFactory(Protocol):
@@ -90,3 +91,9 @@ class Parcel:
         """When it is over its time; of one that has not begun: no sooner than this."""
         timeout = self.calls[0].timeout
         return None if timeout is None else (now if self.began_at is None else self.began_at) + timeout
+
+
+def line(error: BaseException) -> str:
+    """What a pool has raised, in one line."""
+    first = str(error).strip().partition("\n")[0][:500].rstrip(".")
+    return f"{type_name(type(error))}: {first}" if first else type_name(type(error))

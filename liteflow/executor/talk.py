@@ -52,6 +52,36 @@ class Talk:
         thread = threading.get_ident() if at_once else None
         return AttemptLink(node, attempt, partial(self.ask, node, attempt), self.send, thread)
 
+    def here(self, node: int, attempt: int, hear: Callable[[], None]) -> AttemptLink:
+        """The way of an attempt that runs in the driver's own thread, which can answer, but not wait.
+
+        Args:
+            node, attempt: As for `link`.
+            hear: Lets the driver take what has come.
+        """
+        thread = threading.get_ident()
+
+        def ask(request: Request) -> Reply:
+            if threading.get_ident() != thread:
+                return "its pool runs calls in the driver's own thread, which hears no other meanwhile"
+            # What has ended before comes first: it may be what is asked for.
+            hear()
+            number = next(self._numbers)
+            queue = self._waiting[number] = SimpleQueue()
+            self._asks.append(Ask(node, attempt, number, request))
+            hear()
+            return queue.get()
+
+        def send(chunk: Chunk) -> bool:
+            if not self._hears(chunk):
+                return False
+            self._chunks.append(chunk)
+            if threading.get_ident() == thread:
+                hear()
+            return True
+
+        return AttemptLink(node, attempt, ask, send, thread)
+
     # --- in the driver's thread ------------------------------------------------------------
 
     def take(self) -> tuple[list[Ask], list[Chunk], list[Line]]:

@@ -186,8 +186,8 @@ def test_a_bounded_map_is_bounded_behind_calls_that_a_worker_would_run_on_from(r
 
 @pytest.mark.parametrize("executor", ["process"])
 def test_a_map_over_a_map_that_has_not_grown_waits_for_it_wherever_its_other_list_was_made(run):
-    # One worker, which knows all functions by then, gets the longer way first, and runs on from the first list to
-    # the map over it: before the other list is there.
+    # One worker, which knows all functions by then, gets the longer way first, and runs on from the
+    # first list to the map over it: before the other list is there.
     begun = increased(2)
     first, other = numbers(begun), increased.map(numbers(begun))
 
