@@ -100,7 +100,10 @@ class RouterRecipe:
                 raise UnknownNameError(owner, "parameter", name, list(_PARAMETERS))
         if "start" not in given:
             names = ", ".join(self.tasks) or "which it has none"
-            raise ArgumentError(owner, "start", f"is missing: name the task that runs first, of {names}")
+            problem = (
+                f"is missing: name the task that runs first, of {names}; on the command line as start=NAME"
+            )
+            raise ArgumentError(owner, "start", problem)
         start, inputs = given["start"], given.get("inputs")
         if not isinstance(start, str) or start not in self.tasks:
             raise UnknownNameError(owner, "task", start, list(self.tasks))

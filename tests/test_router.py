@@ -390,7 +390,9 @@ def test_a_function_of_something_else_is_no_task(function):
 def test_the_task_that_runs_first_has_to_be_named():
     made = chain(db=None)
 
-    with pytest.raises(ArgumentError, match="name the task that runs first, of a, b"):
+    with pytest.raises(
+        ArgumentError, match="name the task that runs first, of a, b; on the command line as start=NAME"
+    ):
         made.run()
     with pytest.raises(ArgumentError, match="is one task"):
         made.run("a", "b")

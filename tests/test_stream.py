@@ -36,7 +36,7 @@ def plain(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["process", "thread"])
+@pytest.fixture(params=["process", "thread", "inline"])
 def ending(request: pytest.FixtureRequest) -> str:
     """One that can leave an endless call."""
     return str(request.param)

@@ -284,6 +284,8 @@ class Driver(Hearing):
             self._learn(news)
             # Who knows when this thread comes by again.
             self._recorder.commit()
+            while self._stops:
+                self._obey(self._stops.popleft(), time.monotonic())
 
     def _on_wake(self, _mask: int) -> list[News]:
         with contextlib.suppress(BlockingIOError):

@@ -74,7 +74,8 @@ class InlineExecutor:
 
     def _send(self, chunk: Chunk) -> bool:
         self._turn(News("inline", chunks=[chunk]))
-        return True
+        # A run that ends wants to hear no more: one that streams without end would go on for ever.
+        return not self._cancelled
 
     def _turn(self, news: News | None) -> None:
         with self._turning:
