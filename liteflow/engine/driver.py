@@ -213,6 +213,7 @@ class Driver(Hearing):
     ) -> None:
         """Let a call grow again as it did; what of it has its value, has it."""
         gained, schedule = found.grown, self._schedule
+        self._has_rules |= bool(gained.rules)
         if gained.parent not in steps:
             schedule.run(gained.parent)
         if not found.controlled:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from liteflow import task
+from liteflow import Failure, skip, task
 
 
 @task
@@ -320,3 +320,31 @@ def test_a_loop_of_thousands_of_rounds_neither_overflows_nor_slows_down(run, rou
 @pytest.mark.parametrize("executor", ["inline"])
 def test_a_recursion_of_thousands_does_not_overflow(run):
     assert run(sum_to(2000)).result == 2000 * 2001 // 2
+
+
+# --- inputs without a value ------------------------------------------------------------------
+
+
+@task
+def unwanted() -> int:
+    return skip("nobody wants it")
+
+
+@task(when="always")
+def told(values: list[Any]) -> list[Any]:
+    return [value.error if isinstance(value, Failure) else value for value in values]
+
+
+@task
+def tells(n: int) -> list[Any]:
+    return told([unwanted(), failing() if n else 0, double(n)])
+
+
+@pytest.mark.parametrize(
+    "n, result", [(0, ["nobody wants it", 0, 0]), (1, ["nobody wants it", "ValueError: inner", 2])]
+)
+def test_calls_that_a_task_returns_may_run_though_their_inputs_have_no_value(run, n, result):
+    made = run(tells(n))
+
+    assert made.output("tells") == result
+    assert made.state == ("failed" if n else "succeeded")

@@ -87,6 +87,7 @@ class Changing(Answering):
     def _note_gain(self, grown: Grown) -> None:
         """The run has new nodes, which the schedule is to be told of."""
         plan, node = self._plan, grown.parent
+        self._has_rules |= bool(grown.rules)
         self._heights.extend(array("i", [self._heights[node]]) * grown.count)
         self._add_lanes()
         self._growths.write(grown)
@@ -238,7 +239,7 @@ class Changing(Answering):
 
     def _lacks(self, node: int, state: str, error: str) -> None:
         """Whoever takes this node's value in spite of all gets a Failure."""
-        if self._plan.rules or self._plan.maps:
+        if self._has_rules or self._plan.maps:
             failure = Failure(self._plan.key(node), state, error)
             self._plan.lacking[node] = pickling.dumps(failure).data
 

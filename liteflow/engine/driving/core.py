@@ -101,6 +101,8 @@ class Core(ABC):
         self._selector: selectors.BaseSelector | None = None
         self._schedule = Schedule(plan.predecessors(), plan.rules)
         self._heights = self._schedule.heights()
+        # Whether any call, in the flow or grown, runs though its inputs have no value.
+        self._has_rules = bool(plan.rules)
         # By lane: where its ready nodes go, and its executor.
         self._lanes: list[Pushed] = []
         self._executor_at: list[Executor] = []
