@@ -77,7 +77,7 @@ def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, tr
     now = [Now(key, codes[task], fixed, fed) for _, key, task, _, fed, fixed in plan.instances()]
     compared = compare(before, now)
     # As in `resuming`.
-    stale = {} if plan.controls else settle(calls).stale
+    stale = {} if plan.controls else settle(calls, failed=row.state == "failed").stale
     if undone := {compared.same[then]: why for then, why in stale.items() if then in compared.same}:
         compared = compare(before, now, undone)
     return Outlook(

@@ -88,7 +88,7 @@ def resume_run(
         return resume_routed(plan, journal, seal, row, values, history)
     rows = list(plan.instances())
     record = _record(plan, row, values, history)
-    compared = _compared(plan, rows, record)
+    compared = _compared(plan, rows, record, failed=row.state == "failed")
     if _differs(compared):
         _rewrite(dag, plan, journal, seal, row, values=values, rows=rows, compared=compared)
     journal.definitions(definitions_of(dag, seal))
@@ -111,7 +111,7 @@ def _record(plan: Plan, row: RunRow, values: TrustedValues, history: History) ->
     return _Record(calls, {x.key: x for x in history.xcoms(row.id)} if wanted else {}, blobs)
 
 
-def _compared(plan: Plan, rows: Sequence[Any], record: _Record) -> _Compared:
+def _compared(plan: Plan, rows: Sequence[Any], record: _Record, *, failed: bool) -> _Compared:
     recorded, told, blobs = record.calls, record.told, record.blobs
     before = [
         Before(r.index, r.key, r.code, r.constants, r.inputs, r.state in WITH_VALUE)
@@ -125,7 +125,7 @@ def _compared(plan: Plan, rows: Sequence[Any], record: _Record) -> _Compared:
     stays, undone = what_stays(plan, found.same, controlled, keys_then.__getitem__)
     same = found.same
     # Controllers see to their calls themselves.
-    settled = Settled() if controlled else settle(recorded)
+    settled = Settled() if controlled else settle(recorded, failed=failed)
     undone = {**undone, **{same[then]: why for then, why in settled.stale.items() if then in same}}
     if undone:
         found = compare(before, now, undone)

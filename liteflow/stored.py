@@ -19,7 +19,7 @@ from liteflow.store.db import open_store
 from liteflow.store.history import History, RunRow
 from liteflow.store.rows import RecordedCall
 from liteflow.trust import TrustedValues
-from liteflow.wiring import is_alias
+from liteflow.wiring import is_alias, items_text
 
 
 def updated_history(db: Path) -> History:
@@ -126,6 +126,8 @@ class _StoredValues:
         self._trust = trust
         self._growths: dict[int, bytes] | None = None
         self._children: dict[int, list[RecordedCall]] = {}
+        self._previews: dict[str, str] = {}
+        self._keys: dict[int, str] = {}
 
     def __call__(self, index: int) -> Any:
         """Return the value of a task instance.
@@ -153,22 +155,30 @@ class _StoredValues:
         if self._growths is None:
             self._growths = values.growths()
             with History(self._db) as history:
-                for call in history.recorded(self._row.id):
-                    if call.parent is not None:
-                        self._children.setdefault(call.parent, []).append(call)
+                calls = history.recorded(self._row.id)
+                if any(call.state not in WITH_VALUE for call in calls):
+                    self._previews = {known.key: known.preview for known in history.xcoms(self._row.id)}
+            self._keys = {call.index: call.key for call in calls}
+            for call in calls:
+                if call.parent is not None:
+                    self._children.setdefault(call.parent, []).append(call)
         children = self._children.get(index, [])
         if not children and index not in self._growths:
             return None
         made = wire_of(self._growths.get(index), children[0].index if children else 0)
         if made is not None:
             return made
+        given = [call for call in children if call.state in WITH_VALUE]
+        if self._previews.get(self._keys[index]) == items_text(len(given)):
+            # It has left out the others, if there were any.
+            return [(call.index, ()) for call in given]
         return [
             (call.index, ()) if call.state in WITH_VALUE else (_failure_of(call), ()) for call in children
         ]
 
 
 def _failure_of(call: RecordedCall) -> bytes:
-    return pickling.dumps(Failure(call.key, call.state)).data
+    return pickling.dumps(Failure(call.key, call.state, call.error or "")).data
 
 
 def _failure(

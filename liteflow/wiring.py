@@ -204,3 +204,12 @@ class Nodes(Sequence[WireArgument]):
 
     def __iter__(self) -> Iterator[WireArgument]:
         return ((node, ()) for node in self.numbers)
+
+
+def items_text(count: int) -> str:
+    """The preview of what a map gives: how many items it has.
+
+    >>> items_text(3)
+    '[3 items]'
+    """
+    return f"[{count} items]"

@@ -195,7 +195,7 @@ class Driver(Hearing):
             if self._schedule.state(node) < State.SUCCEEDED:
                 blocked = self._schedule.cancel(node, State[state.upper()]).blocked
                 # What is ready by it is looked up, with all else that is.
-                self._follow(Effects([one for one in blocked if one not in lost], []), why=error)
+                self._follow(Effects([one for one in blocked if one not in lost], []), self._why(node))
         self._values.ended(sorted(lost.keys() - self._plan.parts.keys()))
 
     def _take_up_control(self, node: int) -> Step:

@@ -21,7 +21,7 @@ from liteflow.engine.schedule import Schedule
 from liteflow.executor.base import NODE, Finished
 from liteflow.signing import Seal
 from liteflow.store.journal import Row
-from liteflow.wiring import Nodes, is_alias
+from liteflow.wiring import Nodes, is_alias, items_text
 
 if TYPE_CHECKING:
     # Start-up: most runs gain nothing.
@@ -219,11 +219,15 @@ class Growths:
 
     def _told_of(self, node: int, wire: Any, begun: tuple[Any, ...] | None) -> Facts:
         if isinstance(wire, Nodes):
-            return "list", f"[{len(wire)} items]", 0
+            lacking = self._plan.lacking
+            if lacking and self._plan.maps[node].on_error == "skip":
+                # By that number it is known later that the others were left out.
+                return "list", items_text(sum(1 for one in wire.numbers if one not in lacking)), 0
+            return "list", items_text(len(wire)), 0
         if type(wire) is tuple and type(wire[0]) is int and wire[0] in self._facts:
             return self._facts.pop(wire[0])
         if begun is None or node in self._plan.maps:
-            return "list", f"[{len(wire)} items]", 0
+            return "list", items_text(len(wire)), 0
         return str(begun[4]), str(begun[9]), 0
 
 

@@ -53,13 +53,18 @@ class Settled:
     changing: frozenset[int] = frozenset()
 
 
-def settle(calls: Sequence[Instance]) -> Settled:
+def settle(calls: Sequence[Instance], *, failed: bool) -> Settled:
     """Look through the task instances of a run that goes on.
+
+    Args:
+        calls: All that are recorded.
+        failed: Whether the run had come to its end, and failed.  One that was broken off makes nothing
+            twice: what ended before that is as good as what would have ended after.
 
     >>> from types import SimpleNamespace as Call
     >>> bad = Call(index=0, key="bad", parent=None, inputs=None, state="failed", attempts=1)
     >>> tidy = Call(index=1, key="tidy", parent=None, inputs='{"x":[0]}', state="succeeded", attempts=1)
-    >>> settle([bad, tidy]).stale
+    >>> settle([bad, tidy], failed=True).stale
     {1: 'its input from bad is tried again'}
     """
     without = [call for call in calls if call.state in _TRIED_AGAIN]
@@ -69,7 +74,7 @@ def settle(calls: Sequence[Instance]) -> Settled:
     lost = {call.index for call in without if _decided(call) or _is_collected(call, by_index)}
     _follow_skipped(calls, by_index, lost)
     again = [call for call in without if call.index not in lost]
-    if not again:
+    if not again or not failed:
         return Settled(frozenset(lost))
     stale, changing = _touched(calls, by_index, again, lost)
     return Settled(frozenset(lost - stale.keys()), stale, frozenset(changing))

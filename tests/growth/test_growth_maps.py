@@ -255,6 +255,16 @@ def test_an_element_of_a_chain_whose_input_failed_never_runs_and_the_others_do(r
     assert (states["double"], made.state) == ("upstream_failed", "failed")
 
 
+def test_a_run_that_is_given_back_has_its_failures_as_they_were_and_leaves_out_what_it_left_out(tmp_path):
+    recipe = [uneven.map(range(4), on_error=how) for how in ("collect", "skip")]
+    flow = Flow("kept", recipe, db=tmp_path / "s.db", executor="thread")
+
+    made, again = flow.run(run_id="a"), flow.run(run_id="a")
+
+    assert again.result == made.result
+    assert again.result[1] == [2]
+
+
 # --- what can't be mapped ------------------------------------------------------------------
 
 

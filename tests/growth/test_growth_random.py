@@ -109,6 +109,8 @@ def check_killed_and_resumed(
         ran = Counter(log.read_text().splitlines())
         done = {name: done.get(name, ran[name]) for name in names}
         if killed == 0:
+            # It has failed, then, and is tried again: with what had its Failure.
+            kept, done = {}, {}
             break
 
     run = flow_of(made).run(db=db, executor=how[0], durability=how[1], run_id="a", max_workers=2, check=False)

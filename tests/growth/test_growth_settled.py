@@ -119,7 +119,7 @@ def test_what_has_skipped_itself_stays_skipped_and_so_does_what_follows(tmp_path
     run, resumed = begun([some("either", [no, leaf("a")]), tidy("all", [followed]), leaf("late")], tmp_path)
 
     assert run.output("some") == ["no is not wanted", "a"]
-    assert resumed.result == [["no is not wanted", "a"], [""], "late"]
+    assert resumed.result == [["no is not wanted", "a"], ["decided was skipped"], "late"]
     assert RAN == {"late": 1}
     states = {key: row.state for key, row in resumed.tasks.items()}
     assert (states["decided"], states["leaf"]) == ("skipped", "skipped")

@@ -57,7 +57,7 @@ class Changing(Answering):
             else:
                 effects = Effects([], [])
                 self._give_up(node, gate, effects)
-                self._follow(effects, f"{self._plan.key(gate)} failed")
+                self._follow(effects, self._why(gate))
         elif not self._growths.waits_for_split(node):
             self._expand(node)
         elif self._growths.may_run(node):
@@ -212,9 +212,8 @@ class Changing(Answering):
         rows: list[Row] = []
         for node in effects.blocked:
             state = self._schedule.state(node).word
-            error = None if state == "skipped" else why
-            rows.append((self._journal.base + node, state, 0, None, None, None, error, *_NO_VALUE))
-            self._lacks(node, state, error or "")
+            rows.append((self._journal.base + node, state, 0, None, None, None, why or None, *_NO_VALUE))
+            self._lacks(node, state, why)
             self._changes[self._plan.key(node)] = (state, 0)
             if node not in self._plan.parts:
                 self._values.ended((node,))
@@ -236,6 +235,11 @@ class Changing(Answering):
                 self._push(node)
             else:
                 lanes[lane_of[node]].push(node)
+
+    def _why(self, node: int) -> str:
+        """Why those end that wait for a node which has no value."""
+        ended = "was skipped" if self._schedule.state(node) is State.SKIPPED else "failed"
+        return f"{self._plan.key(node)} {ended}"
 
     def _lacks(self, node: int, state: str, error: str) -> None:
         """Whoever takes this node's value in spite of all gets a Failure."""
@@ -289,7 +293,7 @@ class Changing(Answering):
         self._free_room(node)
         for waiting in self._growths.opened_by(node):
             self._give_up(waiting, node, effects)
-        self._follow(effects, f"{key} failed")
+        self._follow(effects, self._why(node))
         self._complete()
         if self._routes is not None and state == "skipped":
             self._gain_next(node, *self._routes.passed_over(node))
