@@ -313,7 +313,7 @@ class Runnable(Generic[R]):
     def astream(
         self,
         /,
-        *,
+        *start: str,
         inputs: Mapping[str, object] | None = None,
         run_id: str | None = None,
         **arguments: Any,
@@ -335,7 +335,7 @@ class Runnable(Generic[R]):
         """
         from liteflow.awaiting import streamed  # noqa: PLC0415  lazy: asyncio
 
-        return streamed(self.stream(inputs=inputs, run_id=run_id, **arguments))
+        return streamed(self.stream(*start, inputs=inputs, run_id=run_id, **arguments))
 
     def resume(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -437,3 +438,15 @@ def test_a_context_made_by_hand_calls_a_task_by_itself():
         return TaskOutput(context.get("x") + 1)
 
     assert one(Context().from_dict({"x": 1})) == TaskOutput(2)
+
+
+def test_every_way_to_run_it_takes_the_name_of_the_task_that_runs_first():
+    made = chain(db=None)
+
+    async def program():
+        chunks = [chunk.task_id async for chunk in made.astream("a")]
+        return chunks, dict(await made.arun("a"))
+
+    outputs = dict(made.run("a"))
+    assert dict(made.start("a").result()) == outputs
+    assert asyncio.run(program()) == ([chunk.task_id for chunk in made.stream("a")], outputs)
