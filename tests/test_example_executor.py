@@ -227,11 +227,13 @@ def test_a_spool_that_is_closed_settles_what_is_under_way_and_takes_no_more(tmp_
     assert names(Folder(tmp_path).alive) == []
 
 
-def test_a_folder_that_can_not_be_made_is_a_mistake_in_a_setting(tmp_path):
+@pytest.mark.parametrize("folder", ["file", "not mounted/spool"])
+def test_a_folder_that_can_not_be_made_is_a_mistake_in_a_setting(folder, tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(SettingError, match="folder that can be written to"):
-        Flow("f", task(abs)(-1)).run(db=None, executor=SpoolExecutor(tmp_path / "file"))
+        Flow("f", task(abs)(-1)).run(db=None, executor=SpoolExecutor(tmp_path / folder))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_name_that_the_package_plugs_in_means_the_folder_of_the_environment(tmp_path, monkeypatch):

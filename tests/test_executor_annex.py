@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from support.annexes import Threads
+from support.drivers import until
+from support.processes import gone
 
 from liteflow import Flow, Run, task
 from liteflow.testing import executor_suite
@@ -104,31 +106,31 @@ from liteflow import Flow, task
 sys.path.insert(0, sys.argv[1])
 from test_executor_annex import Threads
 
-def ticks(path):
-    import time
-    while True:
-        with open(path, "ab") as file:
-            file.write(b".")
-        time.sleep(0.02)
+def hangs(path):
+    import subprocess
+    child = subprocess.Popen(["sleep", "3600"])
+    with open(path, "w") as file:
+        file.write(f"{os.getpid()} {child.pid}\\n")
+    child.wait()
 
-Flow("f", task(ticks)(sys.argv[2])).run(db=None, executor=Threads())
+Flow("f", task(hangs)(sys.argv[2])).run(db=None, executor=Threads())
 """
 
 
-def test_an_annex_ends_with_its_worker_however_that_ends(tmp_path):
-    script, beats = tmp_path / "worker.py", tmp_path / "beats"
+@pytest.mark.parametrize("first", ["worker", "annex"])
+def test_an_annex_and_what_its_call_has_started_end_with_its_worker_however_that_ends(first, tmp_path):
+    script, begun = tmp_path / "worker.py", tmp_path / "begun"
     script.write_text(WORKER)
-    with subprocess.Popen([sys.executable, script, Path(__file__).parent, beats]) as worker:
-        until = time.monotonic() + 30
-        while not beats.exists():
-            assert time.monotonic() < until
-            time.sleep(0.02)
+    with subprocess.Popen([sys.executable, script, Path(__file__).parent, begun]) as worker:
+        until(lambda: begun.exists() and begun.read_text().endswith("\n"))
+        pids = [int(pid) for pid in begun.read_text().split()]
+        if first == "annex":
+            # As Ray's workers do: they end their child, and then themselves.
+            worker.send_signal(signal.SIGSTOP)
+            os.kill(pids[0], signal.SIGKILL)
         worker.kill()
 
-    size = -1
-    while size != (size := beats.stat().st_size):
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    assert gone(pids, 20.0)
 
 
 def test_an_environment_in_which_no_process_starts_is_told(cluster, monkeypatch):

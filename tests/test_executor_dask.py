@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 from support.clusters import check_kills_cost_attempts
-from support.drivers import until
+from support.drivers import query, until
+from support.processes import gone
 from test_random_dags import check_random_dags
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'liteflow[dask]'")
@@ -107,13 +109,17 @@ def test_a_worker_of_the_cluster_that_is_lost_costs_one_attempt_and_dask_makes_n
             time.sleep(0.02)
         return "done"
 
-    handle = Flow("f", task(waits, retries=1)()).start(db=None, executor=dask)
+    handle = Flow("f", task(waits, retries=1)()).start(db=tmp_path / "f.db", executor=dask)
     until(lambda: begun.exists() and begun.read_text().endswith("\n"))
     os.kill(int(begun.read_text()), signal.SIGKILL)
     ended = handle.wait(60)
 
     assert ended.result == "done"
     assert ended.tasks["waits"].attempts == 2
+    ((error,),) = query(tmp_path / "f.db", "SELECT error FROM attempts WHERE outcome = 'lost'")
+    assert re.fullmatch(
+        r"KilledWorker: tcp://[\d.:]+ is gone; the attempt is lost with its worker \(pool cluster\)", error
+    )
     # Dask starts another worker in its place; the next test needs it.
     until(lambda: len(cluster.scheduler.workers) == 2)
 
@@ -192,6 +198,28 @@ def test_a_cluster_that_goes_away_loses_what_it_was_running_and_the_run_goes_on_
     assert ended.result == [0, 1, 2, 3]
     assert sorted(row.attempts for row in ended.tasks.values()) == [1, 1, 2, 2]
     assert "cluster away is back" in caplog.text
+
+
+def test_what_a_worker_runs_ends_when_its_scheduler_is_gone(whole, tmp_path):
+    begun = tmp_path / "begun"
+
+    def hangs() -> None:
+        begun.write_text(f"{os.getpid()}\n")
+        time.sleep(3600)
+
+    async def joins() -> Any:
+        return await distributed.Worker(whole.address, nthreads=1, resources={"here": 1})
+
+    with distributed.Client(whole.address, set_as_default=False) as client:
+        client.sync(joins)
+        with DaskExecutor(client, name="halved", patience=0) as halved:
+            call = task(hangs, resources={"here": 1})()
+            handle = Flow("f", call).start(db=None, executor=halved, check=False)
+            until(lambda: begun.exists() and begun.read_text().endswith("\n"))
+            whole.kill()
+
+            assert gone([int(begun.read_text())], 20.0)
+            assert handle.wait(60).state == "failed"
 
 
 def test_a_cluster_that_stays_away_fails_what_waits_for_it_and_a_resume_goes_on(whole, tmp_path):

@@ -142,6 +142,26 @@ def test_a_cluster_that_grows_gets_more_calls(harbour):
     assert handle.wait(60).result == [0, 1, 2, 3]
 
 
+def test_that_a_cluster_has_no_workers_is_told_once_until_some_have_come_and_gone(
+    harbour, caplog, monkeypatch
+):
+    def warnings() -> int:
+        return caplog.text.count("cluster harbour has no workers: what is to run there waits for some")
+
+    monkeypatch.setattr(presence, "_EMPTY_S", 0.02)
+    harbour.size = 0
+    handle = flow().start(db=None, executor=harbour)
+    until(lambda: warnings() == 1)
+    harbour.size = 4
+    until(lambda: len(BEGUN) == 4)
+    harbour.size = 0
+    until(lambda: warnings() == 2)
+    RELEASED.set()
+
+    assert handle.wait(60).result == [0, 1, 2, 3]
+    assert warnings() == 2
+
+
 def test_a_run_on_a_cluster_that_is_away_says_so_at_once(harbour):
     harbour.is_there = False
 

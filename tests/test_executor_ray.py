@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.clusters import check_kills_cost_attempts
 from support.drivers import until
+from support.processes import gone
 from test_random_dags import check_random_dags
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'liteflow[ray]'")
@@ -183,33 +184,31 @@ def test_large_values_stay_on_the_cluster_and_come_home_too(tmp_path):
 
 
 DRIVER = """\
-import sys, time
+import os, subprocess, sys
 from liteflow import Flow, task
 from liteflow.executor import RayExecutor
 
-def ticks(beats):
-    while True:
-        with open(beats, "ab") as file:
-            file.write(b".")
-        time.sleep(0.02)
+def hangs(path):
+    child = subprocess.Popen(["sleep", "3600"])
+    with open(path, "w") as file:
+        file.write(f"{os.getpid()} {child.pid}\\n")
+    child.wait()
 
-Flow("f", task(ticks)(sys.argv[2])).run(db=None, executor=RayExecutor(sys.argv[1]))
+Flow("f", task(hangs)(sys.argv[2])).run(db=None, executor=RayExecutor(sys.argv[1]))
 """
 
 
-def test_a_driver_that_dies_leaves_nothing_running_on_the_cluster(tmp_path):
-    script, beats = tmp_path / "driver.py", tmp_path / "beats"
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+def test_a_driver_that_is_ended_leaves_nothing_running_on_the_cluster(number, status, tmp_path):
+    script, begun = tmp_path / "driver.py", tmp_path / "begun"
     script.write_text(DRIVER)
     address = ray.get_runtime_context().gcs_address
-    with subprocess.Popen([sys.executable, script, address, beats], stderr=subprocess.DEVNULL) as driver:
-        until(beats.exists)
-        driver.kill()
+    with subprocess.Popen([sys.executable, script, address, begun], stderr=subprocess.DEVNULL) as driver:
+        until(lambda: begun.exists() and begun.read_text().endswith("\n"), 60)
+        driver.send_signal(number)
 
-    size = -1
-    deadline = time.monotonic() + 20
-    while size != (size := beats.stat().st_size):
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+    assert driver.returncode == status
+    assert gone([int(pid) for pid in begun.read_text().split()], 20.0)
 
 
 def test_calls_take_the_resources_that_they_are_told(tmp_path):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
@@ -221,6 +222,7 @@ def serve(number: int, lifeline: int) -> None:
     for descriptor in (number, lifeline):
         # What tasks start is to have neither.
         os.set_inheritable(descriptor, False)
+    _guard(number, lifeline)
     threading.Thread(target=_end_with, args=(lifeline,), name="liteflow-lifeline", daemon=True).start()
     with Connection(number) as connection, contextlib.suppress(EOFError, OSError):
         while connection.poll(_IDLE_S):
@@ -244,6 +246,25 @@ def _tell(connection: Connection, answer: Answer) -> None:
     send_handle(connection, done.payload.descriptor, None)
 
 
-def _end_with(lifeline: int) -> None:
-    os.read(lifeline, 1)
+def _guard(number: int, lifeline: int) -> None:
+    """Have what calls start ended when this process is gone, too, and not by its worker.
+
+    Ray's workers, when they are ended, kill their own child before its thread can do anything.
+    """
+    there, here = os.pipe()
+    middle = os.fork()
+    if middle:
+        os.close(there)
+        os.waitpid(middle, 0)
+        return
+    # No child of the annex: calls may wait for all of theirs.
+    if os.fork():
+        os._exit(0)
+    os.close(here)
+    os.close(number)
+    _end_with(there, lifeline)
+
+
+def _end_with(*lifelines: int) -> None:
+    select.select(lifelines, [], [])
     os.killpg(os.getpgrp(), signal.SIGKILL)

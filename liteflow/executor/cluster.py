@@ -22,7 +22,7 @@ from liteflow.errors import SettingError
 from liteflow.executor.base import Limits, Needs, Work
 from liteflow.executor.futures import FuturesExecutor
 from liteflow.executor.pools import Pooled
-from liteflow.executor.presence import Presence
+from liteflow.executor.presence import Presence, Seen
 from liteflow.executor.remote import Answer
 
 _logger = logging.getLogger("liteflow")
@@ -72,10 +72,11 @@ class ClusterExecutor(Pooled):
         self._check_host()
         sizes = self._sizes(settings)
 
-        def ask(kinds: Iterable[Needs]) -> tuple[tuple[int, int], dict[Needs, int]]:
-            there = sizes(self.places())
+        def ask(kinds: Iterable[Needs]) -> Seen:
+            there = self.places()
             places = {needs: self.places_with(needs) for needs in kinds}
-            return there, {needs: min(count, sizes(count)[0]) for needs, count in places.items()}
+            rooms = {needs: min(count, sizes(count)[0]) for needs, count in places.items()}
+            return Seen(sizes(there), rooms, is_empty=not there)
 
         try:
             cluster = Presence(self.name, ask, self.again, self._patience, self.calm)

@@ -116,6 +116,14 @@ class DaskExecutor(AllottingCluster):
         shared: Shared = handle.result()
         return shared
 
+    def cause(self, error: BaseException) -> str:
+        """Dask says of a lost worker that several have died; it has tried one alone."""
+        from distributed.scheduler import KilledWorker  # noqa: PLC0415  start-up, as above
+
+        if isinstance(error, KilledWorker):
+            return f"KilledWorker: {error.last_worker.address} is gone"
+        return super().cause(error)
+
     def own_host(self) -> str:
         from distributed.utils import get_ip  # noqa: PLC0415  start-up, as above
 
@@ -232,12 +240,16 @@ def default() -> DaskExecutor:
 
 def liteflow_attempts(*parcel: Any) -> Answer:
     """Make attempts as `remote.attempts` does, in a thread of a worker; the name is what Dask shows."""
-    from distributed import get_worker  # noqa: PLC0415  only where Dask is
+    from distributed import Status, get_worker  # noqa: PLC0415  only where Dask is
 
+    gone = (Status.closing, Status.closed, Status.failed)
     worker = get_worker()
     key = worker.get_current_task()
 
     def wanted() -> bool:
+        if worker.status in gone:
+            # It ends when its threads have ended, which wait for the annex.
+            raise RuntimeError(f"Dask's worker {worker.address} is closed, or has lost its scheduler")
         state = worker.state.tasks.get(key)
         return state is not None and state.state == "executing"
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from liteflow.executor.base import Call, Failed, Finished, Lane, Line, Needs, News, Work
 from liteflow.executor.held import Homing, Outcome, handles
 from liteflow.executor.local import Hearing, attempt_here
-from liteflow.executor.parcels import Parcel, PoolFactory, line
+from liteflow.executor.parcels import Parcel, PoolFactory, line_of
 from liteflow.executor.payload import Large
 from liteflow.executor.process.pace import Pace
 from liteflow.executor.remote import Answer, Home
@@ -152,7 +152,7 @@ class FuturesExecutor(Talking):
                 self._pools[needs] = self._factory.pool_with(needs) if needs else self._factory.pool
             future = self._pools[needs].submit(*job)
         except Exception as error:  # noqa: BLE001  a pool may refuse with any, and then takes no calls
-            why = f"{line(error)}; the pool takes no calls: give the run one that is open"
+            why = f"{line_of(error)}; the pool takes no calls: give the run one that is open"
             self._news.append(self._lost(parcel, why, retryable=self._doubted()))
             return
         parcel.future = future
@@ -275,7 +275,9 @@ class FuturesExecutor(Talking):
             kept = {node: self._factory.adopt(handle) for node, (_, _, handle) in held.items()}
         except Exception as error:  # noqa: BLE001  engines have errors of their own
             self._doubted()
-            return self._lost(parcel, f"{line(error)}; its values are lost with the cluster", retryable=True)
+            return self._lost(
+                parcel, f"{line_of(error)}; its values are lost with the cluster", retryable=True
+            )
         needed = [node for node in held if self._work.is_needed(node)]
         self._held.update({node: (*held[node][:2], kept[node]) for node in needed})
         parcel.answer = answer
@@ -330,7 +332,9 @@ class FuturesExecutor(Talking):
             for source in {source for call in parcel.calls for source in call.sources}:
                 # It may be gone with what held it: the next attempt gets what is at home.
                 self._held.pop(source, None)
-            return self._lost(parcel, f"{line(error)}; the attempt is lost with its worker", retryable=True)
+            return self._lost(
+                parcel, f"{self._factory.cause(error)}; the attempt is lost with its worker", retryable=True
+            )
         if isinstance(result, Answer):
             held = handles(result.outcomes) if self._factory.holds else {}
             if not parcel.stranded and (held or (self._coming and self._is_early(parcel))):

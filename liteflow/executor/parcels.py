@@ -58,6 +58,10 @@ class PoolFactory(Protocol):
         """A held value; called in another thread."""
         ...
 
+    def cause(self, error: BaseException) -> str:
+        """What a job's future failed with, in a line."""
+        ...
+
     @property
     def ends(self) -> bool:
         """Whether a job ends when its future is cancelled, and keeps the time limits of its calls itself."""
@@ -93,7 +97,11 @@ class Parcel:
         return None if timeout is None else (now if self.began_at is None else self.began_at) + timeout
 
 
-def line(error: BaseException) -> str:
-    """What a pool has raised, in one line."""
+def line_of(error: BaseException) -> str:
+    """An error of a pool, in a line.
+
+    >>> line_of(ValueError("full.\\nTry later"))
+    'ValueError: full'
+    """
     first = str(error).strip().partition("\n")[0][:500].rstrip(".")
     return f"{type_name(type(error))}: {first}" if first else type_name(type(error))

@@ -23,6 +23,7 @@ from liteflow.errors import SettingError
 from liteflow.executor.base import Limits, Needs, Work
 from liteflow.executor.futures import FuturesExecutor
 from liteflow.executor.held import Shared
+from liteflow.executor.parcels import line_of
 from liteflow.executor.remote import Answer, attempts
 from liteflow.system import cores
 from liteflow.where import named, remember
@@ -100,6 +101,10 @@ class Pooled(ABC):
     def fetch(self, handle: Any) -> Shared:
         """A held value; called in another thread."""
         raise AssertionError(f"{self!r} holds nothing")
+
+    def cause(self, error: BaseException) -> str:
+        """What a job's future failed with, in a line, for the record."""
+        return line_of(error)
 
     def make(self, work: Work, settings: Limits, /) -> FuturesExecutor:
         """Make the executor of one run.

@@ -11,13 +11,31 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
+from typing import NamedTuple
 
 from liteflow.executor.base import Needs
 
 # It is asked this often, in seconds, and at once when there is a doubt.
 _ASK_S = 1.0
+# One that has had no workers for so long, in seconds, is told of: they may never come.
+_EMPTY_S = 5.0
 
 _logger = logging.getLogger("liteflow")
+
+
+class Seen(NamedTuple):
+    """What a cluster was when it was last asked.
+
+    Attributes:
+        sizes: How many calls may be there at a time, and how many places there are, or may come to be.
+        rooms: Of each kind of calls that take something, how many have room.
+        is_empty: Whether it has no worker, as far as it knows.
+    """
+
+    sizes: tuple[int, int]
+    rooms: Mapping[Needs, int]
+    is_empty: bool
 
 
 class Presence:
@@ -25,9 +43,8 @@ class Presence:
 
     Args:
         name: What the executor is called.
-        ask: Gives how many calls may be there at a time, and how many places there are; and of each kind of
-            calls that take something how many have room.  Raises whatever it likes if the cluster can't be
-            reached.
+        ask: Gives what is there, and what room for calls of these kinds; raises whatever it likes if the
+            cluster can't be reached.
         again: Connects to it anew, if that is needed; raises whatever it likes if that can't be done.
         patience: Seconds that it may be away.
         calm: Seconds after something of it was lost until it may be asked whether it is there.
@@ -38,7 +55,7 @@ class Presence:
     def __init__(
         self,
         name: str,
-        ask: Callable[[Iterable[Needs]], tuple[tuple[int, int], Mapping[Needs, int]]],
+        ask: Callable[[Iterable[Needs]], Seen],
         again: Callable[[], None],
         patience: float,
         calm: float,
@@ -52,13 +69,19 @@ class Presence:
         self._asking = threading.Event()
         self._over = False
         self._away_since: float | None = None
+        self._empty_since: float | None = None
         # Doubts that the driver has had, and those of them that an answer has settled.
         self._doubts = self._settled = 0
         # What calls take that wait for it.
         self._kinds: list[Needs] = []
-        self.sizes, self._rooms = ask(())
+        self._seen = ask(())
         self.losses = 0
         self.gave_up: str | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many calls may be there at a time, and how many places there are."""
+        return self._seen.sizes
 
     @property
     def is_there(self) -> bool:
@@ -70,7 +93,7 @@ class Presence:
         if needs not in self._kinds:
             self._kinds.append(needs)
             self._asking.set()
-        return self._rooms.get(needs, 1)
+        return self._seen.rooms.get(needs, 1)
 
     def start(self, wake: Callable[[], object]) -> None:
         """Begin to ask; `wake` is called from another thread when something has changed."""
@@ -95,9 +118,9 @@ class Presence:
                 time.sleep(self._calm)
             if self._over:
                 return
-            before = self.sizes, self._rooms, self.is_there
+            before = self._seen, self.is_there
             self._look()
-            if self._away_since is not None or (self.sizes, self._rooms, self.is_there) != before:
+            if self._away_since is not None or (self._seen, self.is_there) != before:
                 self._wake()
 
     def _look(self) -> None:
@@ -105,7 +128,7 @@ class Presence:
         try:
             if self._away_since is not None:
                 self._again()
-            self.sizes, self._rooms = self._ask(tuple(self._kinds))
+            self._seen = self._ask(tuple(self._kinds))
         except Exception as error:  # noqa: BLE001  a cluster's client may raise any
             self._note_away(error)
             return
@@ -114,6 +137,18 @@ class Presence:
             _logger.warning("cluster %s is back after %.0f s; the run goes on", self._name, away_s)
         self._away_since = self.gave_up = None
         self._settled = doubts
+        self._note_empty()
+
+    def _note_empty(self) -> None:
+        now = time.monotonic()
+        if not self._seen.is_empty:
+            self._empty_since = None
+        elif self._empty_since is None:
+            self._empty_since = now
+        elif now >= self._empty_since + _EMPTY_S:
+            # Once, until some have come and gone.
+            self._empty_since = inf
+            _logger.warning("cluster %s has no workers: what is to run there waits for some", self._name)
 
     def _note_away(self, error: Exception) -> None:
         now = time.monotonic()

@@ -12,6 +12,7 @@ https://docs.ray.io/en/latest/ray-core/api/doc/ray.cancel.html
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
@@ -164,13 +165,24 @@ class RayExecutor(AllottingCluster):
             if not ray.is_initialized():
                 try:
                     address = f"{self._head[0]}:{self._head[1]}" if self._is_broken else self._address
-                    # What tasks print comes with their results.
-                    ray.init(address=address, log_to_driver=False)
+                    _init(ray, address)
                 except (ConnectionError, ValueError) as error:
                     wants = f"that of a Ray cluster that can be reached ({error})"
                     raise SettingError("RayExecutor", "address", self._address, wants) from error
                 self._is_ours = True
         return ray
+
+
+def _init(ray: Any, address: str | None) -> None:
+    """Connect to a cluster.
+
+    Ray takes SIGTERM for itself, of which the run that goes on here has to hear.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    # What tasks print comes with their results.
+    ray.init(address=address, log_to_driver=False)
+    if callable(before) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Tasks(Pool):

@@ -16,4 +16,7 @@ if __name__ == "__main__":
         "--lost-after", type=float, default=LOST_AFTER_S, help="seconds until a driver is dead"
     )
     given = parser.parse_args()
-    main(given.folder, given.places, given.lost_after)
+    try:
+        main(given.folder, given.places, given.lost_after)
+    except OSError as error:
+        parser.exit(1, f"liteflow_spool: {given.folder}: {error.strerror or error}\n")

@@ -30,7 +30,8 @@ class Folder:
     """A spool.  Who may write to it can run code as its workers and drivers: it is its owner's alone.
 
     Args:
-        path: Where it is; made if it is not there.
+        path: Where it is; made if it is not there, in a folder that is: a share that is not mounted, or a
+            path that is mistyped, must not become a spool that nobody else sees.
 
     Raises:
         OSError: It can't be made.
@@ -41,7 +42,7 @@ class Folder:
         self.waiting, self.taken, self.unwanted = root / "waiting", root / "taken", root / "unwanted"
         self.answers, self.alive = root / "answers", root / "alive"
         for room in (root, self.alive, *self.rooms):
-            room.mkdir(mode=0o700, parents=True, exist_ok=True)
+            room.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def rooms(self) -> tuple[Path, ...]:

@@ -109,7 +109,7 @@ def main(folder: str, places: int, lost_after: float) -> None:
     """Serve a folder until SIGTERM or SIGINT; a second one ends what runs, too.
 
     Args:
-        folder: The folder, made if it is not there.
+        folder: The folder, made if what it lies in is there.
         places: How many parcels are run at a time.
         lost_after: After how many seconds without a sign of life a driver is dead.
     """
