@@ -21,12 +21,12 @@ from liteflow.engine.contexts import Entry
 from liteflow.executor.payload import Payload
 from liteflow.keys import Keyring
 from liteflow.pickling import Bundle
-from liteflow.signing import PYTHON, Key, Seal, matches, seal_for
+from liteflow.signing import ELSEWHERE, PYTHON, Key, Seal, matches, seal_for
 
 if TYPE_CHECKING:
     from liteflow.store.history import History, Recipe, RunRow
     from liteflow.store.rewrite import Checked
-    from liteflow.store.rows import ChunkRow, ContextRow
+    from liteflow.store.rows import ChunkRow, ContextRow, SealedRow
 
 # What cloudpickle calls to make a function or a class is found in each pickle that holds one.
 _CODE: Final = b"cloudpickle"
@@ -219,9 +219,7 @@ class TrustedValues:
             made = [seal.definition(row.names, row.data) for seal in seals]
             yield f"the definition of {', '.join(row.names)[:80]}", _verdict(row.mac, made)
         for value in history.sealed(run.id):
-            facts = (value.attempt, value.codec, value.code_python, value.type, value.size, value.sha256)
-            made = [seal.value(value.index, *facts) for seal in seals]
-            yield f"the value of task instance {value.index}", _verdict(value.mac, made)
+            yield f"the value of task instance {value.index}", self._verdict_of(value)
         for entry in history.context(run.id):
             yield f"the context's value {entry.key!r}", _verdict(entry.mac, self._made_of_entry(entry))
         for chunk in history.chunks(run.id):
@@ -231,6 +229,21 @@ class TrustedValues:
             if raised is not None:
                 made = [seal.exception(index, raised.attempt, raised.data) for seal in seals]
                 yield f"the exception of task instance {index}", _verdict(raised.mac, made)
+
+    def elsewhere(self) -> Iterator[tuple[int, str, bytes]]:
+        """Yield the values that lie in storages: their task instances' numbers, codecs and references.
+
+        Those that are not `own` are left out: nobody is to be sent to an address of somebody else's.
+
+        Raises:
+            StoreError: The file can't be read.
+        """
+        for value in self._history.sealed(self._run.id):
+            if ELSEWHERE not in value.codec or self._verdict_of(value) != "own":
+                continue
+            stored = self._history.payload(self._run.id, value.index)
+            if stored is not None:
+                yield value.index, stored.codec, stored.data
 
     def remac(self, seal: Seal) -> Callable[[Checked, int], bytes | None]:
         """Return what makes a check right for another place in the run.
@@ -248,6 +261,11 @@ class TrustedValues:
         return moved
 
     # --- how -------------------------------------------------------------------------------
+
+    def _verdict_of(self, value: SealedRow) -> Verdict:
+        """What the keyed check of a task instance's value says."""
+        facts = (value.attempt, value.codec, value.code_python, value.type, value.size, value.sha256)
+        return _verdict(value.mac, [seal.value(value.index, *facts) for seal in self._seals])
 
     def _made_of_entry(self, row: ContextRow) -> list[bytes | None]:
         """The checks that a value of the context may have."""

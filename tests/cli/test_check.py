@@ -61,6 +61,40 @@ def test_as_json_there_are_versions_counts_and_findings(check, folder):
     assert report["path"] == "liteflow.db"
 
 
+def test_values_that_are_gone_from_a_storage_are_found_if_it_is_to_be_read(check, folder):
+    (folder / "lists.py").write_text(
+        "from liteflow import Flow, task\n"
+        "@task\ndef numbers() -> list[int]: return [*range(1000)]\n"
+        "flow = Flow('lists', [numbers(), numbers()])\n"
+    )
+    there = ("--xcom-storage", (folder / "there").as_uri(), "--xcom-threshold", "1000")
+    run = forked_program(folder)("run", "lists.py", "--run-id", "far", *there, env=OWN)
+    assert run.returncode == 0, run.stderr
+
+    before = check("--storages")
+    (value,) = [path for path in (folder / "there").rglob("*") if path.is_file()]
+    value.unlink()
+    of_the_store, of_all = check(), check("--storages", "--run", "far")
+
+    assert (before.returncode, of_the_store.returncode, of_all.returncode) == (0, 0, 1)
+    assert "in storages: 2 of them\n" in before.stdout
+    assert "in storages: 2 of them, which --storages reads, too" in of_the_store.stdout
+    for index in (0, 1):
+        assert f"task instance {index} of run far: its value at {value.as_uri()} is gone" in of_all.stdout
+    assert "2 findings" in of_all.stdout
+
+
+def test_who_checks_is_not_sent_to_storages_of_others(check, folder):
+    change(
+        folder, "UPDATE outcome SET codec = 'pickle@file:///somewhere' WHERE codec = 'pickle' AND id & 1 = 0"
+    )
+
+    done = check("--storages")
+
+    assert "somewhere" not in done.stdout
+    assert "of another key, or changed" in done.stdout
+
+
 def test_values_of_another_user_are_found(check):
     done = check(env=OTHER)
 
