@@ -225,7 +225,7 @@ def _plugged_in() -> dict[str, Any]:
 
 
 def _wants(value: Any) -> str:
-    names = ", ".join(EXECUTORS)
+    names = ", ".join([*EXECUTORS, *sorted({*EXTRAS, *_plugged_in()} - {*EXECUTORS})])
     if not isinstance(value, str) and hasattr(value, "submit"):
         return f"one of {names}, or PoolExecutor(...) around a pool like this one"
     return f"one of {names}, or an executor factory such as PoolExecutor(...)"

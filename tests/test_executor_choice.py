@@ -88,7 +88,7 @@ def test_a_factory_cannot_take_the_name_of_an_executor_of_liteflow(name):
 @pytest.mark.parametrize("wrong", ["nope", "", "Process", 5, [], object()])
 def test_what_is_no_executor_is_refused_with_the_names_there_are(wrong):
     for refused in (lambda: run(executor=wrong), lambda: Policy(executor=wrong)):
-        with pytest.raises(SettingError, match="one of process, thread, async, inline"):
+        with pytest.raises(SettingError, match="one of process, thread, async, inline, dask, ray, or"):
             refused()
 
 
