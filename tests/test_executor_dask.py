@@ -302,7 +302,19 @@ def test_the_cluster_that_is_made_here_has_what_this_machine_has():
     assert run([takes(n) for n in range(3)], "dask").result == [0, 1, 2]
 
 
-@pytest.mark.parametrize("wrong", [5, object(), ["tcp://127.0.0.1:1"]])
+WRONG = [
+    5,
+    object(),
+    ["tcp://127.0.0.1:1"],
+    "",
+    "tcp://",
+    "127.0.0.1",
+    "tcp://127.0.0.1:x",
+    "http://127.0.0.1:1",
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_no_cluster_is_refused(wrong):
     with pytest.raises(SettingError, match="the address of a scheduler"):
         DaskExecutor(wrong)

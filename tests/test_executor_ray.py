@@ -198,6 +198,20 @@ Flow("f", task(hangs)(sys.argv[2])).run(db=None, executor=RayExecutor(sys.argv[1
 """
 
 
+def test_an_address_at_which_nothing_listens_is_refused_at_once():
+    # In a process of its own, for this one is connected already.
+    code = (
+        "from liteflow import Flow, task\n"
+        "from liteflow.executor import RayExecutor\n"
+        "Flow('f', task(abs)(-1)).run(db=None, executor=RayExecutor('127.0.0.1:9'))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+    assert "address must be that of a Ray cluster that can be reached" in done.stderr.splitlines()[-1]
+    assert "Connection refused" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
 def test_a_driver_that_is_ended_leaves_nothing_running_on_the_cluster(number, status, tmp_path):
     script, begun = tmp_path / "driver.py", tmp_path / "begun"

@@ -80,6 +80,9 @@ class DaskExecutor(AllottingCluster):
         if cluster is not None and not isinstance(cluster, str) and not hasattr(cluster, "scheduler"):
             wants = "the address of a scheduler, a distributed.Client, a cluster, or None"
             raise SettingError("DaskExecutor", "cluster", cluster, wants)
+        if isinstance(cluster, str) and not _is_address(cluster):
+            wants = "the address of a scheduler, like tcp://10.0.0.5:8786"
+            raise SettingError("DaskExecutor", "cluster", cluster, wants)
         super().__init__(max_workers, name, host, patience, usual=dict(resources or {}))
         self._cluster = cluster
         self._client: Any = None
@@ -207,6 +210,19 @@ class DaskExecutor(AllottingCluster):
                 raise SettingError("DaskExecutor", "cluster", cluster, wants) from error
             self._own.append(client)
         return client
+
+
+def _is_address(text: str) -> bool:
+    """Whether Dask can make something of it: one that it can't leaves threads of it behind."""
+    from distributed.comm.registry import get_backend  # noqa: PLC0415  start-up, as above
+
+    scheme, _, there = text.rpartition("://")
+    try:
+        get_backend(scheme or "tcp")
+    except ValueError:
+        return False
+    host, _, port = there.rpartition(":")
+    return scheme not in ("", "tcp", "tls", "ws", "wss") or bool(host and port.isdecimal())
 
 
 def _check_it_listens(address: str) -> None:

@@ -166,7 +166,7 @@ class RayExecutor(AllottingCluster):
                 try:
                     address = f"{self._head[0]}:{self._head[1]}" if self._is_broken else self._address
                     _init(ray, address)
-                except (ConnectionError, ValueError) as error:
+                except (OSError, ValueError) as error:
                     wants = f"that of a Ray cluster that can be reached ({error})"
                     raise SettingError("RayExecutor", "address", self._address, wants) from error
                 self._is_ours = True
@@ -177,7 +177,14 @@ def _init(ray: Any, address: str | None) -> None:
     """Connect to a cluster.
 
     Ray takes SIGTERM for itself, of which the run that goes on here has to hear.
+
+    Raises:
+        OSError, ValueError: It is not there, or no address.
     """
+    host, _, port = (address or "").rpartition(":")
+    if host and "/" not in host and port.isdecimal():
+        # Ray itself would try for a minute, and then end this process.
+        check_it_listens(host.strip("[]"), int(port))
     before = signal.getsignal(signal.SIGTERM)
     # What tasks print comes with their results.
     ray.init(address=address, log_to_driver=False)
