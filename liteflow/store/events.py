@@ -17,6 +17,7 @@ from liteflow.errors import UnknownNameError
 from liteflow.store.db import open_store
 from liteflow.store.faults import FAULTS, explain
 from liteflow.store.place import StorePath
+from liteflow.store.queries import bound
 
 _SEND = "INSERT INTO event (name, run, at, taken, data) VALUES (?, ?, ?, 0, ?)"
 _WAITED = (
@@ -94,7 +95,7 @@ def wait(connection: sqlite3.Connection, row_id: int, name: str | None) -> None:
 
 def _next(connection: sqlite3.Connection, row_id: int, name: str) -> int | None:
     """The first event of a name that the run has not taken, and may."""
-    found = connection.execute(_NEXT, (name, row_id >> 32)).fetchone()
+    found = connection.execute(_NEXT, bound(_NEXT, (name, row_id >> 32))).fetchone()
     return None if found is None else int(found[0])
 
 

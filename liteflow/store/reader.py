@@ -19,6 +19,7 @@ from liteflow import errors
 from liteflow.store.db import StoreConnection, check_schema, recognise, uri
 from liteflow.store.faults import FAULTS, explain, explained
 from liteflow.store.place import Identity, StorePath, absolute, check_readable
+from liteflow.store.queries import bound
 from liteflow.store.schema import newest
 
 T = TypeVar("T")
@@ -82,7 +83,7 @@ class Reader:
             StoreSlowError: It took too long.
             StoreError: The file can't be read.
         """
-        return self._read(lambda connection: connection.execute(query, values).fetchall())
+        return self._read(lambda connection: connection.execute(query, bound(query, values)).fetchall())
 
     def bytes_of(self, query: str, values: tuple[object, ...]) -> bytes | None:
         """Return the one large value that a query gives; None if it gives no row or NULL.
@@ -95,7 +96,7 @@ class Reader:
             if self._owned:
                 connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _PAYLOAD_LIMIT)
             try:
-                row = connection.execute(query, values).fetchone()
+                row = connection.execute(query, bound(query, values)).fetchone()
             finally:
                 if self._owned:
                     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _COLUMN_LIMIT)
