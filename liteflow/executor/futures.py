@@ -18,7 +18,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from liteflow.executor.base import Call, Failed, Finished, Lane, Line, Needs, News, Work
-from liteflow.executor.held import Homing, Outcome, handles
+from liteflow.executor.held import handles
+from liteflow.executor.holdings import Holdings
 from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.parcels import Parcel, PoolFactory, line_of
 from liteflow.executor.payload import Large
@@ -77,10 +78,7 @@ class FuturesExecutor(Talking):
         self._door: Door | None = None
         self._held_since: float | None = None
         self._cancelled = False
-        # What is held on the cluster of sources that calls need yet, and what is on its way home.
-        self._held: dict[int, tuple[str, int, Any]] = {}
-        self._homing: Homing[Parcel] | None = None
-        self._coming: set[Parcel] = set()
+        self._holdings = Holdings(factory, self._tell)
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """The pool's threads wake the driver when calls have ended."""
@@ -165,8 +163,9 @@ class FuturesExecutor(Talking):
         sources: dict[int, tuple[str, Any]] = {}
         held: list[Any] = []
         for source in {source for call in calls for source in call.sources}:
-            if source in self._held:
-                codec, size, handle = self._held[source]
+            known = self._holdings.of(source)
+            if known is not None:
+                codec, size, handle = known
                 # What stands there is how many bytes follow.
                 sources[source] = codec, size
                 held.append(handle)
@@ -241,7 +240,7 @@ class FuturesExecutor(Talking):
     def _lose_all(self) -> list[News]:
         """The cluster has gone, with all that it had."""
         news = []
-        for parcel in [p for p in (*self._parcels, *self._coming) if not p.left]:
+        for parcel in [p for p in (*self._parcels, *self._holdings.coming) if not p.left]:
             parcel.left = True
             for call in parcel.calls:
                 self._talk.leave(call.node, call.attempt)
@@ -250,16 +249,8 @@ class FuturesExecutor(Talking):
         # Its places are not held by anybody, and its connection is to be a new one.
         self._parcels.clear()
         self._pools.clear()
-        self._let_go()
+        self._holdings.let_go()
         return news
-
-    def _let_go(self) -> None:
-        """Nothing is held any more, and nothing comes home."""
-        self._held.clear()
-        self._coming.clear()
-        if self._homing is not None:
-            self._homing.close()
-            self._homing = None
 
     def _doubted(self) -> bool:
         """Whether this is a cluster, which is to say first that it is there before it gets more calls."""
@@ -269,21 +260,13 @@ class FuturesExecutor(Talking):
 
     def _bring(self, parcel: Parcel, answer: Answer, held: dict[int, tuple[str, int, Any]]) -> News:
         """Bring home what is held of an answer; its calls have ended when it is here."""
-        if self._homing is None:
-            self._homing = Homing(self._factory.fetch, self._at_home)
+        needed = [node for node in held if self._work.is_needed(node)]
         try:
-            kept = {node: self._factory.adopt(handle) for node, (_, _, handle) in held.items()}
+            self._holdings.bring(parcel, answer, held, needed)
         except Exception as error:  # noqa: BLE001  engines have errors of their own
             self._doubted()
-            return self._lost(
-                parcel, f"{line_of(error)}; its values are lost with the cluster", retryable=True
-            )
-        needed = [node for node in held if self._work.is_needed(node)]
-        self._held.update({node: (*held[node][:2], kept[node]) for node in needed})
-        parcel.answer = answer
-        parcel.answered_ns = time.monotonic_ns()
-        self._coming.add(parcel)
-        self._homing.bring(parcel, answer.outcomes, kept)
+            why = f"{line_of(error)}; its values are lost with the cluster"
+            return self._lost(parcel, why, retryable=True)
         for call in parcel.calls:
             if call.node in needed:
                 self._begin_early(call, parcel.lane)
@@ -297,26 +280,9 @@ class FuturesExecutor(Talking):
                 return
             self._submit([follower], lane)
 
-    def _is_early(self, parcel: Parcel) -> bool:
-        """Whether what came of it has to wait for what it began early with."""
-        coming = {call.node for one in self._coming for call in one.calls}
-        return any(call.behind in coming for call in parcel.calls)
-
-    def _strand(self, node: int) -> None:
-        """A value has not come home: what began early with it has begun with what never was."""
-        for parcel in (*self._parcels, *self._coming):
-            parcel.stranded |= any(call.behind == node for call in parcel.calls)
-
-    def _at_home(self, parcel: Parcel, outcomes: list[Outcome]) -> None:
-        """In the thread that brings them home."""
-        assert parcel.answer is not None
-        since_us = (time.monotonic_ns() - parcel.answered_ns) // 1000
-        parcel.answer = parcel.answer._replace(outcomes=outcomes, took=parcel.answer.took + since_us)
-        self._tell(parcel)
-
     def release(self, source: int) -> None:
         """Nobody needs a value any more: the cluster need not hold it."""
-        self._held.pop(source, None)
+        self._holdings.release(source)
 
     def _ended(self, parcel: Parcel) -> News:
         assert parcel.future is not None
@@ -331,13 +297,13 @@ class FuturesExecutor(Talking):
             self._doubted()
             for source in {source for call in parcel.calls for source in call.sources}:
                 # It may be gone with what held it: the next attempt gets what is at home.
-                self._held.pop(source, None)
+                self._holdings.release(source)
             return self._lost(
                 parcel, f"{self._factory.cause(error)}; the attempt is lost with its worker", retryable=True
             )
         if isinstance(result, Answer):
             held = handles(result.outcomes) if self._factory.holds else {}
-            if not parcel.stranded and (held or (self._coming and self._is_early(parcel))):
+            if not parcel.stranded and (held or self._holdings.awaits(parcel)):
                 return self._bring(parcel, result, held)
             return self._answered(parcel, result)
         outcome, lines = result
@@ -346,11 +312,10 @@ class FuturesExecutor(Talking):
 
     def _answered(self, parcel: Parcel, answer: Answer) -> News:
         """What a worker in another process said, as if it had been said here."""
-        self._coming.discard(parcel)
+        self._holdings.arrived(parcel)
         if parcel.stranded:
             for call in parcel.calls:
-                self._held.pop(call.node, None)
-                self._strand(call.node)
+                self._holdings.lose(call, self._parcels)
             return self._lost(parcel, "its input is lost with the worker that held it", retryable=True)
         # Its clock is its own: only how long things took is known.
         began_us = (time.monotonic_ns() - self._work.epoch_ns) // 1000 - answer.took
@@ -363,9 +328,10 @@ class FuturesExecutor(Talking):
             lines += said
             started = max(0, outcome.started + began_us)
             if isinstance(outcome, Failed):
-                self._held.pop(call.node, None)
-                if parcel.answer is not None:
-                    self._strand(call.node)
+                if parcel.answer is None:
+                    self._holdings.release(call.node)
+                else:
+                    self._holdings.lose(call, self._parcels)
                 retryable = outcome.retryable and self._is_worth(call, outcome.outcome)
                 failed.append(outcome._replace(started=started, retryable=retryable))
                 continue
@@ -473,7 +439,7 @@ class FuturesExecutor(Talking):
             assert parcel.future is not None
             parcel.future.cancel()
         news = self._learn()
-        for parcel in [p for p in (*self._parcels, *self._coming) if not p.left]:
+        for parcel in [p for p in (*self._parcels, *self._holdings.coming) if not p.left]:
             why = "cancelled" if self._factory.ends else "cancelled; what its pool has begun may go on"
             news.append(self._leave(parcel, now, "cancelled", why))
         return news
@@ -486,7 +452,7 @@ class FuturesExecutor(Talking):
     @property
     def idle(self) -> bool:
         """Whether it has no call that is still to end."""
-        return not self._news and all(parcel.left for parcel in (*self._parcels, *self._coming))
+        return not self._news and all(parcel.left for parcel in (*self._parcels, *self._holdings.coming))
 
     def close(self) -> None:
         """Take back what has not begun; the pool goes on, for it is its owner's."""
@@ -497,7 +463,7 @@ class FuturesExecutor(Talking):
             self._cluster.close()
         if not self._factory.remote:
             Hearing.stop()
-        self._let_go()
+        self._holdings.let_go()
         self._talk.close()
         if self._door is not None:
             self._door.close()
