@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -305,6 +308,36 @@ def test_what_came_of_code_that_has_changed_is_made_again(tmp_path):
 
 
 # --- what goes wrong -----------------------------------------------------------------------
+
+
+def test_pictures_show_all_who_asked_for_a_join_after_a_resume_too(tmp_path):
+    broken = [True]
+    made = Flow(executor="inline", db=tmp_path / "x.db")
+    parts = [NextTask("part", inputs=n, spawn_another=True) for n in (1, 2)]
+    made.add_task("split", lambda _: TaskOutput(0, parts))
+    made.add_task("part", lambda _, n: TaskOutput(n, [NextTask("join", inputs=i) for i in ("x", n)]))
+
+    @made.task("join")
+    def join(context, given):
+        if broken:
+            raise ValueError("join")
+        return TaskOutput(given)
+
+    with pytest.raises(RunFailed):
+        made.run("split", run_id="r")
+    # One starts when both parts have ended; the others wait for it, and it has failed.
+    first = {("split", "part"), ("split", "part-2"), ("part", "join"), ("part-2", "join")}
+    assert drawn(tmp_path / "x.db") == first
+    broken.clear()
+    made.resume("r")
+
+    assert drawn(tmp_path / "x.db") == first | {("part", "join-2"), ("part-2", "join-3")}
+
+
+def drawn(db: Path) -> set[tuple[str, str]]:
+    """The edges of the run `r` in the store."""
+    with closing(sqlite3.connect(db)) as store:
+        return set(store.execute("SELECT source, target FROM edges WHERE run_id = 'r'"))
 
 
 def test_errors_keep_their_type():

@@ -38,6 +38,14 @@ def test_a_join_waits_for_instances_that_are_queued_too():
     assert started(routing.ended(2, ask("c"))) == ["c"]
 
 
+def test_a_start_names_all_that_have_asked_for_it():
+    routing = Routing("f", NAMES, Request("a"))
+    routing.ended(0, [Request("b", another=True), Request("b", another=True), *ask("b")])
+    routing.ended(1, ask("c", "c"))
+
+    assert [start.askers for start in routing.ended(2, ask("c"))] == [[1, 2]]
+
+
 def test_the_same_asked_for_while_it_runs_is_dropped():
     routing = Routing("f", NAMES, Request("a"))
     routing.ended(0, ask("b", "c"))

@@ -141,7 +141,7 @@ def gain(plan: Plan, starts: Sequence[Start], bundles: Bundles) -> list[int]:
         assert start.number == len(plan)
         number, lane = plan.routes[request.task]
         key = _key(plan, request.task)
-        span = Asked(start.number, start.asker, key, request.inputs, request.digest)
+        span = Asked(start.number, start.askers, key, request.inputs, request.digest)
         plan.extend(span, [number], bytes([lane]), [()])
     return [start.number for start in starts]
 
@@ -239,7 +239,7 @@ def replay(plan: Plan, known: Sequence[Known]) -> Replayed:
             made.kept.append(node)
         gain(plan, starts, one.end.bundles)
         for start in starts:
-            asker = recorded[start.asker].index if start.asker in recorded else -1
+            asker = recorded[start.askers[0]].index if start.askers[0] in recorded else -1
             same = waiting.get((asker, start.request.task, start.request.digest))
             if same:
                 found = recorded[start.number] = same.pop()

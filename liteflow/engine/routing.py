@@ -42,19 +42,19 @@ class Request(NamedTuple):
 
 
 class Start(NamedTuple):
-    """An instance that is to start, and the one that has asked for it; numbers count from 0."""
+    """An instance that is to start, and those that have asked for it, in order; numbers count from 0."""
 
     number: int
-    asker: int
+    askers: Sequence[int]
     request: Request
 
 
 @frozen
 class _Queue:
-    """What is asked for of a task that can't start yet, with who asked; `askers` are their tasks."""
+    """What is asked for of a task that can't start yet; `by`: who asked, by digest; `askers`: their tasks."""
 
-    waiting: deque[tuple[int, Request]] = field(factory=deque)
-    digests: set[bytes | None] = field(factory=set)
+    waiting: deque[Request] = field(factory=deque)
+    by: dict[bytes | None, list[int]] = field(factory=dict)
     askers: set[str] = field(factory=set)
 
 
@@ -88,7 +88,7 @@ class Routing:
         self._inputs: Counter[tuple[str, bytes | None]] = Counter()
         self._queues: dict[str, _Queue] = {}
         self._finals: dict[str, int] = {}
-        self._start(-1, first)
+        self._start((), first)
 
     def ended(self, number: int, requests: Sequence[Request]) -> list[Start]:
         """An instance has ended well; tell what starts because of it.
@@ -106,7 +106,7 @@ class Routing:
         started = []
         for request in requests:
             if request.another:
-                started.append(self._start(number, request))
+                started.append(self._start((number,), request))
             else:
                 self._ask(number, own.task, request)
         return [*started, *self._due()] if self._queues else started
@@ -135,11 +135,11 @@ class Routing:
 
     # --- how -------------------------------------------------------------------------------
 
-    def _start(self, asker: int, request: Request) -> Start:
+    def _start(self, askers: Sequence[int], request: Request) -> Start:
         self._requests.append(request)
         self._running[request.task] += 1
         self._inputs[request.task, request.digest] += 1
-        return Start(len(self._requests) - 1, asker, request)
+        return Start(len(self._requests) - 1, askers, request)
 
     def _leave(self, request: Request) -> None:
         _count_down(self._running, request.task)
@@ -152,9 +152,11 @@ class Routing:
         if queue is None:
             queue = self._queues[request.task] = _Queue()
         queue.askers.add(asking)
-        if request.digest not in queue.digests:
-            queue.digests.add(request.digest)
-            queue.waiting.append((asker, request))
+        by = queue.by.setdefault(request.digest, [])
+        if not by:
+            queue.waiting.append(request)
+        if asker not in by[-1:]:
+            by.append(asker)
 
     def _due(self) -> list[Start]:
         """Start what waits for nothing any more."""
@@ -168,11 +170,11 @@ class Routing:
 
     def _take(self, task: str) -> Start:
         queue = self._queues[task]
-        asker, request = queue.waiting.popleft()
-        queue.digests.discard(request.digest)
+        request = queue.waiting.popleft()
+        askers = queue.by.pop(request.digest)
         if not queue.waiting:
             del self._queues[task]
-        return self._start(asker, request)
+        return self._start(askers, request)
 
     def _is_free(self, task: str) -> bool:
         if task in self._running:

@@ -164,15 +164,20 @@ class ItemCalls:
 
 @frozen
 class Asked:
-    """A call that a task has asked for as what runs next; `inputs` and `digest` as of a Request."""
+    """A call that tasks have asked for as what runs next; `inputs` and `digest` as of a Request."""
 
     of_map: ClassVar[bool] = False
     of_control: ClassVar[bool] = False
     first: int
-    parent: int
+    askers: Sequence[int]
     name: str
     inputs: WireArgument
     digest: bytes | None
+
+    @property
+    def parent(self) -> int:
+        """The one that asked for it first."""
+        return self.askers[0]
 
     def key(self, _node: int) -> str:
         """What it is called."""
@@ -187,8 +192,8 @@ class Asked:
         return (() if self.inputs is None else (self.inputs,)), None
 
     def recorded(self, _node: int) -> tuple[dict[str, list[int]], str | None]:
-        """It runs after the one that has asked for it; what it is given, as a digest."""
-        return {"": [self.parent]}, None if self.digest is None else f"inputs={self.digest.hex()}"
+        """It runs after those that have asked for it; what it is given, as a digest."""
+        return {"": list(self.askers)}, None if self.digest is None else f"inputs={self.digest.hex()}"
 
 
 @frozen
