@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from liteflow.policy import Policy
     from liteflow.run import Run
     from liteflow.secret import Secret
+    from liteflow.stored import open_run
     from liteflow.task import Task, task
     from liteflow.workflow import run_workflow
 
@@ -62,6 +63,7 @@ __all__ = [
     "TaskOutput",
     "__version__",
     "flow",
+    "open_run",
     "run_workflow",
     "skip",
     "task",
@@ -93,6 +95,7 @@ _HOMES = {
     "Task": "task",
     "TaskOutput": "nexts",
     "flow": "flow",
+    "open_run": "stored",
     "run_workflow": "workflow",
     "skip": "outcomes",
     "task": "task",

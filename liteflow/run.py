@@ -30,23 +30,25 @@ R = TypeVar("R")
 
 @frozen(eq=False, repr=False, kw_only=True, slots=False)
 class Run(Mapping[str, Any], Generic[R]):
-    """One execution of a flow, which has ended.
+    """One execution of a flow, which has ended, or is looked at while it goes on (`open_run`).
 
     It is a mapping from the keys of the final tasks to their outputs.
 
     Attributes:
         id: The run's id, as in the store and on the command line.
         flow: The flow's name.
-        state: "succeeded", "failed" or "cancelled".
+        state: "succeeded", "failed" or "cancelled"; of one that was looked at before its end "running",
+            or "interrupted" if its driver was gone.
         db: The path of the store file; None if nothing was kept.
-        failure: The RunFailed or RunCancelled that says why it has no result; None if it succeeded.
+        failure: The RunFailed, RunCancelled or RunUnfinishedError that says why it has no result; None if
+            it succeeded.
     """
 
     id: str
     flow: str
     state: str
     db: str | None
-    failure: errors.RunFailed | errors.RunCancelled | None
+    failure: errors.RunFailed | errors.RunCancelled | errors.RunUnfinishedError | None
     _leaves: Mapping[str, int]
     _result: Packed
     _value_of: Callable[[int], Any]
@@ -63,6 +65,7 @@ class Run(Mapping[str, Any], Generic[R]):
         Raises:
             RunFailed: A task failed.
             RunCancelled: The run was cancelled.
+            RunUnfinishedError: It had not ended when it was looked at.
         """
         if self.failure is not None:
             raise self.failure
@@ -111,7 +114,7 @@ class Run(Mapping[str, Any], Generic[R]):
             return list(history.logs(self.id, key))
 
     def chunks(self, key: str | None = None) -> Iterator[StreamChunk]:
-        """Yield the chunks that a task instance (None: any) gave before it ended, in their order.
+        """Yield the chunks that a task instance (None: any) has given so far, in their order.
 
         Those of an attempt that failed are left out when there was a later one.
 
@@ -187,7 +190,9 @@ class Run(Mapping[str, Any], Generic[R]):
             try:
                 self._cache[index] = self._value_of(index)
             except NoValueError:
-                raise errors.NoOutputError(self.id, key, "it did not succeed") from None
+                unfinished = isinstance(self.failure, errors.RunUnfinishedError)
+                why = "it has not succeeded yet" if unfinished else "it did not succeed"
+                raise errors.NoOutputError(self.id, key, why) from None
         return self._cache[index]
 
 

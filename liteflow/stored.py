@@ -1,4 +1,4 @@
-"""A run that has ended, as its user sees it, from what the store holds."""
+"""A run as its user sees it, from what the store holds: one that has ended, or goes on elsewhere."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from liteflow.pickling import Packed, learn
 from liteflow.run import NoValueError, Run, cause_of
 from liteflow.store.db import open_store
 from liteflow.store.history import History, RunRow
+from liteflow.store.place import StorePath, absolute, default_db
 from liteflow.store.rows import RecordedCall
 from liteflow.trust import TrustedValues
 from liteflow.wiring import is_alias, items_text
@@ -42,8 +43,41 @@ def open_values(db: Path, row: RunRow, trust: bool) -> Iterator[TrustedValues]:
         yield TrustedValues(history, row, trust=trust)
 
 
+def open_run(run: str = "latest", *, db: StorePath | None = None, trust: bool = False) -> Run[Any]:
+    """Return a run of a store, from any process, whether it has ended or goes on; nothing is run.
+
+    What a run that goes on has by now is there: the outputs of what has succeeded, chunks, logs, states.  Its
+    tasks, logs and chunks are looked up each time; its state, and which outputs there are, are those of
+    this moment.
+
+    Args:
+        run: Its id, the beginning of one that no other has, a flow's name (its latest run), or `latest`.
+        db: The store file; None: `LITEFLOW_DB`, else `liteflow.db` in the working directory.
+        trust: Whether values are read though someone else may have written them: that may run their code.
+
+    Raises:
+        NoSuchRunError: None is meant, or several; it lists which there are.
+        ForeignValueError: The run may be of someone else.
+        StoreError: The file is not there, or can't be read.
+
+    >>> import tempfile
+    >>> from liteflow import Flow, task
+    >>> @task
+    ... def one() -> int:
+    ...     return 1
+    >>> db = tempfile.mkdtemp() + "/runs.db"
+    >>> _ = Flow("counts", one()).run(db=db, executor="inline")
+    >>> open_run("counts", db=db).output("one")
+    1
+    """
+    path = Path(absolute(default_db() if db is None else db))
+    with History(path) as history:
+        row = history.find_run(run)
+    return stored_run(path, row, trust)
+
+
 def stored_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
-    """Return a run that has ended, as it was given back when it ended.
+    """Return a run as it is in its store; one that has ended as it was given back when it ended.
 
     Args:
         db: The store file.
@@ -183,9 +217,11 @@ def _failure_of(call: RecordedCall) -> bytes:
 
 def _failure(
     db: Path, row: RunRow, nodes: dict[str, int], trust: bool
-) -> errors.RunFailed | errors.RunCancelled | None:
+) -> errors.RunFailed | errors.RunCancelled | errors.RunUnfinishedError | None:
     if row.state == "succeeded":
         return None
+    if row.state in ("running", "interrupted"):
+        return errors.RunUnfinishedError(row.id, row.flow, row.state, str(db))
     if row.state != "failed":
         return errors.RunCancelled(row.id, row.flow, str(db))
     with History(db) as history:

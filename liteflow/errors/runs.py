@@ -168,6 +168,22 @@ class RunCancelled(RunError):  # noqa: N818  as RunFailed
 
 
 @define(eq=False, slots=False, repr=False)
+class RunUnfinishedError(RunError):
+    """A run has no result yet: it is `running`, or `interrupted`, for its driver is gone."""
+
+    run_id: str
+    flow: str
+    state: str
+    db: str | None
+
+    def __str__(self) -> str:
+        what = f"run {self.run_id} of {self.flow}"
+        if self.state == "interrupted":
+            return f"{what} has no result, for its driver is gone{_go_on(self)}"
+        return f"{what} has no result yet; look at it again when it has ended"
+
+
+@define(eq=False, slots=False, repr=False)
 class SecretMissingError(LiteflowError, ValueError):
     """A run can't go on without secrets that it was given: `variables` by the name of their parameter."""
 
@@ -222,7 +238,7 @@ class NoOutputError(RunError, KeyError):
         return f"run {self.run_id} has no output of {self.key!r}: {self.why}"
 
 
-def _go_on(ended: RunTimeoutError | RunCancelled) -> str:
+def _go_on(ended: RunTimeoutError | RunCancelled | RunUnfinishedError) -> str:
     if not ended.db:
         return ""
     return f"; what had finished is kept, go on with: liteflow resume {ended.run_id} --db {ended.db}"

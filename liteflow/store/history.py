@@ -153,11 +153,12 @@ class History(Runs):
             yield self._made(ChunkRow, row)
 
     def last_attempts(self, run_id: str) -> dict[str, int]:
-        """Return which attempt counts, of the task instances that have given chunks."""
+        """Return the last attempt, the one that counts, of each task instance that has given chunks."""
         first, end = span(self._number(run_id))
         query = (
-            "SELECT key, attempts FROM every_task "
-            "WHERE id IN (SELECT DISTINCT id FROM stream WHERE id >= ? AND id < ?)"
+            "SELECT key, max(attempts, last) FROM every_task JOIN "
+            "(SELECT id AS given, max(attempt) AS last FROM stream WHERE id >= ? AND id < ? GROUP BY id) "
+            "ON id = given"
         )
         return dict(self._reader.rows(query, (first, end)))
 
