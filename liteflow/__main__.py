@@ -39,7 +39,12 @@ def main() -> int:
 def _leave_working_directory() -> None:
     import os  # noqa: PLC0415  it is loaded anyway
 
-    if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109
+    try:
+        here = ("", os.getcwd())  # noqa: PTH109
+    except FileNotFoundError:
+        # It has been removed; Python has put nothing in for it.
+        return
+    if not sys.flags.safe_path and sys.path and sys.path[0] in here:
         del sys.path[0]
 
 

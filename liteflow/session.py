@@ -60,7 +60,9 @@ def echo(lines: list[tuple[str, str, str]]) -> None:
         target = {"stdout": sys.stdout, "stderr": sys.stderr}.get(stream)
         if target is not None:
             target.write(text)
-    sys.stdout.flush()
+    # A program without a standard output, a service for instance, has none of Python's either.
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def make_executor(executor: Where, settings: RunSettings, work: Work) -> Executor:

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -324,8 +324,11 @@ def drive(
 def _how_to_go_on(run_id: str, db: Path | None) -> str:
     if db is None:
         return ""
-    # Where `liteflow resume` looks by itself it need not be told.
-    store = "" if db.resolve() == Path(default_db()).resolve() else f" --db {shlex.quote(visible(str(db)))}"
+    # Where `liteflow resume` looks by itself it need not be told; nowhere, if the working directory is gone.
+    with suppress(FileNotFoundError):
+        if db.resolve() == Path(default_db()).resolve():
+            return f"; what had finished is kept, go on with: liteflow resume {run_id}"
+    store = f" --db {shlex.quote(visible(str(db)))}"
     return f"; what had finished is kept, go on with: liteflow resume {run_id}{store}"
 
 

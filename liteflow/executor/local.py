@@ -82,12 +82,20 @@ class _Notes:
 _writing: ContextVar[_Notes | None] = ContextVar("liteflow_writing", default=None)
 
 
-class _Tee(io.TextIOBase):
-    """Stands for a stream: passes all on, and keeps what a call writes."""
+class _Nowhere(io.TextIOBase):
+    """Where the output of a program goes that has none: Python has None there, which can't be written to."""
 
-    def __init__(self, name: str, stream: TextIO) -> None:
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+class _Tee(io.TextIOBase):
+    """Stands for a stream, or for none: passes all on, and keeps what a call writes."""
+
+    def __init__(self, name: str, stream: TextIO | None) -> None:
         self._name = name
-        self._stream = stream
+        self._before = stream
+        self._stream = _Nowhere() if stream is None else stream
 
     def write(self, text: str) -> int:
         notes = _writing.get()
@@ -101,9 +109,9 @@ class _Tee(io.TextIOBase):
                 return len(text)
         return self._stream.write(text)
 
-    def stands_for(self, name: str, stream: TextIO) -> bool:
+    def stands_for(self, name: str, stream: TextIO | None) -> bool:
         """Whether it is the stand-in of this stream."""
-        return self._name == name and self._stream is stream
+        return self._name == name and self._before is stream
 
     def show_rest(self, notes: _Notes, mask: Mask) -> None:
         """An attempt has ended, perhaps within a line."""
@@ -136,7 +144,7 @@ class Hearing:
     # Several threads may run flows, and so may those of a pool's worker.
     _lock = threading.Lock()
     _open = 0
-    _before: tuple[TextIO, TextIO] | None = None
+    _before: tuple[TextIO | None, TextIO | None] | None = None
     # `print` holds no reference to the stream that it writes to (CPython's issue 130163).  So one that
     # another thread puts away must not be freed while it prints: it is used again, the last ones are kept.
     _stand_ins: Final[deque[_Tee]] = deque(maxlen=8)
@@ -158,7 +166,7 @@ class Hearing:
                 logging.getLogger().addHandler(cls._handler)
 
     @classmethod
-    def _stand_in(cls, name: str, stream: TextIO) -> _Tee:
+    def _stand_in(cls, name: str, stream: TextIO | None) -> _Tee:
         known = next((tee for tee in cls._stand_ins if tee.stands_for(name, stream)), None)
         if known is None:
             known = _Tee(name, stream)

@@ -60,7 +60,7 @@ def absolute(path: StorePath) -> str:
     """Return the path as text, from the root.
 
     Raises:
-        StorePlaceError: It is empty or no path at all.
+        StorePlaceError: It is empty or no path at all, or relative to a directory that is gone.
 
     >>> absolute(b"/data/../liteflow.db")
     '/liteflow.db'
@@ -68,7 +68,11 @@ def absolute(path: StorePath) -> str:
     text = os.fsdecode(path)
     if not text or "\0" in text:
         raise errors.StorePlaceError(repr(text), "it is no path; give the path of a file")
-    return os.path.abspath(text)  # noqa: PTH100
+    try:
+        return os.path.abspath(text)  # noqa: PTH100
+    except FileNotFoundError:
+        why = "the working directory has been removed; go to another one, or name the file from the root"
+        raise errors.StorePlaceError(text, why) from None
 
 
 def prepare(path: str) -> None:

@@ -1,0 +1,61 @@
+"""Programs that lack what most have: standard streams, a working directory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.drivers import environment
+
+from liteflow import Flow, task
+from liteflow.errors import StorePlaceError
+
+
+@task
+def says(n: int) -> int:
+    print("said", n)
+    print("said", n, file=sys.stderr)
+    return n
+
+
+@pytest.mark.parametrize("executor", ["process", "thread", "inline"])
+def test_a_program_without_standard_streams_runs_flows_that_print(executor, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+
+    run = Flow("f", says(1)).run(db=tmp_path / "x.db", executor=executor)
+
+    assert run.result == 1
+    assert sorted(line.line for line in run.logs("says")) == ["said 1", "said 1"]
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_a_working_directory_that_is_gone_is_told_where_it_is_needed(tmp_path):
+    with pytest.raises(StorePlaceError, match="the working directory has been removed; go to another one"):
+        Flow("f", says(1)).run(db="x.db", executor="inline")
+
+    assert Flow("f", says(1)).run(db=tmp_path / "x.db", executor="inline").result == 1
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_the_command_line_needs_no_working_directory(tmp_path):
+    Flow("f", says(1)).run(db=tmp_path / "x.db", executor="inline")
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        whole = [sys.executable, "-m", "liteflow", "runs", *words]
+        return subprocess.run(whole, env=environment(tmp_path), capture_output=True, text=True, check=False)
+
+    assert command("--db", str(tmp_path / "x.db")).stdout.count("succeeded") == 1
+    lost = command()
+    assert (lost.returncode, lost.stdout) == (2, "")
+    assert lost.stderr.startswith("liteflow: liteflow.db can't hold a store: the working directory")
