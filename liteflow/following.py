@@ -21,7 +21,7 @@ from liteflow.engine.observing import Heard
 from liteflow.executor.payload import Payload
 from liteflow.handle import Handle
 from liteflow.outcomes import WITH_VALUE
-from liteflow.session import echo
+from liteflow.session import Echo
 from liteflow.store.history import History
 from liteflow.trust import TrustedValues
 
@@ -49,6 +49,7 @@ class Feed:
         self.heard: deque[Heard] = deque()
         self.counts: dict[tuple[str, int], int] = {}
         self.total = 0
+        self._echo = Echo()
 
     def started(self, run_id: str, flow: str, keys: Sequence[str]) -> None:
         """The run has begun."""
@@ -65,7 +66,7 @@ class Feed:
 
     def lines(self, lines: list[tuple[str, str, str]]) -> None:
         """What tasks print is printed, as without an observer."""
-        echo(lines)
+        self._echo(lines)
 
     def chunks(self, chunks: Sequence[Heard]) -> None:
         """Remember that there are chunks."""

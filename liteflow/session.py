@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from platform import python_version
 from typing import TYPE_CHECKING, Any, cast
@@ -39,6 +40,7 @@ from liteflow.signing import Seal, seal_for
 from liteflow.store.db import open_store
 from liteflow.store.journal import Journal, NewRun, Row
 from liteflow.store.lease import this_process
+from liteflow.system import show
 from liteflow.where import EXECUTORS, WAITING, Where, factory_of
 
 if TYPE_CHECKING:
@@ -54,15 +56,31 @@ if TYPE_CHECKING:
 _MOST_NAMED = 20
 
 
-def echo(lines: list[tuple[str, str, str]]) -> None:
-    """Print what tasks have printed in other processes; log records are for the store."""
-    for _key, stream, text in lines:
-        target = {"stdout": sys.stdout, "stderr": sys.stderr}.get(stream)
-        if target is not None:
-            target.write(text)
-    # A program without a standard output, a service for instance, has none of Python's either.
-    if sys.stdout is not None:
-        sys.stdout.flush()
+class Echo:
+    """Prints what tasks have printed in other processes; log records are for the store.
+
+    Where that can't be written, for its reader is gone or a disk is full, the run goes on without it.
+    """
+
+    def __init__(self) -> None:
+        self._over = False
+
+    def __call__(self, lines: list[tuple[str, str, str]]) -> None:
+        """Print lines: (key, stream, text) each."""
+        if self._over:
+            return
+        try:
+            for _key, stream, text in lines:
+                target = {"stdout": sys.stdout, "stderr": sys.stderr}.get(stream)
+                if target is not None:
+                    show(target, text)
+            # A program without a standard output, a service for instance, has none of Python's either.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except (OSError, ValueError) as error:
+            self._over = True
+            why = getattr(error, "strerror", None) or error
+            _say(f"what tasks print is not shown any more: {why}; the run goes on, and `run.logs()` has it")
 
 
 def make_executor(executor: Where, settings: RunSettings, work: Work) -> Executor:
@@ -140,7 +158,8 @@ class Session:
         """Run it, and give what came of it, whether it succeeded or not; errors as `launch`."""
         wanted = frozenset([*self._leaves.values(), *(hole[0] for hole in self._dag.result.holes)])
         large: Any = {"storage": _storage(self._settings), "threshold": self._settings.xcom_threshold}
-        files = self._log_files(observer)
+        echo = Echo()
+        files = self._log_files(observer, echo)
         driver = Driver(
             self._plan,
             lambda: self._begin(observer),
@@ -186,7 +205,7 @@ class Session:
         facts = (self._dag, self._plan, self._settings, leaves)
         return run_of(ending, *facts, run_id=self._id, journal=self._journal, trust=trust)
 
-    def _log_files(self, observer: Observer | None) -> LogFiles | None:
+    def _log_files(self, observer: Observer | None, echo: Echo) -> LogFiles | None:
         folder = self._settings.log_dir
         if folder is None:
             return None
@@ -390,7 +409,9 @@ def _previews(parameters: Mapping[str, object], mask: Mask | None) -> dict[str, 
 
 
 def _say(text: str) -> None:
-    print(f"liteflow: {text}", file=sys.stderr, flush=True)
+    # Where nobody can be told, the run goes on all the same.
+    with suppress(OSError, ValueError):
+        print(f"liteflow: {text}", file=sys.stderr, flush=True)
 
 
 def _say_resumed(run_id: str, kept: int, count: int, again: Mapping[str, str]) -> None:

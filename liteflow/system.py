@@ -5,6 +5,7 @@
     end with the parent    PR_SET_PDEATHSIG    the worker's lifeline thread
     which process is it    /proc           sysctl, ps
     end those who left     PR_SET_CHILD_SUBREAPER    none
+    what can be shown      the encoding of a stream, whichever it is
 
 No attrs here: workers import this, and start sooner without.
 """
@@ -17,7 +18,27 @@ import sys
 import time
 from functools import cache
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 LINUX = sys.platform == "linux"
+
+
+def show(stream: TextIO, text: str) -> None:
+    r"""Write a text to a stream, and what its encoding does not have as escapes.
+
+    >>> import io
+    >>> stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    >>> show(stream, "zürich \N{SNOWMAN}")
+    >>> stream.seek(0), stream.read()
+    (0, 'zürich \\u2603')
+    """
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def anonymous_file(name: str) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,37 @@ def test_a_program_without_standard_streams_runs_flows_that_print(executor, tmp_
 
     assert run.result == 1
     assert sorted(line.line for line in run.logs("says")) == ["said 1", "said 1"]
+
+
+@task
+def says_more() -> None:
+    print("z\u00fcrich \u2603")
+
+
+@pytest.mark.parametrize("executor", ["process", "thread", "inline"])
+def test_what_a_stream_has_no_characters_for_is_shown_as_escapes(executor, tmp_path, monkeypatch):
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", shown)
+
+    run = Flow("f", says_more()).run(db=tmp_path / "x.db", executor=executor)
+
+    shown.flush()
+    assert shown.buffer.getvalue() == b"z\xfcrich \\u2603\n"
+    assert [line.line for line in run.logs()] == ["z\u00fcrich \u2603"]
+
+
+def test_a_reader_of_the_output_that_is_gone_breaks_no_run(tmp_path, monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    # What is left in it goes the same way as it came.
+    with suppress(BrokenPipeError), os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        run = Flow("f", [says(1), says(2)]).run(db=tmp_path / "x.db", executor="process")
+        monkeypatch.undo()
+
+    assert (run.state, len(run.logs())) == ("succeeded", 4)
+    told = capsys.readouterr().err
+    assert told.count("what tasks print is not shown any more: Broken pipe; the run goes on") == 1
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from liteflow.executor.base import Call, Failed, Finished, Line, Work
 from liteflow.executor.link import AttemptLink
 from liteflow.executor.payload import Large, elsewhere, stored_facts
 from liteflow.signing import ELSEWHERE, Seal
+from liteflow.system import show
 from liteflow.xcom import LARGE, Encoded
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class _Tee(io.TextIOBase):
     def __init__(self, name: str, stream: TextIO | None) -> None:
         self._name = name
         self._before = stream
-        self._stream = _Nowhere() if stream is None else stream
+        self._stream: Any = _Nowhere() if stream is None else stream
 
     def write(self, text: str) -> int:
         notes = _writing.get()
@@ -105,9 +106,13 @@ class _Tee(io.TextIOBase):
                 return len(text)
             if notes.mask is not None:
                 # A secret may come in two writes.
-                self._stream.write("".join([notes.mask.text(line) + "\n" for line in lines]))
-                return len(text)
-        return self._stream.write(text)
+                show(self._stream, "".join([notes.mask.text(line) + "\n" for line in lines]))
+            else:
+                # As in a worker process: that a stream has not all characters fails no task.
+                show(self._stream, text)
+            return len(text)
+        written: int = self._stream.write(text)
+        return written
 
     def stands_for(self, name: str, stream: TextIO | None) -> bool:
         """Whether it is the stand-in of this stream."""
@@ -115,7 +120,7 @@ class _Tee(io.TextIOBase):
 
     def show_rest(self, notes: _Notes, mask: Mask) -> None:
         """An attempt has ended, perhaps within a line."""
-        self._stream.write(mask.text(notes.unended()[self._name]))
+        show(self._stream, mask.text(notes.unended()[self._name]))
 
     def flush(self) -> None:
         self._stream.flush()
