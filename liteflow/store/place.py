@@ -115,7 +115,7 @@ def check_readable(path: str) -> None:
     if not os.access(path, os.R_OK):
         raise errors.StoreUnreadableError(path, "permission denied")
     if not found.st_size:
-        raise errors.NotAStoreError(path, "the file is empty")
+        raise errors.NotAStoreError(path, "the file is empty (if a run is just making it, look again)")
 
 
 def file_system_of(directory: str, mounts: str = "/proc/self/mountinfo") -> str | None:

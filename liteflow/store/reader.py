@@ -150,7 +150,8 @@ class Reader:
         try:
             version = recognise(self.path)
             if version == 0:
-                raise errors.NotAStoreError(self.path, "it is an empty database")
+                why = "it is an empty database (if a run is just making it, look again)"
+                raise errors.NotAStoreError(self.path, why)
             if version < newest():
                 raise errors.OlderStoreError(self.path, f"schema version {version}; this is {newest()}")
             connection = self._connect("mode=ro" if facts.pending else "mode=ro&immutable=1")
