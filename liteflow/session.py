@@ -40,7 +40,7 @@ from liteflow.signing import Seal, seal_for
 from liteflow.store.db import open_store
 from liteflow.store.journal import Journal, NewRun, Row
 from liteflow.store.lease import this_process
-from liteflow.system import show
+from liteflow.system import not_shown, show
 from liteflow.where import EXECUTORS, WAITING, Where, factory_of
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class Echo:
                 sys.stdout.flush()
         except (OSError, ValueError) as error:
             self._over = True
-            why = getattr(error, "strerror", None) or error
-            _say(f"what tasks print is not shown any more: {why}; the run goes on, and `run.logs()` has it")
+            _say(not_shown(error))
 
 
 def make_executor(executor: Where, settings: RunSettings, work: Work) -> Executor:

@@ -41,6 +41,16 @@ def show(stream: TextIO, text: str) -> None:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def not_shown(error: Exception) -> str:
+    """Say that a stream can't be written any more; what it was to show is kept elsewhere.
+
+    >>> not_shown(BrokenPipeError(32, "Broken pipe"))
+    'what tasks print is not shown any more: Broken pipe; the run goes on, and `run.logs()` has it'
+    """
+    why = getattr(error, "strerror", None) or error
+    return f"what tasks print is not shown any more: {why}; the run goes on, and `run.logs()` has it"
+
+
 def anonymous_file(name: str) -> int:
     """Return a descriptor of memory that has no path, so nothing is left when all close it.
 

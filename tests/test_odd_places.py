@@ -51,13 +51,14 @@ def test_what_a_stream_has_no_characters_for_is_shown_as_escapes(executor, tmp_p
     assert [line.line for line in run.logs()] == ["z\u00fcrich \u2603"]
 
 
-def test_a_reader_of_the_output_that_is_gone_breaks_no_run(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("executor", ["process", "thread", "inline"])
+def test_a_reader_of_the_output_that_is_gone_breaks_no_run(executor, tmp_path, monkeypatch, capsys):
     reader, writer = os.pipe()
     os.close(reader)
     # What is left in it goes the same way as it came.
-    with suppress(BrokenPipeError), os.fdopen(writer, "w") as gone:
+    with suppress(BrokenPipeError), os.fdopen(writer, "w", buffering=1) as gone:
         monkeypatch.setattr(sys, "stdout", gone)
-        run = Flow("f", [says(1), says(2)]).run(db=tmp_path / "x.db", executor="process")
+        run = Flow("f", [says(1), says(2)]).run(db=tmp_path / "x.db", executor=executor)
         monkeypatch.undo()
 
     assert (run.state, len(run.logs())) == ("succeeded", 4)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -24,7 +25,7 @@ from liteflow.executor.base import Call, Failed, Finished, Line, Work
 from liteflow.executor.link import AttemptLink
 from liteflow.executor.payload import Large, elsewhere, stored_facts
 from liteflow.signing import ELSEWHERE, Seal
-from liteflow.system import show
+from liteflow.system import not_shown, show
 from liteflow.xcom import LARGE, Encoded
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ class _Tee(io.TextIOBase):
         self._name = name
         self._before = stream
         self._stream: Any = _Nowhere() if stream is None else stream
+        # Whether it could not be written since it was taken into use.
+        self._lost = False
 
     def write(self, text: str) -> int:
         notes = _writing.get()
@@ -106,13 +109,15 @@ class _Tee(io.TextIOBase):
                 return len(text)
             if notes.mask is not None:
                 # A secret may come in two writes.
-                show(self._stream, "".join([notes.mask.text(line) + "\n" for line in lines]))
-            else:
-                # As in a worker process: that a stream has not all characters fails no task.
-                show(self._stream, text)
+                text = "".join([notes.mask.text(line) + "\n" for line in lines])
+            self._pass_on(text)
             return len(text)
         written: int = self._stream.write(text)
         return written
+
+    def renew(self) -> None:
+        """Runs begin to use it, or use it again."""
+        self._lost = False
 
     def stands_for(self, name: str, stream: TextIO | None) -> bool:
         """Whether it is the stand-in of this stream."""
@@ -120,10 +125,29 @@ class _Tee(io.TextIOBase):
 
     def show_rest(self, notes: _Notes, mask: Mask) -> None:
         """An attempt has ended, perhaps within a line."""
-        show(self._stream, mask.text(notes.unended()[self._name]))
+        self._pass_on(mask.text(notes.unended()[self._name]))
 
     def flush(self) -> None:
-        self._stream.flush()
+        if _writing.get() is None:
+            self._stream.flush()
+        else:
+            self._pass_on("", flush=True)
+
+    def _pass_on(self, text: str, *, flush: bool = False) -> None:
+        """Show what a call writes; as in a worker process, that a stream can't fails no task."""
+        if self._lost:
+            return
+        try:
+            show(self._stream, text)
+            if flush:
+                self._stream.flush()
+        except (OSError, ValueError) as error:
+            self._lost = True
+            other = Hearing.stderr()
+            if other is not None:
+                # Where nobody can be told, the run goes on all the same.
+                with suppress(OSError, ValueError):
+                    print(f"liteflow: {not_shown(error)}", file=other, flush=True)
 
     def __del__(self) -> None:
         """Nothing is left to flush: the stream is another's, and may be closed by now."""
@@ -176,7 +200,13 @@ class Hearing:
         if known is None:
             known = _Tee(name, stream)
             cls._stand_ins.append(known)
+        known.renew()
         return known
+
+    @classmethod
+    def stderr(cls) -> TextIO | None:
+        """The stream that the stand-in for stderr stands for."""
+        return None if cls._before is None else cls._before[1]
 
     @classmethod
     def stop(cls) -> None:
