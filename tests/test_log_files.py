@@ -63,7 +63,7 @@ def test_a_second_run_writes_files_of_its_own(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("executor", ["process", "thread", "async"])
+@pytest.mark.parametrize("executor", ["process", "thread", "async", "inline"])
 def test_a_line_is_in_the_file_while_the_attempt_still_runs(executor, tmp_path):
     go = tmp_path / "go"
 

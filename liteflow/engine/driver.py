@@ -283,6 +283,11 @@ class Driver(Hearing):
             self._step(self._selector)
         else:
             self._learn(news)
+            if self._changes:
+                self._tell_changes()
+            if not (news.asks or news.chunks):
+                # Who prints is not to get what is wrong with the store: it has them when the call has ended.
+                return
             # Who knows when this thread comes by again.
             self._recorder.commit()
             while self._stops:

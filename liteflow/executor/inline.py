@@ -11,12 +11,13 @@ from __future__ import annotations
 import selectors
 import threading
 import time
+from collections import deque
 from functools import partial
 from itertools import count
 
-from liteflow.executor.base import Call, Failed, Finished, Lane, News, Work
+from liteflow.executor.base import Call, Failed, Finished, Lane, Line, News, Work
 from liteflow.executor.link import Ask, AttemptLink, Chunk, Reply, Request
-from liteflow.executor.local import Hearing, attempt_here
+from liteflow.executor.local import Hearing, attempt_here, unheard
 
 # The driver is let through this often, to commit what was done.
 _TURN_S = 0.005
@@ -35,6 +36,9 @@ class InlineExecutor:
         self._stack: list[int] = []
         self._numbers = count()
         self._replies: dict[int, Reply] = {}
+        # What calls have printed, and nobody has been told of.
+        self._printed: deque[Line] = deque()
+        self._thread = threading.get_ident()
         # Threads that a task starts may ask too, and the driver can be at one thing only.
         self._turning = threading.RLock()
 
@@ -51,8 +55,11 @@ class InlineExecutor:
             link = AttemptLink(
                 call.node, call.attempt, partial(self._ask, call.node, call.attempt), self._send
             )
-            outcome, lines = attempt_here(self._work, call, "inline", KeyboardInterrupt, link=link)
+            outcome, _ = attempt_here(
+                self._work, call, "inline", KeyboardInterrupt, link=link, tell=self._tell
+            )
             self._stack.pop()
+            lines = self._untold()
             if isinstance(outcome, Finished) and call.timeout is not None:
                 outcome = self._in_time(call, call.timeout, outcome)
             if isinstance(outcome, Finished):
@@ -77,8 +84,21 @@ class InlineExecutor:
         # A run that ends wants to hear no more: one that streams without end would go on for ever.
         return not self._cancelled
 
+    def _tell(self, line: Line) -> None:
+        self._printed.append(line)
+        # What other threads print waits for the next line, or the end: the driver may be at something else.
+        if threading.get_ident() == self._thread and self._turning.acquire(blocking=False):
+            try:
+                self._turn(News("inline", lines=self._untold(), shown=True))
+            finally:
+                self._turning.release()
+
+    def _untold(self) -> list[Line]:
+        return [self._printed.popleft() for _ in range(len(self._printed))]
+
     def _turn(self, news: News | None) -> None:
-        with self._turning:
+        # What the driver itself prints meanwhile is not the call's.
+        with self._turning, unheard():
             self._work.turn(news)
 
     def _in_time(self, call: Call, timeout: float, finished: Finished) -> Finished | Failed:

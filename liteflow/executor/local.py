@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -82,6 +82,16 @@ class _Notes:
 
 
 _writing: ContextVar[_Notes | None] = ContextVar("liteflow_writing", default=None)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Within this, what this context prints is no attempt's."""
+    token = _writing.set(None)
+    try:
+        yield
+    finally:
+        _writing.reset(token)
 
 
 class _Nowhere(io.TextIOBase):

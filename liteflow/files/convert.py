@@ -20,11 +20,12 @@ from liteflow.files.structure import key_of, resolved
 from liteflow.files.write import is_default, whole
 from liteflow.task_types.base import TaskType
 from liteflow.task_types.call import TaskCall
-from liteflow.task_types.conditions import Condition, text_of
+from liteflow.task_types.conditions import Compared, Condition, Constant, Looked, parts_of, text_of
 from liteflow.task_types.shell import FileOutput, Shell
 from liteflow.task_types.templates import Reference, only_template, templates_in
 
 _WIDTH = 100
+_KINDS = {"str": "text", "int": "number", "float": "number"}
 
 
 def to_python(workflow: Workflow, file: str) -> str:
@@ -54,6 +55,7 @@ class _Script:
             "skip",
             "unmapped",
             "plain_value",
+            "compared",
             "work",
             "context",
             "values",
@@ -93,6 +95,9 @@ class _Script:
         modules["liteflow"] |= {"Context"} if any(spec.work.waits for spec in specs) else set()
         if any(_made_plain(spec, r) for spec in specs for r in (*spec.uses.work, *spec.uses.when)):
             modules["liteflow.task_types.work"] = {"plain_value"}
+        parts = [part for spec in specs for part in parts_of(condition_of(spec) or Constant(True))]
+        if any(isinstance(part, Compared) and self._called(part) for part in parts):
+            modules["liteflow.task_types.conditions"] = {"compared"}
         calls = []
         for name, spec in self._workflow.tasks.items():
             if isinstance(spec.work, TaskCall):
@@ -137,7 +142,8 @@ class _Script:
         parameters = self._parameters(references)
         condition = condition_of(spec)
         assert condition is not None
-        holds = _condition(condition, {**parameters, **{r: _item(r) for r in references if r.root == "item"}})
+        items = {r: _item(r) for r in references if r.root == "item"}
+        holds = self._condition(condition, {**parameters, **items})
         arguments = ", ".join([*(["items"] if spec.foreach is not None else []), *parameters.values()])
         if any(r.root == "item" for r in references):
             body = f"    return [item for item in items if {holds}]"
@@ -157,7 +163,7 @@ class _Script:
         condition = condition_of(spec) if spec.foreach is None else None
         if condition is not None:
             texts = {r: _plain_text(spec, r, p) for r, p in parameters.items()}
-            about += f"    if not ({_condition(condition, texts)}):\n        "
+            about += f"    if not ({self._condition(condition, texts)}):\n        "
             about += 'skip("its condition does not hold")\n'
         values = "".join(
             f"        {_literal(str(r))}: "
@@ -187,6 +193,34 @@ class _Script:
             [str(r) for r in given], {"work", "context", "task", "flow", "skip", "item", "items", "values"}
         )
         return {reference: names[str(reference)] for reference in given}
+
+    def _condition(self, condition: Condition, names: Mapping[Reference, str]) -> str:
+        """A condition in Python; `names` say where the values of its templates are."""
+        return text_of(condition, names.__getitem__, _literal, self._called)
+
+    def _called(self, comparison: Compared) -> bool:
+        """Whether text may be compared with a number: false for ever in Python, and a mistake in a file.
+
+        What isn't asked for being equal raises an error in Python too.
+        """
+        kinds = {self._kind(comparison.left), self._kind(comparison.right)}
+        return comparison.sign in ("==", "!=") and ("any" in kinds or kinds == {"text", "number"})
+
+    def _kind(self, side: Condition) -> str:
+        """What a side of a comparison is, as far as it is known: "text", "number", "other" or "any"."""
+        match side:
+            case Constant(value):
+                return _KINDS.get(type(value).__name__, "other")
+            case Looked(Reference(root="params", name=name, path=())):
+                return _KINDS.get(self._workflow.params[name].kind, "any")
+            case Looked(Reference(part="state")):
+                return "text"
+            case Looked(Reference(part="exit_code")):
+                return "number"
+            case Looked():
+                return "any"
+            case _:
+                return "other"
 
     def _unmaps(self, spec: TaskSpec) -> bool:
         if spec.foreach is None:
@@ -352,11 +386,6 @@ def _plain_text(spec: TaskSpec, reference: Reference, parameter: str) -> str:
 
 def _item(reference: Reference) -> str:
     return "item" + "".join(f"[{_literal(key)}]" for key in reference.path)
-
-
-def _condition(condition: Condition, names: Mapping[Reference, str]) -> str:
-    """A condition in Python; `names` say where the values of its templates are."""
-    return text_of(condition, names.__getitem__, _literal)
 
 
 def _text(text: str) -> str:

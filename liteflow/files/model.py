@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 
-from liteflow.errors import SettingError
+from liteflow.errors import SettingError, nearest
 from liteflow.files.uses import Uses
 from liteflow.names import LONGEST_NAME, checked_name
 from liteflow.options import MOST_THRESHOLD
@@ -103,7 +103,9 @@ def name_problem(name: str, what: str) -> str | None:
 @in_schema(enum=[*EXECUTORS, None])
 def _a_mode(_model: object, _field: Attribute[Any], value: str | None) -> None:
     if value is not None and value not in EXECUTORS:
-        raise ValueError(f"is {value!r}; it must be one of {', '.join(EXECUTORS)}")
+        close = nearest(value, EXECUTORS)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"is {value!r}; it must be one of {', '.join(EXECUTORS)}{meant}")
 
 
 @in_schema(pattern=r"^[^~$][^$]*$")

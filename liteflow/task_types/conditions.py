@@ -132,23 +132,30 @@ def holds(condition: Condition, values: Mapping[str, object]) -> bool:
 
 def references_of(condition: Condition) -> Iterator[Reference]:
     """Iterate over what the templates of a condition name, in their order."""
+    return (part.reference for part in parts_of(condition) if isinstance(part, Looked))
+
+
+def parts_of(condition: Condition) -> Iterator[Condition]:
+    """Iterate over a condition and all that it is made of, in the order of the text."""
+    yield condition
     match condition:
-        case Looked(reference):
-            yield reference
         case Listed(parts) | Joined(_, parts):
-            for part in parts:
-                yield from references_of(part)
+            inner = parts
         case Negated(part):
-            yield from references_of(part)
+            inner = (part,)
         case Compared(left, _, right):
-            yield from references_of(left)
-            yield from references_of(right)
+            inner = (left, right)
+        case _:
+            inner = ()
+    for part in inner:
+        yield from parts_of(part)
 
 
-def text_of(
+def text_of(  # noqa: PLR0911  a list of cases
     condition: Condition,
     looked: Callable[[Reference], str] = lambda reference: f"{OPENING} {reference} {CLOSING}",
     literal: Callable[[object], str] = json.dumps,
+    called: Callable[[Compared], bool] = lambda comparison: False,
 ) -> str:
     """Return a condition as it is written.
 
@@ -156,13 +163,14 @@ def text_of(
         condition: As `parse_condition` gives it.
         looked: What stands for a template.
         literal: What stands for a constant.
+        called: Which comparisons are written as calls of `compared`, for Python's own see no mistake in them.
 
     >>> text_of(parse_condition("not(${{ item }}=='a' or ${{ item }} in [1,2])"))
     'not (${{ item }} == "a" or ${{ item }} in [1, 2])'
     """
 
     def part(inner: Condition) -> str:
-        text = text_of(inner, looked, literal)
+        text = text_of(inner, looked, literal, called)
         simple = isinstance(inner, Constant | Looked | Listed)
         # Of a comparison in another one Python makes a chain; the rest reads better without brackets.
         bare = isinstance(condition, Joined | Negated) and isinstance(inner, Compared)
@@ -179,6 +187,9 @@ def text_of(
             return f"not {part(inner)}"
         case Joined(word, parts):
             return f" {word} ".join(map(part, parts))
+        case Compared(left, sign, right) if called(condition):
+            sides = (text_of(side, looked, literal, called) for side in (left, right))
+            return f"compared({next(sides)}, {literal(sign)}, {next(sides)})"
         case Compared(left, sign, right):
             return f"{part(left)} {sign} {part(right)}"
 
@@ -198,10 +209,18 @@ def _value(condition: Condition, values: Mapping[str, object]) -> Any:  # noqa: 
         case Joined(_, parts):
             return any(_value(part, values) for part in parts)
         case Compared(left, sign, right):
-            return _compared(_value(left, values), sign, _value(right, values))
+            return compared(_value(left, values), sign, _value(right, values))
 
 
-def _compared(left: Any, sign: str, right: Any) -> bool:
+def compared(left: Any, sign: str, right: Any) -> bool:
+    """Whether a comparison holds, as a condition makes it.
+
+    Raises:
+        ConditionError: Two values can't be compared in that way: one is text and one a number, for example.
+
+    >>> compared("3", "==", "3"), compared(3, "in", [1, 2])
+    (True, False)
+    """
     # A command's output is text, and "3" == 3 would silently be false for ever.
     if {_is_number(left), _is_number(right)} == {True, False} and str in (type(left), type(right)):
         raise ConditionError(

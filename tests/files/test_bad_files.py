@@ -230,7 +230,7 @@ FILES = {
     "param type": (TASK + "params: {n: {default: x, type: int}}\n", "has the default 'x', which is no int"),
     "param name": (TASK + "params: {a-b: 1}\n", "can't be the name of a parameter"),
     "param keyword": (TASK + "params: {class: 1}\n", "can't be the name of a parameter"),
-    "mode": (TASK + "settings: {mode: thraed}\n", "is 'thraed'; it must be one of process"),
+    "mode": (TASK + "settings: {mode: thraed}\n", "thread, async, inline; did you mean 'thread'?"),
 }
 
 

@@ -104,3 +104,29 @@ def test_whole_numbers_are_written_as_people_write_them_and_data_as_it_is():
     assert "{'telescope': 1, 'memory': '1GB'}" in script and "{'telescope': 2}" in script
     assert re.findall(r".*\d\.0\b.*", yaml) == ["      x: 1.0"]
     assert parse_workflow(yaml, "w.yaml") == workflow
+
+
+def test_the_script_takes_text_for_no_number_where_the_file_does_not():
+    text = """
+    workflow_name: w
+    params: {env: prod, n: 3, what: {default: "3", type: any}}
+    tasks:
+      any: {run: echo, when: "${{ params.what }} == 3"}
+      each: {run: "echo ${{ item }}", foreach: ["3"], when: "${{ item }} != 3"}
+      plain: {run: echo, when: '${{ params.env }} == "prod" and ${{ params.n }} == 3'}
+    settings: {mode: inline}
+    """
+    workflow = parse_workflow(text, "w.yaml")
+    script = to_python(workflow, "w.yaml")
+    namespace = {"__name__": "made"}
+
+    exec(script, namespace)
+    made, told = (flow.run(db=None, check=False) for flow in (namespace["w"], flow_of(workflow, "w.yaml")))
+
+    assert 'if not (params_env == "prod" and params_n == 3):' in script
+    assert {key: task.state for key, task in made.tasks.items()} == {
+        key: task.state for key, task in told.tasks.items()
+    }
+    for key, state in {"any": "failed", "each (when)": "failed", "plain": "succeeded"}.items():
+        assert made.tasks[key].state == state
+        assert made.tasks[key].error == told.tasks[key].error
