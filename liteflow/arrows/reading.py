@@ -154,6 +154,12 @@ def _guard(token: Token) -> Guard:
     return Guard(token[begin:-1], at=At(line, column, at.start + begin, at.end - 1))
 
 
+_LITERAL_REMEDIES = (
+    "put what is meant as text in quotes; in YAML, each line of an object is `name: value`",
+    'write it as JSON has it: `{"name": "value"}`, each name once, texts in double quotes',
+)
+
+
 def _literal(token: Token, form: str) -> Literal:
     """The value of a literal.  Of a JSON mark (`<{`) one character is ours, of a YAML mark two are."""
     at = place(token)
@@ -165,6 +171,5 @@ def _literal(token: Token, form: str) -> Literal:
         value = read_json(text) if form == "json" else read_yaml(text, at.column + mark)
     except LiteralError as error:
         start = at.start + mark + min(error.offset, len(text))
-        remedy = "put what is meant as text in quotes; in YAML, each line of an object is `name: value`"
-        raise TextFaultError(start, start + 1, error.problem, remedy) from None
+        raise TextFaultError(start, start + 1, error.problem, _LITERAL_REMEDIES[form == "json"]) from None
     return Literal(form, {} if value is None else value, text, at=at)

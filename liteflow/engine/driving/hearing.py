@@ -31,8 +31,6 @@ class Hearing(Changing):
             news = self._hiding.news(news)
         if news.chunks:
             self._learn_chunks(news.chunks)
-        if news.asks:
-            self._answer(news.asks)
         for node in news.returned:
             if self._schedule.is_running(node) and self._schedule.give_back(node):
                 self._ready(node)
@@ -45,6 +43,9 @@ class Hearing(Changing):
                 if self._answers.waiting:
                     self._answers.ended(failed.node, failed.attempt)
                 self._learn_failed(failed, news.worker)
+        if news.asks:
+            # Who asks waits for the answer, so what ended before it asked has been taken in by now.
+            self._answer(news.asks)
         if news.lines:
             self._learn_lines(news)
 
