@@ -32,12 +32,14 @@ class Outlook:
         dag: The flow of today, with that run's arguments.
         kept: Keys of calls whose results stay.
         again: Calls that have a result and would run again: key -> why.
+        grown: How many results there are of calls that came while it ran; they stay, unless changed.
     """
 
     run: RunRow
     dag: Dag
     kept: tuple[str, ...]
     again: Mapping[str, str]
+    grown: int = 0
 
 
 def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, trust: bool) -> Outlook:
@@ -85,4 +87,5 @@ def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, tr
         dag,
         tuple(dag.nodes[node].key for node in sorted(compared.kept)),
         {dag.nodes[node].key: why for node, why in compared.again.items()},
+        sum(call.parent is not None and call.state in WITH_VALUE for call in calls),
     )

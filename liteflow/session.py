@@ -244,13 +244,14 @@ class Session:
         found, standing = resume_run(self._dag, self._plan, journal, seal, self._earlier, trust=trust)
         if standing.replayed is not None:
             keys = self._plan.keys()
-        kept = [self._plan.key(node) for node in sorted(found.kept)]
+        # With what has grown.
+        kept = [self._plan.key(node) for node in sorted(standing.kept)]
         again = {self._plan.key(node): why for node, why in found.again.items()}
         if observer is not None:
             observer.started(self._id, self._dag.name, keys)
             observer.resumed(kept, again)
         else:
-            _say_resumed(self._id, len(kept), len(keys), again)
+            _say_resumed(self._id, len(kept), len(self._plan) - len(self._plan.gone), again)
         return Opened(
             journal=journal,
             seal=seal,

@@ -141,8 +141,8 @@ class MergeError(ArrowRunError, TypeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.step} is to merge a list, but its item {self.index} is a {self.found}, not an object; "
-            "let each step before it give an object, or leave out the `>`"
+            f"{self.step} is to merge a list, but its item {self.index} is of type {self.found}, "
+            "not an object; let each step before it give one, or leave out the `>`"
         )
 
 

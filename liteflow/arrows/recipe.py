@@ -118,7 +118,7 @@ def options_in(flow: CompiledFlow) -> dict[str, Any]:
     try:
         if not isinstance(options, dict):
             raise DefinitionError(f"{options!r} is no object")
-        check_names("flow", options)
+        check_names(str(flow.name), options)
     except DefinitionError as error:
         what = f"@flow {flow.name} can't be like this: {error}"
         raise StepError.of(flow.origin, flow.at, what, remedy) from error
@@ -139,8 +139,9 @@ class _Calls:
 
     def _place(self, node: Node) -> CodeType:
         """Where a call was written, as an error shows it: in the text."""
-        line = node.at.line if node.at is not None else 1
-        return _CODE.replace(co_filename=self._flow.origin.name, co_firstlineno=line)
+        line, column = (node.at.line, node.at.column) if node.at is not None else (1, 1)
+        # Code has a file and a line; the last number shown is ours to choose, and is the column.
+        return _CODE.replace(co_filename=f"{self._flow.origin.name}:{line}", co_firstlineno=column)
 
     def made(self, input: Any) -> Any:
         """The value that reaches the end."""

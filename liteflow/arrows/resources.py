@@ -8,6 +8,7 @@ Files are written whole or not at all.  No attrs here: workers import this.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from pathlib import Path
@@ -149,6 +150,10 @@ def _request(method: str, uri: str, data: bytes | None, options: Any) -> tuple[b
 def _replace(path: Path, data: bytes) -> None:
     """Write a file beside the one that is meant, and put it in its place."""
     new = path.with_name(f".{path.name}.{token_hex(8)}")
+    if not path.parent.is_dir():
+        # Not by the name of the new file, which nobody knows.
+        problem = "its folder is not there; make it, or write into another one"
+        raise FileNotFoundError(errno.ENOENT, problem, str(path))
     try:
         with new.open("xb") as file:
             file.write(data)

@@ -52,11 +52,33 @@ class AsyncStepFunction(StepFunction):
         return returned(await self.__wrapped__(*self.given(args), **kwargs))
 
 
+class StreamingStepFunction(StepFunction):
+    """The same of a generator function: what it yields are chunks, what it returns flows on."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it, and give its chunks."""
+        return returned((yield from self.__wrapped__(*self.given(args), **kwargs)))
+
+
+class AsyncStreamingStepFunction(StepFunction):
+    """The same of an asynchronous one, which returns nothing."""
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it, and give its chunks."""
+        async for chunk in self.__wrapped__(*self.given(args), **kwargs):
+            yield chunk
+
+
 def step_function(function: Callable[..., Any], takes_input: bool) -> StepFunction:
     """The function of a step."""
     call = getattr(type(function), "__call__", None)  # noqa: B004  the function is wanted, not whether
-    waits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-    return (AsyncStepFunction if waits else StepFunction)(function, takes_input)
+    kinds: tuple[tuple[Callable[[Any], bool], type[StepFunction]], ...] = (
+        (inspect.iscoroutinefunction, AsyncStepFunction),
+        (inspect.isgeneratorfunction, StreamingStepFunction),
+        (inspect.isasyncgenfunction, AsyncStreamingStepFunction),
+    )
+    made = (kind for is_one, kind in kinds if is_one(function) or is_one(call))
+    return next(made, StepFunction)(function, takes_input)
 
 
 def look(value: Any, guard: str) -> bool:

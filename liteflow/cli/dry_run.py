@@ -110,6 +110,9 @@ def _lines(
         left = count - len(resume.kept)
         kept = counted(len(resume.kept), "result")
         yield f"run {label(resume.run.id)} would go on: {kept} kept, {left} to do"
+        if resume.grown:
+            grown = counted(resume.grown, "result")
+            yield f"  beside these, of what came while it ran: {grown}, unless changed"
     if expected is not None:
         path = " > ".join(label(key, 30) for key in _ends(expected.path))
         yield f"expected: {duration(expected.seconds)} with {counted(workers, 'worker')}, by earlier runs"

@@ -54,7 +54,8 @@ class Tally:
         self.add(keys)
 
     def add(self, keys: Sequence[str]) -> None:
-        """There are these too."""
+        """There are these too; what is known already stays as it is."""
+        keys = [key for key in keys if key not in self.states]
         self.states.update(dict.fromkeys(keys, "pending"))
         self.total["pending"] += len(keys)
         for key in keys:

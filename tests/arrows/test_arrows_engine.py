@@ -153,7 +153,7 @@ def test_annotations_are_checked_along_an_edge():
 
     with pytest.raises(Exception, match=r"text\(\) gives str") as caught:
         run_workflow("text → count", {"text": text, "count": count}, db=None)
-    assert "<text>:1" in str(caught.value)
+    assert "<text>:1:8" in str(caught.value)
 
 
 # --- names, settings -----------------------------------------------------------------------
@@ -325,3 +325,22 @@ A → {
     # B with C behind it, and D, run at once.
     legal = {"workflow how are world, ", "workflow world, how are ", "world, workflow how are "}
     assert capsys.readouterr().out in {f"Hello {words}you?\n" for words in legal}
+
+
+def test_a_step_may_be_a_generator_of_either_kind():
+    def counts(input, to):
+        yield from range(to)
+        return {"to": to}
+
+    async def says(input):
+        yield "said"
+
+    def same(input):
+        return input
+
+    flow = Flow.parse("counts(- to: 2 -) → same  says → same", locals())
+    heard = [(chunk.task_id, chunk.value) for chunk in flow.stream(input={}, db=None, executor="inline")]
+
+    assert [value for key, value in heard if key == "counts"] == [0, 1, {"to": 2}]
+    assert ("says", "said") in heard
+    assert [value for key, value in heard if key.startswith("same")] in ([{"to": 2}, {}], [{}, {"to": 2}])

@@ -49,6 +49,7 @@ UNREADABLE = [
     ("'''doc", "1:1", "close it by `'''`"),
     ("<{ x }> → A", "1:4", "this is no JSON"),
     ("<- a: [ -> → A", "1:9", "this is no YAML"),
+    ('A({"a": 1, "a": 2})', "1:3", "write it as JSON has it"),
     ("A\n<- a: *b -> → A", "2:7", "aliases"),
     ("A(- !!python/object:os.x {} -)", "1:5", "tags"),
     ("A(- 5 -)", "1:2", "parameters are an object or a list"),

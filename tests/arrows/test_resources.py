@@ -149,3 +149,12 @@ def test_an_address_that_answers_with_an_error_fails_its_step(server):
 def test_a_path_of_a_file_is_told_from_a_place_on_the_web(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         load(uri="http/x.json", folder=str(tmp_path))
+
+
+def test_a_folder_that_is_not_there_is_told_of_by_the_file_that_was_meant(tmp_path: Path):
+    meant = tmp_path / "missing" / "out.json"
+
+    with pytest.raises(FileNotFoundError, match="its folder is not there") as caught:
+        save({}, uri="missing/out.json", folder=str(tmp_path))
+
+    assert caught.value.filename == str(meant)

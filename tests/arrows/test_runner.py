@@ -164,7 +164,7 @@ def test_a_value_that_is_no_json_flows_but_cannot_be_written_as_state():
 
 
 def test_a_merge_of_what_is_no_object_names_the_step():
-    with pytest.raises(MergeError, match="B is to merge a list, but its item 1 is a int"):
+    with pytest.raises(MergeError, match="B is to merge a list, but its item 1 is of type int"):
         run("<[{}, 2]> → > B")
 
 

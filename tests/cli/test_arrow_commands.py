@@ -240,3 +240,17 @@ def test_an_event_that_can_not_be_sent_says_why_in_one_line(command, arguments, 
     assert told.returncode == 2
     assert said in told.stderr
     assert len(told.stderr.splitlines()) == 1
+
+
+def test_a_resume_counts_what_steps_had_given_and_a_plan_of_it_does_too(command, folder):
+    tasks = folder / "nightly.py"
+    tasks.write_text(TASKS.replace("input[", "1 / 0 * input["))
+    assert command("run", "nightly.flow", "--input", '{"n": 2}').returncode == 1
+    tasks.write_text(TASKS)
+
+    plan = command("run", "nightly.flow", "--resume", "--dry-run")
+    done = command("run", "nightly.flow", "--resume")
+
+    assert "  beside these, of what came while it ran: 1 result, unless changed\n" in plan.stdout
+    assert "\n1 result is kept\n" in done.stderr
+    assert done.returncode == 0
