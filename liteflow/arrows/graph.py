@@ -13,7 +13,7 @@ is in order of the nodes.  What leads back is no edge but a `Loop`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Any
 
@@ -161,11 +161,14 @@ def labels_of(steps: Iterable[Node]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def check_names(flow: CompiledFlow, known: Iterable[str]) -> None:
+def check_names(
+    flow: CompiledFlow, known: Iterable[str], like: Callable[[str], Iterable[str]] = lambda name: ()
+) -> None:
     """See that every task of a flow is there.
 
     Args:
         known: The names of all tasks that there are.
+        like: Others that may be meant by a name that nobody knows.
 
     Raises:
         UnknownTaskError: For the first step of which nobody knows the task; it names the nearest.
@@ -173,14 +176,15 @@ def check_names(flow: CompiledFlow, known: Iterable[str]) -> None:
     names = set(known)
     for step in flow.steps:
         if step.kind is Kind.TASK and step.base not in names:
-            raise _unknown(flow, step, names)
+            raise _unknown(flow, step, names, like(step.base))
 
 
-def _unknown(flow: CompiledFlow, step: Node, names: set[str]) -> ArrowError:
+def _unknown(flow: CompiledFlow, step: Node, names: set[str], others: Iterable[str]) -> ArrowError:
     lower = {name.lower(): name for name in sorted(names)}
-    like = nearest(step.base, sorted(names)) or [
+    near = nearest(step.base, sorted(names)) or [
         lower[name] for name in (step.base.lower(),) if name in lower
     ]
+    like = list(dict.fromkeys([*others, *near]))
     alias = f" (which {step.name} stands for)" if step.base != step.name else ""
     remedy = (
         f"did you mean {' or '.join(like)}?"

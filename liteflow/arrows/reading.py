@@ -155,7 +155,8 @@ def _guard(token: Token) -> Guard:
 
 
 _LITERAL_REMEDIES = (
-    "put what is meant as text in quotes; in YAML, each line of an object is `name: value`",
+    "put what is meant as text in quotes; in YAML, each line of an object is `name: value`, "
+    "or all stand in one: `{name: value, name: value}`",
     'write it as JSON has it: `{"name": "value"}`, each name once, texts in double quotes',
 )
 

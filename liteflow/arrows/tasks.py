@@ -16,7 +16,7 @@ from liteflow.arrows.errors import ArrowError, StepError
 from liteflow.arrows.graph import CompiledFlow, Kind, Node, check_names
 from liteflow.arrows.resources import load, save
 from liteflow.arrows.step import step_function
-from liteflow.arrows.typed import typed_step, types_of
+from liteflow.arrows.typed import typed_step, types_like, types_of
 from liteflow.errors import DefinitionError
 from liteflow.parameters import Signature
 from liteflow.policy import Policy
@@ -75,7 +75,7 @@ def step_tasks(flow: CompiledFlow, given: Any, folder: str) -> list[StepTask | N
     # A name may have what no name in Python can.
     known = {**{name.replace("_", "-"): one for name, one in functions.items()}, **functions}
     known |= types_of(step.base for step in flow.steps if step.kind is Kind.TASK and step.base not in known)
-    check_names(flow, known)
+    check_names(flow, known, types_like)
     maker = _Maker(flow, known, folder)
     placed = [node for region in flow.regions() for node in region.nodes if node.number >= 0]
     placed.sort(key=lambda node: node.number)

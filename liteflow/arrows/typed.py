@@ -46,6 +46,27 @@ def types_of(names: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def types_like(name: str) -> list[str]:
+    """The task type that is likely meant by a name that is none; nothing: no type is.
+
+    >>> types_like("http:gett"), types_like("shel:count"), types_like("clean")
+    (['http:get'], ['shell:count'], [])
+    """
+    from liteflow.task_types.registry import kinds  # noqa: PLC0415  as above
+
+    first, colon, own = name.partition(":")
+    if not colon:
+        return []
+    whole = [kind for kind in kinds() if ":" in kind]
+    families = {kind.partition(":")[0] for kind in whole}
+    alone = [kind for kind in kinds() if kind not in _NOT_HERE and kind not in families]
+    # Each half by itself: behind another type's name the same second half is no likeness.
+    likely = nearest(first, [*alone, *families])[:1]
+    if likely and likely[0] in alone:
+        return [f"{likely[0]}:{own}"]
+    return nearest(name, [kind for kind in whole if kind.partition(":")[0] in likely])[:1]
+
+
 def typed_step(kind: Any, parameters: Any, timeout: float | None, refused: Refused) -> Task[..., Any]:
     """The task of a step.
 
@@ -57,7 +78,7 @@ def typed_step(kind: Any, parameters: Any, timeout: float | None, refused: Refus
     """
     # Start-up, as above.
     from liteflow.arrows.typework import TypeWork, WaitingTypeWork  # noqa: PLC0415
-    from liteflow.task_types.base import options_of, texts_in  # noqa: PLC0415
+    from liteflow.task_types.base import options_of, refused_field, texts_in  # noqa: PLC0415
     from liteflow.task_types.faults import TemplateError  # noqa: PLC0415
     from liteflow.task_types.templates import templates_in  # noqa: PLC0415
 
@@ -72,7 +93,8 @@ def typed_step(kind: Any, parameters: Any, timeout: float | None, refused: Refus
                         raise refused(problem, "write ${{ input }}, or ${{ input.NAME }}")
         work = kind(**given, timeout=timeout)
     except (TemplateError, ValueError, TypeError) as error:
-        raise refused(f"can't be like this: {error}", _fields(options)) from error
+        problem = refused_field(kind, given, error)
+        raise refused(f"can't be like this: {problem}", _fields(options)) from error
     policy = Policy(executor=kind.executor, retry_on=kind.retry_on)
     return Task((WaitingTypeWork if kind.waits else TypeWork)(work), kind.kind, policy)
 

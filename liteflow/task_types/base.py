@@ -172,7 +172,7 @@ class TaskType:
         try:
             return evolve(self, **changes, variables=variables)
         except ValueError as error:
-            raise UnfitValueError(self.kind, str(error)) from None
+            raise UnfitValueError(self.kind, refused_field(type(self), changes, error)) from None
 
 
 def filled_data(data: Any, values: Mapping[str, object]) -> Any:
@@ -189,6 +189,19 @@ def filled_data(data: Any, values: Mapping[str, object]) -> Any:
         return spliced(text, found, [as_text(values[str(t.reference)], str(t.reference)) for t in found])
 
     return _mapped(data, fill)
+
+
+def refused_field(kind: type[TaskType], given: Mapping[str, Any], error: Exception) -> str:
+    """Return what is wrong with the fields of a task type, with the name of the one that is refused."""
+    for attribute in options_of(kind):
+        name = attribute.alias or attribute.name
+        if attribute.validator is not None and given.get(name) is not None:
+            try:
+                attribute.validator(None, attribute, given[name])
+            except (ValueError, TypeError) as found:
+                if str(found) == str(error):
+                    return f"{name}: {error}"
+    return str(error)
 
 
 def options_of(kind: type[TaskType]) -> tuple[Attribute[Any], ...]:

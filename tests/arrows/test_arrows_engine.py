@@ -344,3 +344,19 @@ def test_a_step_may_be_a_generator_of_either_kind():
     assert [value for key, value in heard if key == "counts"] == [0, 1, {"to": 2}]
     assert ("says", "said") in heard
     assert [value for key, value in heard if key.startswith("same")] in ([{"to": 2}, {}], [{}, {"to": 2}])
+
+
+WRONG_TYPES = {
+    "a type that is misspelt": ("shel:count(- run: ls -)", "did you mean shell:count?"),
+    "a half of a type": ('http:gett(- url: "http://x" -)', "did you mean http:get?"),
+    "a field that can't be so": ("http:get(- url: ftp://x -)", "can't be like this: url: 'ftp://x' is"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG_TYPES.values(), ids=WRONG_TYPES)
+def test_what_is_wrong_with_a_task_type_is_told_by_name(text, said):
+    with pytest.raises(ArrowError) as caught:
+        Flow.parse(text, {}).compile(inputs={"input": {}})
+
+    assert str(caught.value).startswith("<text>:1:1: ")
+    assert said in str(caught.value)

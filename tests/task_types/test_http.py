@@ -156,7 +156,7 @@ def test_a_value_that_its_field_can_not_have_is_told_of_as_that():
         Http(url="${{ params.x }}/a").filled({"params.x": "ftp://x"})
 
     assert str(caught.value) == (
-        "type: http, with the values of its templates: 'ftp://x/a' is no address of the web; "
+        "type: http, with the values of its templates: url: 'ftp://x/a' is no address of the web; "
         "it begins with http:// or https://"
     )
 
