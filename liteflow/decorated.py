@@ -58,6 +58,16 @@ def _any_of_class(question: Callable[[Any], bool], cls: Hashable) -> bool:
     return question(cast(Any, cls).__call__)
 
 
+def in_class_body(fn: Any) -> bool:
+    """Whether it was defined as a method, rather than in a module or in another function.
+
+    >>> in_class_body(inspect.Signature.bind), in_class_body(inspect.signature)
+    (True, False)
+    """
+    holder = getattr(fn, "__qualname__", "").rpartition(".")[0]
+    return holder != "" and not holder.endswith("<locals>")
+
+
 def _why_not(fn: Any, what: str) -> str | None:  # noqa: PLR0911  a list of cases
     if isinstance(fn, staticmethod | classmethod):
         kind = type(fn).__name__

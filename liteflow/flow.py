@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
 from attrs import field, frozen
 
-from liteflow.decorated import check_function, name_of
+from liteflow.decorated import check_function, in_class_body, name_of
 from liteflow.errors import ArgumentError, FlowError, shown
 from liteflow.lazy import Joint, Lazy
 from liteflow.names import checked_name
@@ -232,6 +233,15 @@ class Flow(Written, Runnable[R], Generic[P, R]):
                 problem = f"is given {value!r}, but this takes plain values"
                 raise ArgumentError(owner, name, f"{problem}; in another flow, call {self.name}(...)")
         return values, overrides
+
+    if not TYPE_CHECKING:
+        # Not for checkers, as in task.py.
+        def __get__(self, instance: Any, owner: type | None = None) -> Any:
+            """Return what a method that was made a flow is on an instance: its first argument is given."""
+            function = vars(self).get("__wrapped__")
+            if instance is None or function is None or not in_class_body(function):
+                return self
+            return Flow(self.name, MethodType(function, instance), **self.options)
 
 
 @overload

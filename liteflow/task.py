@@ -16,14 +16,15 @@ import inspect
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from functools import cached_property, partial
+from types import CodeType, MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from attrs import evolve, field, fields, frozen
 
-from liteflow.decorated import any_kind, check_function, name_of
+from liteflow.decorated import any_kind, check_function, in_class_body, name_of
 from liteflow.errors import SettingError, UnknownNameError
 from liteflow.lazy import Call, Joint
-from liteflow.mapped import Mapped, MapPolicy, OnError, mapped_call
+from liteflow.mapped import Mapped, MapPolicy, OnError, mapped_call, unmapped
 from liteflow.names import checked_name
 from liteflow.parameters import Signature
 from liteflow.pickling import importable
@@ -171,10 +172,7 @@ class Task(Joint[R], Generic[P, R]):
         def __rrshift__(self, other: object) -> Call[R]: ...
 
     def _lazy(self) -> Call[R]:
-        frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("liteflow."):
-            frame = frame.f_back
-        return Call(self, ((), None), frame.f_code, frame.f_lasti)
+        return Call(self, ((), None), *_written_at())
 
     # Checkers: the items of the first iterable fit the first parameter.
     @overload
@@ -310,6 +308,51 @@ class Task(Joint[R], Generic[P, R]):
             return named_object, (self.__module__, vars(self)["__qualname__"])
         return Task, (self.fn, self.name, self.policy, self.tags)
 
+    if not TYPE_CHECKING:
+        # Checkers would apply it to each attribute that is annotated Task, bound or not; they
+        # take `counter.add(1)` for a call whose first argument follows by `>>`.
+        def __get__(self, instance: Any, owner: type | None = None) -> Any:
+            """Return what a method that was made a task is on an instance: its first argument is given."""
+            return self if instance is None or not in_class_body(self.fn) else bound_to(self, instance)
+
+
+@frozen(slots=False, repr=False, hash=False)
+class Method(Task[P, R]):
+    """A task that is a method, on an instance: `counter.add` of `class Counter: @task def add(self, n)`.
+
+    The instance is an argument of its calls and of their maps like any other: it may hold lazy
+    values, and a resume sees whether it is another.  `starmap` has it in the function.
+    """
+
+    _unbound: Task[..., R] = field(kw_only=True)
+    _instance: Any = field(kw_only=True)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Return the lazy value of a call of the method; as that of any task."""
+        frame = sys._getframe(1)
+        bound = self._unbound.signature.bind((self._instance, *args), kwargs)
+        return Call(self._unbound, bound, frame.f_code, frame.f_lasti)
+
+    def _lazy(self) -> Call[R]:
+        return Call(self._unbound, ((self._instance,), None), *_written_at())
+
+    def map(
+        self, /, *iterables: Any, max_active: int | None = None, on_error: OnError = "raise", **named: Any
+    ) -> Any:
+        """Return the lazy list of the method's results for each item; as that of any task."""
+        frame = sys._getframe(1)
+        policy = MapPolicy(max_active=max_active, on_error=on_error)
+        given = (unmapped(self._instance), *iterables)
+        return mapped_call(self._unbound, given, named, policy, (frame.f_code, frame.f_lasti))
+
+    def options(self, **settings: Unpack[Settings]) -> Task[P, R]:
+        """Return the same method with other settings; as that of any task."""
+        changed: Task[P, R] = bound_to(self._unbound.options(**settings), self._instance)
+        return changed
+
+    def __reduce__(self) -> Any:
+        return bound_to, (self._unbound, self._instance)
+
 
 if TYPE_CHECKING:
 
@@ -333,6 +376,19 @@ def named_object(module: str, qualname: str) -> Any:
     for part in qualname.split("."):
         found = getattr(found, part)
     return found
+
+
+def bound_to(task: Task[..., Any], instance: Any) -> Any:
+    """Return a task that is a method, on an instance; stands in pickles."""
+    bound = MethodType(task.fn, instance)
+    return Method(bound, task.name, task.policy, task.tags, unbound=task, instance=instance)
+
+
+def _written_at() -> tuple[CodeType, int]:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("liteflow."):
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
 
 
 # --- the decorator -------------------------------------------------------------------------

@@ -14,8 +14,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from liteflow import Call, DefinitionError, Lazy, Policy, Task, flow, pickling, task
-from liteflow.errors import DecoratedError, SettingError, UnknownNameError
+from liteflow import Call, DefinitionError, Flow, Lazy, Policy, Task, flow, pickling, task
+from liteflow.errors import ArgumentError, DecoratedError, SettingError, UnknownNameError
 
 
 @task
@@ -220,6 +220,56 @@ def test_static_and_class_methods_can_be_tasks_in_the_right_order():
 
     assert isinstance(Tools.double, Task)
     assert isinstance(Tools().double(1), Call)
+
+
+class Scale:
+    foreign = double
+
+    def __init__(self, by: object) -> None:
+        self.by = by
+
+    @task(retries=1)
+    def times(self, x: int = 5) -> int:
+        return self.by * x
+
+    @task
+    def sums(self, xs: list[int], more: int = 0) -> int:
+        return self.by * sum(xs) + more
+
+    @flow
+    def both(self, x: int):
+        return [self.times(x), self.sums([x])]
+
+
+def value_of(expression):
+    return Flow("f", expression).run(db=None, executor="inline").result
+
+
+def test_a_method_that_is_a_task_has_its_instance_as_first_argument():
+    scale = Scale(3)
+
+    assert value_of([scale.times(2), Scale.times(scale, 2), scale.times()]) == [6, 6, 15]
+    assert value_of(scale.times.map([1, 2])) == [3, 6]
+    assert value_of(scale.times.starmap([(1,), (2,)])) == [3, 6]
+    assert value_of(scale.times.map([1, 2]) >> scale.sums(more=1)) == 28
+    assert value_of(scale.times.map([1, 2]) >> scale.sums) == 27
+    assert value_of(scale.times.options(retries=2)(2)) == scale.times.fn(2) == 6
+    assert value_of(scale.foreign(2)) == 4
+
+
+def test_the_instance_of_a_method_is_an_argument_like_any_other():
+    scale = Scale(3)
+
+    assert value_of(Scale(double(2)).times(2)) == 8
+    with pytest.raises(ArgumentError, match=r"2 positional arguments \(self, x\), but 3 are given"):
+        scale.times(1, 2)
+
+
+def test_a_method_may_be_a_flow():
+    scale = Scale(3)
+
+    assert scale.both.run(x=2, db=None, executor="inline").result == [6, 6]
+    assert value_of(scale.both(2)) == [6, 6]
 
 
 def test_a_decorator_that_keeps_results_may_stand_below():
