@@ -77,8 +77,18 @@ class Spread:
         while some := list(islice(rest, _AT_ONCE)):
             if not ATOMS.issuperset(map(type, some)):
                 some = [_without_sources(item) for item in some]
-            digest.update(repr(some).encode("utf-8", "backslashreplace"))
+            digest.update(atom_text(some).encode("utf-8", "backslashreplace"))
         return digest.digest()
+
+
+def atom_text(atoms: object) -> str:
+    """The `repr` of an atom, or of a list of such; of numbers as large as may be."""
+    try:
+        return repr(atoms)
+    except ValueError:
+        # More than 4300 digits (sys.set_int_max_str_digits); hexadecimal ones are not counted.
+        many = atoms if isinstance(atoms, list) else [atoms]
+        return repr([hex(atom) if type(atom) is int else atom_text(atom) for atom in many])
 
 
 def _without_sources(item: Argument) -> object:

@@ -116,6 +116,29 @@ class Flow(Written, Runnable[R], Generic[P, R]):
                     vars(self)[attribute] = getattr(recipe, attribute)
             vars(self)["__wrapped__"] = recipe
 
+    if TYPE_CHECKING:
+        # Of a text nobody knows the parameters before it is read, nor what comes out.
+        @classmethod
+        def parse(  # type: ignore[override]
+            cls,
+            text: str,
+            tasks: Any = ...,
+            *,
+            name: str | None = ...,
+            max_rounds: int = ...,
+            **options: Unpack[FlowOptions],
+        ) -> Flow[..., Any]: ...
+        @classmethod
+        def from_file(  # type: ignore[override]
+            cls,
+            path: str | os.PathLike[str],
+            tasks: Any = ...,
+            *,
+            name: str | None = ...,
+            max_rounds: int = ...,
+            **options: Unpack[FlowOptions],
+        ) -> Flow[..., Any]: ...
+
     @property
     def parameters(self) -> Mapping[str, Parameter]:
         """The flow's parameters, by name."""
@@ -145,6 +168,7 @@ class Flow(Written, Runnable[R], Generic[P, R]):
         >>> flow.run("begin", db=None) == {"end": 8}
         True
         """
+        checked_name(name, "a task")
 
         def add(function: F) -> F:
             self.add_task(name, function, **settings)

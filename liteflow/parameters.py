@@ -243,7 +243,8 @@ class Signature:
         takes = len(self.positional)
         names = f" ({', '.join(self.positional)})" if self.positional else ""
         plural = "" if takes == 1 else "s"
-        return f"takes {takes or 'no'} positional argument{plural}{names}, but {given} are given"
+        number = f"{given} {'is' if given == 1 else 'are'}"
+        return f"takes {takes or 'no'} positional argument{plural}{names}, but {number} given"
 
 
 _OF_CLASSES: dict[type, Signature] = {}

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from liteflow import pickling
-from liteflow.dag import ATOMS, Hole, Node, Spread
+from liteflow.dag import ATOMS, Hole, Node, Spread, atom_text
 from liteflow.pickling import Definitions, Packed
 from liteflow.xcom import LARGE
 
@@ -103,7 +103,7 @@ def constant_text(argument: Any) -> str | None:
     if kind is Spread:
         items = argument.items
         return f"*{_path_text(items)}" if type(items) is Hole else f"*{argument.digest.hex()}"
-    return repr(argument)
+    return atom_text(argument)
 
 
 def constants_text(node: Node) -> str | None:

@@ -87,7 +87,7 @@ class Written:
         if not str(path).lower().endswith(".flow"):
             # By its name: files know flows, and flows know no files.
             reader = importlib.import_module("liteflow.files.compile")
-            made: Self = reader.flow_from_file(path, **options)
+            made: Self = reader.flow_from_file(path, name, **options)
             return made
         from liteflow.arrows.recipe import recipe_of_file  # noqa: PLC0415  as above
         from liteflow.arrows.tasks import caller_names  # noqa: PLC0415

@@ -438,3 +438,11 @@ def test_an_ill_typed_edge_is_found_when_the_flow_is_compiled():
 def test_equal_builds_of_a_flow_are_equal():
     assert etl.compile() == etl.compile()
     assert etl.compile(path="a") != etl.compile()
+
+
+def test_numbers_that_python_writes_in_no_decimal_digits_are_arguments_like_any_other():
+    large = 10**5000
+    same = task(lambda x: x, name="same")
+    numbers = Flow("numbers", [same(large), same([large]), same.map([large, -large, True])])
+
+    assert numbers.run(db=None, executor="inline").result == [large, [large], [large, -large, True]]

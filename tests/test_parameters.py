@@ -73,7 +73,7 @@ def test_arguments_are_bound_to_parameters_of_every_kind(function, args, kwargs,
         (plain, (), {"aa": 1}, r"plain\(\) has no parameter 'aa'; did you mean 'a'\? it has: a, b"),
         (positional_only, (), {"a": 1}, r"'a' can be given by position only"),
         (keyword_only, (1, 2), {}, r"takes 1 positional argument \(a\), but 2 are given"),
-        (lambda: 1, (1,), {}, r"lambda\(\) takes no positional arguments, but 1 are given"),
+        (lambda: 1, (1,), {}, r"lambda\(\) takes no positional arguments, but 1 is given"),
         (everything, (1,), {"a": 2}, r"'a' is given twice"),
     ],
 )

@@ -18,6 +18,7 @@ from liteflow.errors import (
     FlowError,
     NotPicklableError,
     OtherArgumentsError,
+    SettingError,
     UnknownNameError,
 )
 from liteflow.executor import PoolExecutor
@@ -483,3 +484,11 @@ def test_every_way_to_run_it_takes_the_name_of_the_task_that_runs_first():
     outputs = dict(made.run("a"))
     assert dict(made.start("a").result()) == outputs
     assert asyncio.run(program()) == ([chunk.task_id for chunk in made.stream("a")], outputs)
+
+
+def test_a_decorator_without_the_name_of_its_task_is_refused():
+    with pytest.raises(SettingError, match="a task: name must be text"):
+
+        @Flow().task
+        def forgotten(context):
+            return TaskOutput(1)

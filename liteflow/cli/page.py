@@ -20,7 +20,8 @@ This page is made from the program's own help (`python -m liteflow.cli.page`); `
 says the same.
 
 Where a command takes a FILE, that is a Python file (`.py`) or a [workflow file](workflow-files.md) (`.yaml`,
-`.yml`, `.json`); where it has several flows, `FILE:FLOW` says which.
+`.yml`, `.json`); where it has several flows, `FILE:FLOW` says which. A Python file of a package, whose
+folder has an `__init__.py`, finds its neighbours by `from .name import ...`, as with `python -m`.
 
 | exit status | meaning |
 |---|---|

@@ -138,4 +138,4 @@ def _flow_of(row: RunRow, file: str | None, tasks: str | None) -> Flow[Any, Any]
         raise CommandLineError(
             f"{label(row.script, 300)}, which run {row.id} was begun from, is gone; name its file with --file"
         )
-    return load_flow_from(row.script, row.flow, tasks)
+    return load_flow_from(row.script, row.flow, tasks, recorded=True)

@@ -44,8 +44,10 @@ def load_script(path: Path) -> ModuleType:
     full = path.absolute()
     module = ModuleType(SCRIPT_MODULE)
     loader = SourceFileLoader(SCRIPT_MODULE, str(full))
+    root, package = _package_of(full.resolve())
     module.__dict__.update(__file__=str(full), __loader__=loader, __spec__=None, __builtins__=__builtins__)
-    _become_main(module, full)
+    module.__package__ = package
+    _become_main(module, full, root)
     try:
         # Not through the import system, which would write a __pycache__ beside the script.
         with _runs_refused(path):
@@ -209,13 +211,27 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _become_main(module: ModuleType, path: Path) -> None:
+def _package_of(path: Path) -> tuple[Path, str]:
+    """The folder in which a file's package lies, and that package's name, as for `python -m`; "": none.
+
+    So `from .rows import Row` finds what it finds there.
+    """
+    folder, names = path.parent, []
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        names.append(folder.name)
+        folder = folder.parent
+    return folder, ".".join(reversed(names))
+
+
+def _become_main(module: ModuleType, path: Path, root: Path) -> None:
     # The module that was the main one until now must live on: our own code may be in it.
     sys.modules["__liteflow_command_line__"] = sys.modules["__main__"]
     sys.modules["__main__"] = sys.modules[SCRIPT_MODULE] = module
     sys.argv = [str(path)]
     # As Python does: the folder of the file itself, where a symbolic link leads to it.
     sys.path.insert(0, str(path.resolve().parent))
+    if str(root) not in sys.path:
+        sys.path.insert(1, str(root))
     # `python -m liteflow` in a checkout found us in the working directory; workers must find us too.
     home = str(Path(__file__).parents[2])
     if home not in sys.path:

@@ -24,18 +24,18 @@ from liteflow.store.place import default_db
 from liteflow.views.shown import label
 
 
-def _workflow(file: str, tasks: str | None) -> Flow[..., Any]:
+def _workflow(file: str, tasks: str | None, name: str | None) -> Flow[..., Any]:
     if tasks is not None:
         raise CommandLineError("--tasks goes with a .flow file; a workflow file names its tasks itself")
-    return Flow.from_file(file)
+    return Flow.from_file(file, name=name)
 
 
-def _arrows(file: str, tasks: str | None) -> Flow[..., Any]:
-    return Flow.from_file(file, load_tasks(file, tasks))
+def _arrows(file: str, tasks: str | None, name: str | None) -> Flow[..., Any]:
+    return Flow.from_file(file, load_tasks(file, tasks), name=name)
 
 
 SCRIPT: Final = ".py"
-READERS: Final[Mapping[str, Callable[[str, str | None], Flow[..., Any]]]] = {
+READERS: Final[Mapping[str, Callable[[str, str | None, str | None], Flow[..., Any]]]] = {
     ".yaml": _workflow,
     ".yml": _workflow,
     ".json": _workflow,
@@ -63,14 +63,20 @@ def load_flow(target: str, tasks: str | None = None) -> Flow[Any, Any]:
     return load_flow_from(file, wanted, tasks)
 
 
-def load_flow_from(file: str, wanted: str | None, tasks: str | None = None) -> Flow[Any, Any]:
-    """Return the flow of that name in a file, or its only one; errors as `load_flow`."""
+def load_flow_from(
+    file: str, wanted: str | None, tasks: str | None = None, *, recorded: bool = False
+) -> Flow[Any, Any]:
+    """Return the flow of that name in a file, or its only one; errors as `load_flow`.
+
+    `recorded`: the name is that of a run; `Flow.from_file(..., name=)` may have given it to the
+    only flow of a file which calls it otherwise.
+    """
     reader = READERS.get(suffix_of(file))
     if reader is None and tasks is not None:
         raise CommandLineError("--tasks goes with a .flow file; a script has its tasks itself")
     if reader is None:
         return pick_flow(load_script(Path(file)), wanted, file)
-    flow = reader(file, tasks)
+    flow = reader(file, tasks, wanted if recorded else None)
     if wanted not in (None, flow.name):
         raise UnknownNameError(file, "flow", wanted, [flow.name])
     return flow

@@ -139,7 +139,10 @@ class Plan(RunTasks):
             for name, argument in zip(positional, node.args):  # noqa: B905  those that are given; quicker
                 kind = type(argument)
                 if kind is int:
-                    constants += f" {name}={argument}"
+                    try:
+                        constants += f" {name}={argument}"
+                    except ValueError:  # Python writes no number of more than 4300 digits
+                        constants += f" {name}={constant_text(argument)}"
                 elif type(argument) is Hole and not argument.path:
                     source = argument.source
                     sources.append(source)

@@ -10,21 +10,25 @@ import os
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from liteflow.collecting import uncollected
 from liteflow.files.build import Builder
 from liteflow.files.load import parse_with_tree, read_file
 from liteflow.files.model import Workflow
 from liteflow.files.tree import Tree
 from liteflow.flow import Flow
+from liteflow.names import checked_name
 
 
-def flow_from_file(path: str | os.PathLike[str], **options: Any) -> Flow[..., Any]:
+def flow_from_file(path: str | os.PathLike[str], name: str | None = None, **options: Any) -> Flow[..., Any]:
     """Return the flow that a workflow file describes.
 
     Its result is a dict of the outputs of its final tasks, by name.
 
     Args:
         path: The file, `.yaml`, `.yml` or `.json`.
+        name: The flow's name; None: as the file says.
         options: Defaults for its runs, as of `Flow(...)`; they win over the file's settings.
 
     Raises:
@@ -33,6 +37,8 @@ def flow_from_file(path: str | os.PathLike[str], **options: Any) -> Flow[..., An
     """
     full = Path(path)
     workflow, tree = parse_with_tree(read_file(full), str(path), json=full.suffix.lower() == ".json")
+    if name is not None:
+        workflow = evolve(workflow, workflow_name=checked_name(name, "a flow"))
     return flow_of(workflow, str(full.absolute()), tree, **options)
 
 

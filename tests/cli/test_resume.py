@@ -125,7 +125,7 @@ def test_begun_by_a_module_of_a_package(folder: Folder) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("FACTOR = 1\n")
     source = (folder.path / "flow.py").read_text()
-    (package / "flows.py").write_text(source)
+    (package / "flows.py").write_text(f"from . import FACTOR\n{source}")
     (package / "__main__.py").write_text(
         "from .flows import etl\nfrom . import FACTOR\nprint(etl.run(n=4, run_id='begun').result)\n"
     )

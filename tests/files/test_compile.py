@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from programs import run_file, write
 
-from liteflow.errors import ArgumentError, EdgeTypeError
+from liteflow import Flow
+from liteflow.cli.source import load_flow_from
+from liteflow.errors import ArgumentError, EdgeTypeError, SettingError
 from liteflow.files.compile import flow_from_file
 from liteflow.files.mistakes import WorkflowFileError
 from liteflow.fingerprint import code_of, is_same_code
@@ -314,3 +316,12 @@ def test_code_of_a_task_imports_modules_beside_the_file(tmp_path):
     tasks = "  a: {type: python, run: 'import beside_code; result = beside_code.word()'}\n"
 
     assert flow(tmp_path, tasks).run(db=None).result == {"a": "found"}
+
+
+def test_a_flow_of_a_file_may_have_another_name(tmp_path):
+    path = write(tmp_path, "workflow_name: w\ntasks: {a: {run: 'true'}}")
+
+    assert Flow.from_file(path, name="nightly").name == "nightly"
+    assert load_flow_from(str(path), "nightly", recorded=True).name == "nightly"
+    with pytest.raises(SettingError, match="name must be 1 to 200 characters"):
+        Flow.from_file(path, name="a/b")

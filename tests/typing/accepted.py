@@ -222,6 +222,14 @@ keys: list[str] = [node.key for node in dag.calls]
 made: Flow[..., int] = Flow("made", extract("x") >> transform() >> load(table="t"))
 several: Flow[..., Any] = Flow("several", {"a": now(), "b": [now()]})
 
+
+def of_texts() -> None:
+    written = Flow.from_file("hello.yaml")
+    parsed = Flow.parse("a -> b")
+    assert_type(written, Flow[..., Any])
+    assert_type(parsed.run(input=1).result, Any)
+
+
 # --- tasks that say what runs next -----------------------------------------------------------
 
 router = Flow(executor="thread")
