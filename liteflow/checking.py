@@ -52,6 +52,8 @@ def check(survey: Survey, keys: Mapping[Call[Any], str], secrets: list[str]) -> 
 def _refuse_missing(survey: Survey, call: Call[Any], key: str) -> None:
     for name in survey.missing(call):
         problem = "is missing; give it in the call, feed it with >>, or run with "
+        if name == "context" and name not in call._task.signature.typed:
+            problem = "is missing; what the run gives is annotated, context: Context; else run with "
         problem += f"inputs={{{f'{key}.{name}'!r}: ...}}"
         raise ArgumentError(f"{key}()", name, problem, place(call))
 

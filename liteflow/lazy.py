@@ -44,6 +44,9 @@ R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 AnyLazy = TypeVar("AnyLazy", bound="Lazy[Any]")
 
+# What lazy values of other libraries are run by.
+_RUNS = frozenset({"compute", "result", "run"})
+
 
 class Build:
     """The building of one flow by its function; calls made meanwhile belong to it."""
@@ -129,11 +132,10 @@ class Lazy(Joint[R_co], _Anything):
         if name.startswith("__") and name.endswith("__"):
             # Protocols (copy, numpy, inspect, ...) ask what an object can do; this is the answer.
             raise AttributeError(name)
-        raise LazyAttributeError(
-            repr_of(self),
-            f"has no attribute {name!r}",
-            f"take .{name} inside a task, or an item with [...]",
-        )
+        remedy = f"take .{name} inside a task, or an item with [...]"
+        if name in _RUNS:
+            remedy += '; to run it: Flow("name", ...).run().result'
+        raise LazyAttributeError(repr_of(self), f"has no attribute {name!r}", remedy)
 
     def __repr__(self) -> str:
         return f"<lazy {repr_of(self)}>"

@@ -446,3 +446,8 @@ def test_numbers_that_python_writes_in_no_decimal_digits_are_arguments_like_any_
     numbers = Flow("numbers", [same(large), same([large]), same.map([large, -large, True])])
 
     assert numbers.run(db=None, executor="inline").result == [large, [large], [large, -large, True]]
+
+
+def test_a_context_without_its_annotation_is_told_of():
+    with pytest.raises(ArgumentError, match="what the run gives is annotated, context: Context"):
+        Flow("f", task(lambda context: 1)()).compile()

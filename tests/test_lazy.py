@@ -298,6 +298,7 @@ USES = {
     "sort": (lambda x: sorted([x, x]), ">> connects tasks"),
     "call": (lambda x: x(1), "call it inside a task"),
     "attribute": (lambda x: x.shape, "take .shape inside a task"),
+    "attribute of other libraries": (lambda x: x.compute(), r'to run it: Flow("name", ...).run().result'),
     "attribute of ours": (lambda x: x.task, "take .task inside a task"),
     "with": (lambda x: contextlib.ExitStack().enter_context(x), "inside a task"),
     "lazy item": (lambda x: anything()[x], "choose the item inside a task"),
