@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from liteflow import errors, pickling
 from liteflow.engine.growths import PARTS
 from liteflow.engine.regrowth import wire_of
 from liteflow.engine.routes import finals_of, result_of
+from liteflow.engine.settled import is_collected
 from liteflow.executor.attempt import resolve
 from liteflow.outcomes import WITH_VALUE, Failure
 from liteflow.pickling import Packed, learn
@@ -108,7 +109,7 @@ def stored_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
         flow=row.flow,
         state=row.state,
         db=str(db),
-        failure=_failure(db, row, nodes, trust),
+        failure=_failure(db, row, calls, trust),
         leaves=final,
         result=Packed(data, tuple(holes)),
         value_of=value_of,
@@ -140,7 +141,7 @@ def _routed_run(db: Path, row: RunRow, trust: bool) -> Run[Any]:
         flow=row.flow,
         state=row.state,
         db=str(db),
-        failure=_failure(db, row, nodes, trust),
+        failure=_failure(db, row, calls, trust),
         leaves=finals,
         result=result_of(finals),
         shown_by_outputs=True,
@@ -216,7 +217,7 @@ def _failure_of(call: RecordedCall) -> bytes:
 
 
 def _failure(
-    db: Path, row: RunRow, nodes: dict[str, int], trust: bool
+    db: Path, row: RunRow, calls: Sequence[RecordedCall], trust: bool
 ) -> errors.RunFailed | errors.RunCancelled | errors.RunUnfinishedError | None:
     if row.state == "succeeded":
         return None
@@ -224,9 +225,14 @@ def _failure(
         return errors.RunUnfinishedError(row.id, row.flow, row.state, str(db))
     if row.state != "failed":
         return errors.RunCancelled(row.id, row.flow, str(db))
+    by_index = {call.index: call for call in calls}
+    # What a map has collected is no failure of the run.
+    nodes = {
+        call.key: call.index for call in calls if call.state == "failed" and not is_collected(call, by_index)
+    }
     with History(db) as history:
         failed = sorted(
-            (task for task in history.tasks(row.id) if task.state == "failed"),
+            (task for task in history.tasks(row.id) if task.key in nodes),
             key=lambda task: task.ended_at or 0.0,
         )
         failures = {task.key: task.error or "" for task in failed}

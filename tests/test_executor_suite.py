@@ -37,6 +37,9 @@ def test_what_an_executor_can_not_promise_is_no_test_of_its_suite():
 class Mute(InlineExecutor):
     """Loses what tasks print."""
 
+    def __init__(self, work: Work) -> None:
+        super().__init__(work._replace(turn=lambda news: work.turn(news and news._replace(lines=()))))
+
     def look(self, now: float) -> list[News]:
         return [news._replace(lines=()) for news in super().look(now)]
 

@@ -449,5 +449,6 @@ def test_numbers_that_python_writes_in_no_decimal_digits_are_arguments_like_any_
 
 
 def test_a_context_without_its_annotation_is_told_of():
-    with pytest.raises(ArgumentError, match="what the run gives is annotated, context: Context"):
+    told = "what the run gives is annotated, context: Context"
+    with pytest.warns(UserWarning, match="options named context"), pytest.raises(ArgumentError, match=told):
         Flow("f", task(lambda context: 1)()).compile()

@@ -100,3 +100,15 @@ def test_what_is_not_there_is_told(tmp_path):
 
     with pytest.raises(NoSuchRunError, match="there is no run 'g'"):
         open_run("g", db=tmp_path / "x.db")
+
+
+@pytest.mark.parametrize("on_error", ["collect", "skip"])
+def test_what_a_map_has_collected_is_no_failure_of_a_run_from_the_store_either(on_error, tmp_path):
+    def odd(n: int) -> int:
+        raise ValueError(f"{n} is not odd")
+
+    db = tmp_path / "runs.db"
+    expression = [task(odd).map([2, 4], on_error=on_error), task(odd, name="last")(6)]
+    run = Flow("f", expression).run(db=db, executor="inline", check=False)
+
+    assert open_run(db=db).failure.failures == run.failure.failures == {"last": "ValueError: 6 is not odd"}

@@ -71,7 +71,7 @@ def settle(calls: Sequence[Instance], *, failed: bool) -> Settled:
     if not without:
         return Settled()
     by_index = {call.index: call for call in calls}
-    lost = {call.index for call in without if _decided(call) or _is_collected(call, by_index)}
+    lost = {call.index for call in without if _decided(call) or is_collected(call, by_index)}
     _follow_skipped(calls, by_index, lost)
     again = [call for call in without if call.index not in lost]
     if not again or not failed:
@@ -80,16 +80,8 @@ def settle(calls: Sequence[Instance], *, failed: bool) -> Settled:
     return Settled(frozenset(lost - stale.keys()), stale, frozenset(changing))
 
 
-# --- how -----------------------------------------------------------------------------------
-
-
-def _decided(call: Instance) -> bool:
-    """Whether it has said itself that it is skipped, in an attempt; others are skipped because of it."""
-    return call.state == _SKIPPED and call.attempts > 0
-
-
-def _is_collected(call: Instance, by_index: Mapping[int, Instance]) -> bool:
-    """Whether a map has it, or what it is within, as a Failure among its items, and is complete."""
+def is_collected(call: Instance, by_index: Mapping[int, Instance]) -> bool:
+    """Return whether a complete map has a call, or what it is within, as a Failure among its items."""
     while call.parent is not None:
         parent = by_index[call.parent]
         is_item = call.key.startswith(f"{parent.key}[")
@@ -97,6 +89,14 @@ def _is_collected(call: Instance, by_index: Mapping[int, Instance]) -> bool:
             return True
         call = parent
     return False
+
+
+# --- how -----------------------------------------------------------------------------------
+
+
+def _decided(call: Instance) -> bool:
+    """Whether it has said itself that it is skipped, in an attempt; others are skipped because of it."""
+    return call.state == _SKIPPED and call.attempts > 0
 
 
 def _follow_skipped(calls: Sequence[Instance], by_index: Mapping[int, Instance], lost: set[int]) -> None:
