@@ -16,7 +16,7 @@ from liteflow.executor.payload import Large
 from liteflow.store.journal import Journal, Row
 
 # Outcomes wait at most this long, and at most so many of them, for their transaction.
-_COMMIT_S = 0.005
+_COMMIT_S = 0.01
 _COMMIT_ROWS = 1000
 PIECE = 8 * 1024 * 1024
 # A driver that has nothing to write says this often that it is alive.

@@ -24,6 +24,9 @@ from liteflow.executor.local import Hearing, attempt_here
 from liteflow.executor.process.pace import SILENT_AND_ALL_BUSY_S, SILENT_S, Pace
 from liteflow.executor.talk import Talk, Talking
 
+# A thread has about so much work lying ready, in seconds.
+_READY_S = 0.01
+
 
 class _Thread:
     """One thread: what it was given and has not ended, and its own queue.
@@ -103,7 +106,8 @@ class ThreadExecutor(Talking):
         self._max_workers = max_workers
         self._threads: list[_Thread] = []
         self._made = 0
-        self._pace = Pace()
+        # More than a message holds for a process: here it takes no message to have them back.
+        self._pace = Pace(_READY_S)
         # Whether a thread has nothing to do.
         self._starved = False
         self._done: deque[tuple[_Thread, Finished | Failed]] = deque()

@@ -26,6 +26,9 @@ SILENT_AND_ALL_BUSY_S = 0.1
 class Pace:
     """What is known of the time that calls of each function take.
 
+    Args:
+        message_s: So many seconds of work may travel together.
+
     >>> pace = Pace()
     >>> pace.in_a_message(7), pace.in_a_chain(7)
     (1, 8)
@@ -40,7 +43,8 @@ class Pace:
     8
     """
 
-    def __init__(self) -> None:
+    def __init__(self, message_s: float = _MESSAGE_S) -> None:
+        self._message_s = message_s
         # Seconds a call of each function is expected to take, and the first call of one.
         self._expected: dict[int, float] = {}
         self._first: float | None = None
@@ -57,15 +61,15 @@ class Pace:
     def in_a_message(self, function: int) -> int:
         """How many calls of a function may travel together."""
         expected = self._expectation(function)
-        if expected is None or expected >= _MESSAGE_S:
+        if expected is None or expected >= self._message_s:
             return 1
         most = _MESSAGE_CALLS if function in self._expected else _UNKNOWN_CALLS
-        return min(most, int(_MESSAGE_S / expected))
+        return min(most, int(self._message_s / expected))
 
     def in_a_chain(self, function: int) -> int:
         """How many calls a message may hold where those that wait for one of this function follow it."""
         expected = self._expected.get(function)
-        return min(_MESSAGE_CALLS, _UNKNOWN_CALLS if expected is None else int(_MESSAGE_S / expected))
+        return min(_MESSAGE_CALLS, _UNKNOWN_CALLS if expected is None else int(self._message_s / expected))
 
     def may_wait_behind(self, functions: Iterable[int]) -> bool:
         """Whether calls of these functions are known to be short enough for others to wait behind them."""
