@@ -125,11 +125,8 @@ def _reachable(fn: Any) -> Iterator[tuple[str, FunctionType | None, str]]:
         else:
             # What it holds is a part of what it does, as with a partial.
             identity = getattr(type(found), "_identity", None)
-            yield (
-                name,
-                None,
-                type(found).__qualname__ + _plainly(found if identity is None else identity(found)),
-            )
+            held = found if identity is None else identity(found)
+            yield name, None, type(found).__qualname__ + _plainly(held)
             if _is_users_module(type(found).__module__):
                 waiting.append((f"{name}()", type(found)))
             if callable(wrapped := getattr(found, "__dict__", {}).get("__wrapped__")):

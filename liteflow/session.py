@@ -12,7 +12,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from platform import python_version
 from typing import TYPE_CHECKING, Any, cast
@@ -40,7 +39,7 @@ from liteflow.signing import Seal, seal_for
 from liteflow.store.db import open_store
 from liteflow.store.journal import Journal, NewRun, Row
 from liteflow.store.lease import this_process
-from liteflow.system import not_shown, show
+from liteflow.system import not_shown, say, show
 from liteflow.where import EXECUTORS, WAITING, Where, factory_of
 
 if TYPE_CHECKING:
@@ -409,9 +408,7 @@ def _previews(parameters: Mapping[str, object], mask: Mask | None) -> dict[str, 
 
 
 def _say(text: str) -> None:
-    # Where nobody can be told, the run goes on all the same.
-    with suppress(OSError, ValueError):
-        print(f"liteflow: {text}", file=sys.stderr, flush=True)
+    say(text, sys.stderr)
 
 
 def _say_resumed(run_id: str, kept: int, count: int, again: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from functools import cache
 
 TYPE_CHECKING = False
@@ -39,6 +40,17 @@ def show(stream: TextIO, text: str) -> None:
     except UnicodeEncodeError:
         encoding = stream.encoding or "ascii"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def say(text: str, stream: TextIO | None) -> None:
+    """Tell the user something of a run; where nobody can be told, the run goes on all the same.
+
+    >>> say("run k3 goes on", sys.stdout)
+    liteflow: run k3 goes on
+    """
+    if stream is not None:
+        with suppress(OSError, ValueError):
+            print(f"liteflow: {text}", file=stream, flush=True)
 
 
 def not_shown(error: Exception) -> str:

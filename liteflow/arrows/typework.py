@@ -7,8 +7,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from liteflow.context import Context
-from liteflow.task_types.base import TaskType, options_said, work_texts
-from liteflow.task_types.templates import templates_in
+from liteflow.task_types.base import TaskType, options_said, work_references
 from liteflow.task_types.work import item_at
 
 
@@ -42,8 +41,7 @@ class TypeWork:
         Raises:
             ValueRefusedError: What comes in has no such part.
         """
-        found = {t.reference for _, text in work_texts(self.work) for t in templates_in(text)}
-        values = {str(reference): item_at(input, reference) for reference in found}
+        values = {str(one): item_at(input, one) for one in work_references(self.work)}
         return evolve(self.work.filled(values), input=input)
 
 

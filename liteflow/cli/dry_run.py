@@ -276,25 +276,7 @@ def _record(dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | N
     return {
         "flow": dag.name,
         "parameters": shown_parameters(dag),
-        "steps": [
-            [
-                {
-                    "key": one.key,
-                    "task": one.task,
-                    "waits_for": list(one.waits_for),
-                    "work": shown_work(dag, dag.node(one.key)),
-                    "when": _when(dag, dag.node(one.key)),
-                    "for_each": _for_each(dag, dag.node(one.key)),
-                    "timeout_s": dag.node(one.key).task.policy.timeout,
-                    "retries": dag.node(one.key).task.policy.retries,
-                    "resources": _resources(dag.node(one.key)),
-                    "kept": resume is not None and one.key in resume.kept,
-                    "why_again": resume.again.get(one.key) if resume is not None else None,
-                }
-                for one in step
-            ]
-            for step in plan.steps
-        ],
+        "steps": [[_record_of(dag, dag.node(one.key), one, resume) for one in step] for step in plan.steps],
         "resumes": resume.run.id if resume is not None else None,
         "expected_s": expected.seconds if expected is not None else None,
         "critical_path": list(expected.path) if expected is not None else None,
@@ -302,9 +284,21 @@ def _record(dag: Dag, plan: Plan, resume: Outlook | None, expected: Forecast | N
     }
 
 
-def _resources(node: Node) -> dict[str, float] | None:
-    taken = node.task.policy.resources
-    return dict(taken.amounts) if taken is not None else None
+def _record_of(dag: Dag, node: Node, planned: Planned, resume: Outlook | None) -> dict[str, object]:
+    policy = node.task.policy
+    return {
+        "key": planned.key,
+        "task": planned.task,
+        "waits_for": list(planned.waits_for),
+        "work": shown_work(dag, node),
+        "when": _when(dag, node),
+        "for_each": _for_each(dag, node),
+        "timeout_s": policy.timeout,
+        "retries": policy.retries,
+        "resources": dict(policy.resources.amounts) if policy.resources is not None else None,
+        "kept": resume is not None and planned.key in resume.kept,
+        "why_again": resume.again.get(planned.key) if resume is not None else None,
+    }
 
 
 def _ends(keys: tuple[str, ...]) -> list[str]:

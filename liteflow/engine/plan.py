@@ -315,21 +315,19 @@ class Plan(RunTasks):
         if number in self.maps:
             return self._split_call(number, attempt, behind)
         first, end = self._offsets[number], self._offsets[number + 1]
-        sources: tuple[int, ...] = ()
+        sources = tuple(self._sources[first:end]) if first < end else ()
         if number < len(self._static):
             node = self._static[number]
             wire = self._wiring.argument
             places = self._wiring.places
             args = tuple([a if type(a) in ATOMS else places.get(id(a)) or wire(a) for a in node.args])
             kwargs = {k: wire(a) for k, a in node.kwargs.items()} if node.kwargs else None
-            if first < end:
-                sources = node.inputs if node.after else tuple(self._sources[first:end])
+            if node.after:
+                sources = node.inputs
             if self._wiring.constants:
                 sources = (*sources, *self._wiring.constants_in(node))
         else:
             args, kwargs = self.span(number).arguments(number)
-            if first < end:
-                sources = tuple(self._sources[first:end])
         # The items of a map are often numbers, which are made of nothing.
         if (self.parts or self.lacking or self.controls) and (
             kwargs or not ATOMS.issuperset(map(type, args))

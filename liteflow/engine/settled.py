@@ -16,8 +16,9 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from liteflow.outcomes import WITH_VALUE
+
 _SKIPPED = "skipped"
-_WITH_VALUE = ("succeeded", "cached")
 _TRIED_AGAIN = ("failed", "upstream_failed", _SKIPPED)
 
 
@@ -85,7 +86,7 @@ def is_collected(call: Instance, by_index: Mapping[int, Instance]) -> bool:
     while call.parent is not None:
         parent = by_index[call.parent]
         is_item = call.key.startswith(f"{parent.key}[")
-        if is_item and call.state in _TRIED_AGAIN and parent.state in _WITH_VALUE:
+        if is_item and call.state in _TRIED_AGAIN and parent.state in WITH_VALUE:
             return True
         call = parent
     return False
@@ -113,7 +114,7 @@ def _follow_skipped(calls: Sequence[Instance], by_index: Mapping[int, Instance],
         # Sources stand before what they feed, and behind the calls that have grown to them.
         found = False
         for index in (*sorted(followers), *sorted(followers, reverse=True)):
-            lacking = [one for one in reasons[index] if by_index[one].state not in _WITH_VALUE]
+            lacking = [one for one in reasons[index] if by_index[one].state not in WITH_VALUE]
             if index not in lost and lacking and lost.issuperset(lacking):
                 lost.add(index)
                 found = True
@@ -123,7 +124,7 @@ def _touched(
     calls: Sequence[Instance], by_index: Mapping[int, Instance], again: Sequence[Instance], lost: set[int]
 ) -> tuple[dict[int, str], set[int]]:
     """What is stale, and what changes, because some are tried again."""
-    ended = [call for call in calls if call.state in _WITH_VALUE or call.index in lost]
+    ended = [call for call in calls if call.state in WITH_VALUE or call.index in lost]
     consumers: dict[int, list[Instance]] = defaultdict(list)
     for call in ended:
         for source in _sources(call):
@@ -134,7 +135,7 @@ def _touched(
     moving = list(again)
     while moving:
         call = moving.pop()
-        if call.parent is not None and by_index[call.parent].state in _WITH_VALUE:
+        if call.parent is not None and by_index[call.parent].state in WITH_VALUE:
             parent = by_index[call.parent]
             if parent.index not in changing and parent.index not in stale:
                 changing.add(parent.index)

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -25,7 +25,7 @@ from liteflow.executor.base import Call, Failed, Finished, Line, Work
 from liteflow.executor.link import AttemptLink
 from liteflow.executor.payload import Large, elsewhere, stored_facts
 from liteflow.signing import ELSEWHERE, Seal
-from liteflow.system import not_shown, show
+from liteflow.system import not_shown, say, show
 from liteflow.xcom import LARGE, Encoded
 
 if TYPE_CHECKING:
@@ -153,11 +153,7 @@ class _Tee(io.TextIOBase):
                 self._stream.flush()
         except (OSError, ValueError) as error:
             self._lost = True
-            other = Hearing.stderr()
-            if other is not None:
-                # Where nobody can be told, the run goes on all the same.
-                with suppress(OSError, ValueError):
-                    print(f"liteflow: {not_shown(error)}", file=other, flush=True)
+            say(not_shown(error), Hearing.stderr())
 
     def __del__(self) -> None:
         """Nothing is left to flush: the stream is another's, and may be closed by now."""

@@ -25,7 +25,6 @@ from liteflow.files.mistakes import Mistake, WorkflowFileError
 from liteflow.files.mistakes import Path as FilePath
 from liteflow.files.model import PYTHON_TYPES, REQUIRED, Param, TaskSpec, Workflow
 from liteflow.files.tree import Tree
-from liteflow.files.uses import references_in
 from liteflow.lazy import Call, Lazy
 from liteflow.mapped import MapPolicy, Unmapped, mapped_call, refusal
 from liteflow.parameters import Bound
@@ -36,7 +35,7 @@ from liteflow.task_types.call import TaskCall
 from liteflow.task_types.faults import CallError, ValueRefusedError
 from liteflow.task_types.python import Python, object_of
 from liteflow.task_types.shell import Shell
-from liteflow.task_types.templates import Reference, only_template, templates_in
+from liteflow.task_types.templates import Reference, only_template, references_in, templates_in
 from liteflow.task_types.work import Gate, file_task, item_at
 
 
@@ -145,7 +144,7 @@ class Builder:
         imports = isinstance(work, Python) or getattr(work, "call", None)
         folder = str(Path(self.file).parent) if imports else None
         when = condition_of(spec) if spec.foreach is None else None
-        function = file_task(work, tuple(spec.uses.work), folder, when)
+        function = file_task(work, spec.uses.work, folder, when)
         self.tasks[name] = Task(function, name, policy_of(self.workflow, spec))
         return []
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
 
-from liteflow.task_types.base import TaskType, texts_in, work_texts
-from liteflow.task_types.templates import Reference, templates_in
+from liteflow.task_types.base import TaskType, texts_in, work_references
+from liteflow.task_types.templates import Reference, references_in
 
 
 @frozen
@@ -22,9 +22,9 @@ class Uses:
         upstream: The tasks that it waits for: those of its templates, then those of `depends_on`.
     """
 
-    work: Sequence[Reference]
-    when: Sequence[Reference]
-    foreach: Sequence[Reference]
+    work: tuple[Reference, ...]
+    when: tuple[Reference, ...]
+    foreach: tuple[Reference, ...]
     upstream: Sequence[str]
 
     @classmethod
@@ -34,20 +34,11 @@ class Uses:
         Raises:
             TemplateError: A template is malformed.
         """
-        of_work = references_in(text for _, text in work_texts(work))
+        of_work = work_references(work)
         of_when, of_foreach = _references(when), _references(foreach)
         named = [r.name for r in (*of_work, *of_when, *of_foreach) if r.root == "tasks"]
         return cls(of_work, of_when, of_foreach, list(dict.fromkeys([*named, *depends_on])))
 
 
-def references_in(texts: Iterable[str]) -> list[Reference]:
-    """Return what the templates of some texts name, each once, in their order.
-
-    Raises:
-        TemplateError: One is malformed.
-    """
-    return list(dict.fromkeys([t.reference for text in texts for t in templates_in(text)]))
-
-
-def _references(data: Any) -> list[Reference]:
-    return references_in(text for _, text in texts_in(data, ())) if data else []
+def _references(data: Any) -> tuple[Reference, ...]:
+    return references_in(text for _, text in texts_in(data, ())) if data else ()

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from attrs import NOTHING, Attribute, evolve, field, fields, frozen, has
 
 from liteflow.task_types.faults import UnfitValueError
-from liteflow.task_types.templates import Reference, Template, as_text, only_template, templates_in
+from liteflow.task_types.templates import (
+    Reference,
+    Template,
+    as_text,
+    only_template,
+    references_in,
+    templates_in,
+)
 
 if TYPE_CHECKING:
     from liteflow.context import Context
@@ -256,6 +263,15 @@ def work_texts(work: TaskType) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield path, value
         elif value:
             yield from texts_in(value, path)
+
+
+def work_references(work: TaskType) -> tuple[Reference, ...]:
+    """Return what the templates name that say what a task does, each once.
+
+    Raises:
+        TemplateError: One is malformed.
+    """
+    return references_in(text for _, text in work_texts(work))
 
 
 @lru_cache(maxsize=64)

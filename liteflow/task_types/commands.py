@@ -97,8 +97,7 @@ def run_command(
             listener.listen(None if timeout is None or not own_group else time.monotonic() + timeout)
             if listener.late:
                 raise TimeoutError(f"the command ran for over {timeout:g} s")
-            code = process.wait() if process.returncode is None else process.returncode
-            return Ended(code, b"".join(out.data), listener.last_words())
+            return Ended(process.wait(), b"".join(out.data), listener.last_words())
         finally:
             if own_group:
                 _end_group(process.pid)
@@ -106,8 +105,7 @@ def run_command(
             else:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-            if process.returncode is None:
-                process.wait()
+            process.wait()
 
 
 class _Pipe:

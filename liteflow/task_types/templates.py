@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from attrs import frozen
@@ -82,6 +82,18 @@ def templates_in(text: str) -> tuple[Template, ...]:
     ['params.day']
     """
     return tuple(_scan(text)) if OPENING in text else ()
+
+
+def references_in(texts: Iterable[str]) -> tuple[Reference, ...]:
+    """Return what the templates of some texts name, each once, in their order.
+
+    Raises:
+        TemplateError: As `templates_in`.
+
+    >>> [str(r) for r in references_in(["${{ item }} of ${{ params.n }}", "${{ item }}"])]
+    ['item', 'params.n']
+    """
+    return tuple(dict.fromkeys([t.reference for text in texts for t in templates_in(text)]))
 
 
 def only_template(text: object) -> Reference | None:

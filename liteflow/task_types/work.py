@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from liteflow.context import Context
 from liteflow.errors import shown
 from liteflow.outcomes import Failure, skip
-from liteflow.task_types.base import TaskType, options_said, work_texts
+from liteflow.task_types.base import TaskType, options_said, work_references
 from liteflow.task_types.conditions import Condition, holds
 from liteflow.task_types.faults import ValueRefusedError
 from liteflow.task_types.templates import OPENING, Reference, templates_in
@@ -42,14 +42,11 @@ class FileTask:
     _closed: ClassVar[bool] = True
 
     work: TaskType
-    uses: tuple[Reference, ...] = field()
+    uses: tuple[Reference, ...] = field(
+        default=Factory(lambda self: work_references(self.work), takes_self=True)
+    )
     folder: str | None = None
     when: Condition | None = None
-
-    @uses.default
-    def _found(self) -> tuple[Reference, ...]:
-        found = (template.reference for _, text in work_texts(self.work) for template in templates_in(text))
-        return tuple(dict.fromkeys(found))
 
     @property
     def keeps_time(self) -> bool:
