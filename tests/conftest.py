@@ -10,6 +10,8 @@ from support import laws
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # The hundreds of programs that we start would each compile the library anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What a stream could not take is in its buffer when they end; users' streams have one.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 def soaks(config: pytest.Config) -> bool:

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -93,18 +93,28 @@ def make_app() -> typer.Typer:
 
 def execute(arguments: Sequence[str]) -> int:
     """Carry out a command line, and return the exit status; nothing is raised."""
+    status = _status(arguments)
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        # What could not be said lies there still; Python would try again, and give its own exit status.
+        _give_up(sys.stderr)
+    return status
+
+
+def _status(arguments: Sequence[str]) -> int:
     try:
         status = _carried_out(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        _give_up_stdout()
+        _give_up(sys.stdout)
         return 128 + signal.SIGPIPE
     except OSError as error:
-        _give_up_stdout()
+        _give_up(sys.stdout)
         complain(f"liteflow: can't write the output: {error.strerror or error}")
         return WRONG
     except KeyboardInterrupt as stop:
-        _give_up_stdout()
+        _give_up(sys.stdout)
         return 128 + getattr(stop, "number", signal.SIGINT)
     return status
 
@@ -165,11 +175,11 @@ def _bug(error: Exception) -> int:
     return BUG
 
 
-def _give_up_stdout() -> None:
+def _give_up(stream: TextIO) -> None:
     """Let what is still to be written go nowhere, so that Python does not complain at its end."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
         os.close(null)
     except (OSError, ValueError):
         # It has no descriptor, so there is nothing that could be flushed to it.

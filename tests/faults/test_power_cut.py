@@ -34,6 +34,8 @@ SCRIPT = f"""
 @task
 def step(name: str, *before: bytes) -> bytes:
     note(name)
+    # Long enough that the run has many commits.
+    time.sleep(0.003)
     # Large enough that the log is brought into the file several times while the run goes on.
     return b"".join(part[:10] for part in before) + name.encode().ljust(60_000)
 
@@ -208,7 +210,7 @@ def test_a_power_cut_costs_full_durability_nothing_that_counted(logged, tmp_path
 
 def test_a_power_cut_costs_normal_durability_a_suffix_and_never_consistency(logged, tmp_path):
     # That something is lost shows that what was not synced is in fact thrown away here.
-    assert cut_power(logged("normal"), "normal", 8, 2, tmp_path) > 0
+    assert cut_power(logged("normal"), "normal", 16, 2, tmp_path) > 0
 
 
 def test_a_power_cut_in_a_stores_first_moments_leaves_what_becomes_a_store(logged, tmp_path):
