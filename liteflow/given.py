@@ -104,15 +104,24 @@ def _packed(facts: object, definitions: Definitions) -> bytes | None:
 _MISSING: Any = object()
 
 
-def _differ(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
+def is_same(one: object, other: object) -> bool:
+    """Whether two values are the same, as far as can be told.
+
+    >>> is_same([1, {"a": 2.0}], [1, {"a": 2.0}]), is_same(1, True)
+    (True, False)
+    """
     # Start-up: only who asks for a run again is asked whether it is the same.
     from liteflow.fingerprint import UnstableValueError, digest_of  # noqa: PLC0415
 
+    try:
+        return digest_of(one) == digest_of(other)
+    except UnstableValueError:
+        # Its own notion of equality has to do.
+        return bool(one == other)
+
+
+def _differ(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
     first, second = one.get(name, _MISSING), other.get(name, _MISSING)
     if first is _MISSING or second is _MISSING:
         return first is not second
-    try:
-        return digest_of(first) != digest_of(second)
-    except UnstableValueError:
-        # Its own notion of equality has to do.
-        return not bool(first == second)
+    return not is_same(first, second)

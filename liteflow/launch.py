@@ -8,6 +8,7 @@ Order --no such run--> compile, begin ----+--> session --> Run
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,20 @@ from liteflow.pickling import learn
 from liteflow.settings import RunSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     # Start-up: while these are loaded for a run, its first worker comes up.
+    from liteflow.context import Context
     from liteflow.dag import Dag
     from liteflow.engine.contexts import Entry
     from liteflow.engine.observing import Observer
+    from liteflow.recipe import ExpressionRecipe, FunctionRecipe
+    from liteflow.router import RouterRecipe
     from liteflow.run import Run
     from liteflow.store.history import History, RunRow
     from liteflow.trust import TrustedValues
+
+    Recipe = FunctionRecipe | ExpressionRecipe | RouterRecipe
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz023456789"
 FINISHED = ("succeeded", "failed")
@@ -135,6 +143,39 @@ def resume(order: Order, ref: str | None) -> Run[Any]:
     return _go_on(evolve(order, run_id=row.id), row)
 
 
+def entries_of(
+    flow: str, context: Context | Mapping[str, Any], recipe: Recipe, given: Given
+) -> dict[str, Entry]:
+    """What a run's tasks share from its start, as it is kept.
+
+    Raises:
+        SettingError: It is no context.
+    """
+    from liteflow.context import Context  # noqa: PLC0415  start-up: few runs have any
+    from liteflow.engine.answers import entry_of  # noqa: PLC0415  as above
+
+    values = context.to_dict() if isinstance(context, Context) else context
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+        raise errors.SettingError(
+            f"flow {flow}", "context", context, "a Context, or a dict of values by text"
+        )
+    if recipe.is_router:
+        values = {**values, **recipe.shared(given.values)}
+    return {key: entry_of(value) for key, value in values.items()}
+
+
+def script_of(flow: object) -> str | None:
+    """The file that the flow is written in, for the record; None if there is none."""
+    function = getattr(flow, "__wrapped__", None)
+    code = getattr(function, "__code__", None)
+    if code is not None and os.path.isabs(code.co_filename):  # noqa: PTH117  as below
+        return str(code.co_filename)
+    module = sys.modules.get(getattr(function, "__module__", None) or "__main__")
+    name = getattr(module, "__file__", None)
+    # A script that Python reads from standard input is in "<stdin>".
+    return os.path.abspath(name) if name and name[0] != "<" else None  # noqa: PTH100  no pathlib at start-up
+
+
 # --- how -----------------------------------------------------------------------------------
 
 
@@ -215,6 +256,26 @@ def _go_on(order: Order, row: RunRow, given: Given | None = None) -> Run[Any]:
         _refuse_difference(row, before, given)
     order = evolve(order, given=with_secrets(before, order.given, row).again())
     return _driven(_compiled(order), order, row)
+
+
+def given_again(db: Path, row: RunRow, given: Given, *, trust: bool) -> Given | None:
+    """Return what a run was given, for it or another one to be given the same; None: that was not kept.
+
+    Args:
+        db: Its store.
+        row: The run.
+        given: What is given now; of it only secrets count, which were not stored.
+        trust: Whether its arguments are read whoever wrote them.
+
+    Raises:
+        SecretMissingError: A secret is not given now, nor in the environment.
+        ForeignValueError: The run may be of someone else.
+    """
+    from liteflow.stored import open_values  # noqa: PLC0415  as above
+
+    with open_values(db, row, trust) as values:
+        before = _before(values)
+    return None if before is None else with_secrets(before, given, row).again()
 
 
 def with_secrets(before: Given, given: Given, row: RunRow) -> Given:

@@ -15,11 +15,10 @@ from liteflow.engine.settled import settle
 from liteflow.errors import NotResumableError
 from liteflow.flow import Flow
 from liteflow.given import Given
-from liteflow.launch import with_secrets
+from liteflow.launch import given_again
 from liteflow.outcomes import WITH_VALUE
-from liteflow.pickling import learn
 from liteflow.store.rows import RunRow
-from liteflow.stored import open_values, updated_history
+from liteflow.stored import updated_history
 from liteflow.where import Where
 
 
@@ -65,12 +64,9 @@ def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, tr
             why = "it has succeeded" if row.state == "succeeded" else f"it is a run of flow {row.flow}"
             raise NotResumableError(row.id, flow.name, why)
         calls = history.recorded(row.id)
-    with open_values(db, row, trust) as values:
-        arguments = values.recipe().arguments
-        learn(values.definitions())
-        if arguments is None:
-            raise NotResumableError(row.id, flow.name, "its arguments could not be kept")
-        given = with_secrets(Given.unpack(arguments), Given({}, {}), row).again()
+    given = given_again(db, row, Given({}, {}), trust=trust)
+    if given is None:
+        raise NotResumableError(row.id, flow.name, "its arguments could not be kept")
     dag = flow.compile(inputs={**given.values, **given.overrides})
     plan = Plan(dag, executor)
     codes = [str(plan.task_row(number)[4]) for number in range(len(plan.tasks))]

@@ -107,6 +107,12 @@ def flow_of_part(flow: Flow[Any, Any], part: Part, values: Mapping[str, object])
     return made
 
 
+def taken_over(flow: Flow[Any, Any]) -> Collection[str]:
+    """Return the keys of calls whose earlier values a part of a flow has; of a whole flow none."""
+    recipe: Any = flow._recipe
+    return recipe.values if isinstance(recipe, PartRecipe) else ()
+
+
 @frozen
 class PartRecipe:
     """As the recipe of the whole flow, but for what its graph has."""

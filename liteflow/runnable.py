@@ -1,4 +1,4 @@
-"""The ways to run a flow: here and now, in the background, as a stream, from a coroutine, once more.
+"""The ways to run a flow: here and now, in the background, as a stream, from a coroutine, on or once more.
 
     options, parameters --Order--> launch ---> Run
                                       +-----> Handle, Following: while it goes on
@@ -9,8 +9,6 @@ loaded by the first that begins.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
     from liteflow.context import Context, StreamChunk
     from liteflow.dag import Dag
-    from liteflow.engine.contexts import Entry
     from liteflow.engine.observing import Observer
     from liteflow.following import Following
     from liteflow.given import Given
@@ -377,6 +374,46 @@ class Runnable(Generic[R]):
 
             return self._checked(resume(order, run_id), order)
 
+    def replay(
+        self,
+        run_id: str | None = None,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        observer: Observer | None = None,
+        **options: Unpack[FlowOptions],
+    ) -> Run[R]:
+        """Run the flow as it is now with the arguments of an earlier run, whatever came of that: a new run.
+
+        Args:
+            run_id: The earlier run's id, or the beginning of one; None: the latest of this flow.
+            inputs: What is to be otherwise, as for `run`; secrets, which were not stored, are taken
+                from here or from the environment.
+            observer, options: As for `run`.
+
+        Raises:
+            NotReplayableError: There is no such run, or its arguments could not be kept.
+            LiteflowError: As for `run`.
+
+        >>> import tempfile
+        >>> from liteflow import Flow, task
+        >>> @task
+        ... def double(x: int) -> int:
+        ...     return 2 * x
+        >>> twice = Flow("twice", double() >> double(), db=tempfile.mkdtemp() + "/runs.db", executor="inline")
+        >>> twice.run(x=4, run_id="first").result, twice.replay("first").result
+        (16, 16)
+        """
+        check_names(self.name, options)
+        from liteflow.signals import raised  # noqa: PLC0415  lazy, as in `run`
+
+        with raised():
+            from liteflow.launch import launch  # noqa: PLC0415  as above
+            from liteflow.replaying import given_before  # noqa: PLC0415  as above
+
+            given = given_before(self._order(dict(options), self._given(inputs, {}), None, observer), run_id)
+            order = self._order(dict(options), given, None, observer)
+            return self._checked(launch(order, idempotent=False), order)
+
     def _order(
         self, options: Mapping[str, Any], given: Given, run_id: str | None, observer: Observer | None
     ) -> Order:
@@ -386,7 +423,7 @@ class Runnable(Generic[R]):
             wants = f"an object with the methods {', '.join(OBSERVED)}"
             raise SettingError("a run", "observer", observer, wants)
         # Lazy, as in `run`.
-        from liteflow.launch import Order, checked_run_id  # noqa: PLC0415
+        from liteflow.launch import Order, checked_run_id, entries_of, script_of  # noqa: PLC0415
         from liteflow.settings import RunSettings  # noqa: PLC0415
 
         options = {**self.options, **{k: v for k, v in options.items() if v is not DEFAULT}}
@@ -399,8 +436,8 @@ class Runnable(Generic[R]):
             settings=RunSettings(**options),
             run_id=checked_run_id(run_id),
             observer=observer,
-            script=_script_of(self),
-            context=_entries(self.name, context, self._recipe, given) if context or given.values else {},
+            script=script_of(self),
+            context=entries_of(self.name, context, self._recipe, given) if context or given.values else {},
         )
 
     def _compile(self, values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dag:
@@ -438,33 +475,6 @@ class Runnable(Generic[R]):
         if order.settings.check and run.failure is not None:
             raise run.failure
         return run
-
-
-def _entries(
-    flow: str, context: Context | Mapping[str, Any], recipe: Recipe, given: Given
-) -> dict[str, Entry]:
-    """What a run starts with, as it is kept."""
-    from liteflow.context import Context  # noqa: PLC0415  lazy, as in `run`
-    from liteflow.engine.answers import entry_of  # noqa: PLC0415  as above
-
-    values = context.to_dict() if isinstance(context, Context) else context
-    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
-        raise SettingError(f"flow {flow}", "context", context, "a Context, or a dict of values by text")
-    if recipe.is_router:
-        values = {**values, **recipe.shared(given.values)}
-    return {key: entry_of(value) for key, value in values.items()}
-
-
-def _script_of(flow: Runnable[Any]) -> str | None:
-    """The file that the flow is written in, for the record; None if there is none."""
-    function = getattr(flow, "__wrapped__", None)
-    code = getattr(function, "__code__", None)
-    if code is not None and os.path.isabs(code.co_filename):  # noqa: PTH117  as below
-        return str(code.co_filename)
-    module = sys.modules.get(getattr(function, "__module__", None) or "__main__")
-    name = getattr(module, "__file__", None)
-    # A script that Python reads from standard input is in "<stdin>".
-    return os.path.abspath(name) if name and name[0] != "<" else None  # noqa: PTH100  no pathlib at start-up
 
 
 _refusals: list[Callable[[Runnable[Any]], None]] = []

@@ -76,6 +76,7 @@ FLOORS: list[set[str]] = [
     {"resuming", "ended"},
     {"session", "stored", "handle"},
     {"launch", "following"},
+    {"replaying"},
     {"task_types"},
     {"arrows"},
     {"written", "runnable"},

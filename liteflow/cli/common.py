@@ -56,6 +56,10 @@ def history_to_change(db: Path) -> History:
     return updated_history(db)
 
 
+File = Annotated[
+    str | None,
+    typer.Option("--file", metavar="FILE[:FLOW]", help="The file of the flow, if it is not where it was."),
+]
 Tasks = Annotated[
     str | None,
     typer.Option(

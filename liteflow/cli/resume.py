@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from liteflow import signals
 from liteflow.cli.arguments import read_resources
-from liteflow.cli.common import Db, Tasks, chosen_db, examples, history_to_change
+from liteflow.cli.common import Db, File, Tasks, chosen_db, examples, history_to_change
 from liteflow.cli.run import (
     Debug,
     Executor,
@@ -26,7 +25,7 @@ from liteflow.cli.run import (
     options_of,
     report,
 )
-from liteflow.cli.source import db_for, is_file, load_flow, load_flow_from, split_target, store_of
+from liteflow.cli.source import db_for, flow_of_run, is_file, load_flow, store_of
 from liteflow.errors import CommandLineError, NotResumableError
 from liteflow.flow import Flow
 from liteflow.store.history import History, RunRow
@@ -54,12 +53,7 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         *,
-        file: Annotated[
-            str | None,
-            typer.Option(
-                "--file", metavar="FILE[:FLOW]", help="The file of the flow, if it is not where it was."
-            ),
-        ] = None,
+        file: File = None,
         tasks: Tasks = None,
         db: Db = None,
         executor: Executor = None,
@@ -99,7 +93,7 @@ def register(app: typer.Typer) -> None:
                 xcom_storage=xcom_storage,
                 xcom_threshold=xcom_threshold,
             )
-            flow = flow or _flow_of(row, file, tasks)
+            flow = flow or _flow_to_resume(row, file, tasks)
             begin = partial(flow.resume, row.id)
             ended = drive(flow, begin, options, quiet=quiet, debug=debug, as_json=as_json)
         report(ended, as_json, quiet)
@@ -122,20 +116,7 @@ def _latest(history: History, flow: Flow[Any, Any]) -> RunRow:
     )
 
 
-def _flow_of(row: RunRow, file: str | None, tasks: str | None) -> Flow[Any, Any]:
-    """The flow of a run: in the file that is named, else in the one that it was begun from."""
+def _flow_to_resume(row: RunRow, file: str | None, tasks: str | None) -> Flow[Any, Any]:
     if row.state == "succeeded":
         raise NotResumableError(row.id, row.flow, "it has succeeded, so nothing is left to do")
-    if file is not None:
-        name, wanted = split_target(file)
-        return load_flow_from(name, wanted or row.flow, tasks)
-    if row.script is None:
-        raise CommandLineError(
-            f"run {row.id} was begun at a prompt or from standard input, so no file holds its flow; name one "
-            f"with --file, or call {label(row.flow)}.resume({row.id!r}) where the flow is defined"
-        )
-    if not Path(row.script).exists():
-        raise CommandLineError(
-            f"{label(row.script, 300)}, which run {row.id} was begun from, is gone; name its file with --file"
-        )
-    return load_flow_from(row.script, row.flow, tasks, recorded=True)
+    return flow_of_run(row, file, tasks, "resume")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -69,6 +70,18 @@ Resource = Annotated[
         "may be given often.",
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="An argument, as above; may be given often."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TASK", help="Run this task alone, with what the others gave in an earlier run."),
+]
+Onwards = Annotated[
+    list[str] | None,
+    typer.Option("--from", metavar="TASK", help="Run this task again, and all that depends on it."),
+]
 Trust = Annotated[
     bool,
     typer.Option(
@@ -117,10 +130,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         *,
         db: Db = None,
-        settings: Annotated[
-            list[str] | None,
-            typer.Option("--set", metavar="NAME=VALUE", help="An argument, as above; may be given often."),
-        ] = None,
+        settings: Settings = None,
         executor: Executor = None,
         max_workers: MaxWorkers = None,
         timeout: Timeout = None,
@@ -147,16 +157,8 @@ def register(app: typer.Typer) -> None:
         resume: Annotated[
             bool, typer.Option("--resume", help="Go on with the latest unfinished run of the flow.")
         ] = False,
-        only: Annotated[
-            list[str] | None,
-            typer.Option(
-                metavar="TASK", help="Run this task alone, with what the others gave in an earlier run."
-            ),
-        ] = None,
-        onwards: Annotated[
-            list[str] | None,
-            typer.Option("--from", metavar="TASK", help="Run this task again, and all that depends on it."),
-        ] = None,
+        only: Only = None,
+        onwards: Onwards = None,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Print what would be run, and run nothing.")
         ] = False,
@@ -348,8 +350,13 @@ def _observer(quiet: bool, debug: bool) -> Silence:
     return Live()
 
 
-def report(run: Run[Any], as_json: bool, quiet: bool) -> None:
-    """Print what came of the run: its outputs, or the tracebacks of the tasks that failed."""
+def report(
+    run: Run[Any], as_json: bool, quiet: bool, also: Mapping[str, object] = MappingProxyType({})
+) -> None:
+    """Print what came of the run: its outputs, or the tracebacks of the tasks that failed.
+
+    `also` is what its JSON has besides.
+    """
     tasks = run.tasks
     states = Counter(row.state for row in tasks.values())
     if isinstance(run.failure, RunTimeoutError):
@@ -367,7 +374,7 @@ def report(run: Run[Any], as_json: bool, quiet: bool) -> None:
     for text in said:
         complain(text)
     if as_json:
-        say(to_json(_record(run, row, states, outputs), indent=2))
+        say(to_json({**_record(run, row, states, outputs), **also}, indent=2))
     elif not quiet:
         _say_outcome(run, row, states, outputs)
 

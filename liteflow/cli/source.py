@@ -20,6 +20,7 @@ from typing import Any, Final
 from liteflow.cli.script import load_script, pick_flow, print_users_traceback
 from liteflow.errors import CommandLineError, LiteflowError, UnknownNameError
 from liteflow.flow import Flow
+from liteflow.store.history import RunRow
 from liteflow.store.place import default_db
 from liteflow.views.shown import label
 
@@ -80,6 +81,34 @@ def load_flow_from(
     if wanted not in (None, flow.name):
         raise UnknownNameError(file, "flow", wanted, [flow.name])
     return flow
+
+
+def flow_of_run(row: RunRow, file: str | None, tasks: str | None, method: str) -> Flow[Any, Any]:
+    """Return the flow of a run: from the file that is named, else from the one that it was begun from.
+
+    Args:
+        row: The run.
+        file: `FILE[:FLOW]`, as the user has named it.
+        tasks: As in `load_flow`.
+        method: What of the flow does the same in Python, for who has no file.
+
+    Raises:
+        CommandLineError: No file is known, or it is gone.
+        LiteflowError: As `load_flow`.
+    """
+    if file is not None:
+        name, wanted = split_target(file)
+        return load_flow_from(name, wanted or row.flow, tasks)
+    if row.script is None:
+        raise CommandLineError(
+            f"run {row.id} was begun at a prompt or from standard input, so no file holds its flow; name one "
+            f"with --file, or call {label(row.flow)}.{method}({row.id!r}) where the flow is defined"
+        )
+    if not Path(row.script).exists():
+        raise CommandLineError(
+            f"{label(row.script, 300)}, which run {row.id} was begun from, is gone; name its file with --file"
+        )
+    return load_flow_from(row.script, row.flow, tasks, recorded=True)
 
 
 def split_target(target: str) -> tuple[str, str | None]:

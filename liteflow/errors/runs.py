@@ -213,6 +213,19 @@ class NotResumableError(LiteflowError, ValueError):
 
 
 @define(eq=False, slots=False, repr=False)
+class NotReplayableError(LiteflowError, ValueError):
+    """There is no run to replay, or this one can't be; `run` is None if none was named."""
+
+    run: str | None
+    flow: str
+    why: str
+
+    def __str__(self) -> str:
+        what = f"run {self.run}" if self.run else f"flow {self.flow}"
+        return f"{what} can't be replayed: {self.why}"
+
+
+@define(eq=False, slots=False, repr=False)
 class OtherArgumentsError(DefinitionError, ValueError):
     """There is a run of this id already, with other arguments."""
 

@@ -1,0 +1,119 @@
+"""A run is replayed: a new run of its flow, given what it was given; and what has come out otherwise?
+
+an earlier run --its arguments--> the flow of today --run--> a new run --differences--> which results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from liteflow.engine.growths import PARTS
+from liteflow.errors import NotReplayableError
+from liteflow.given import Given, is_same
+from liteflow.launch import Order, given_again
+from liteflow.stored import updated_history
+
+if TYPE_CHECKING:
+    from liteflow.run import Run
+    from liteflow.store.rows import XComRow
+
+
+def given_before(order: Order, ref: str | None) -> Given:
+    """Return what a run is given that replays another one.
+
+    Args:
+        order: The flow, and where its runs are; what it gives takes the place of what the other was given.
+        ref: The other run's id, or the beginning of one; None: the latest of the flow.
+
+    Raises:
+        NotReplayableError: There is none, or its arguments could not be kept.
+        NoSuchRunError: None is meant, or several.
+        SecretMissingError: It was given a secret, which is neither here nor in the environment.
+        StoreError: The store can't be read.
+    """
+    db = order.settings.db
+    if db is None:
+        raise NotReplayableError(ref, order.flow, "with db=None nothing is kept that could be replayed")
+    with updated_history(db) as history:
+        row = history.find_run(ref) if ref is not None else history.latest(order.flow)
+    if row is None:
+        raise NotReplayableError(None, order.flow, f"it has no run in {db}; begin one with run()")
+    if row.flow != order.flow:
+        raise NotReplayableError(row.id, order.flow, f"it is a run of flow {row.flow}, not of {order.flow}")
+    before = given_again(db, row, order.given, trust=order.settings.trust)
+    if before is None:
+        why = "its arguments could not be kept; call run() with the same arguments"
+        raise NotReplayableError(row.id, order.flow, why)
+    now = order.given
+    return Given({**before.values, **now.values}, {**before.overrides, **now.overrides})
+
+
+@frozen
+class Differences:
+    """How the results of two runs compare, call by call.
+
+    Attributes:
+        same: How many are the same.
+        changed: Those that are not, or of which that can't be told, as previews: key -> (then, now).
+        then_only: Keys of calls that have a result in the earlier run alone.
+        now_only: The same of the later one.
+    """
+
+    same: int
+    changed: Mapping[str, tuple[str, str]]
+    then_only: tuple[str, ...]
+    now_only: tuple[str, ...]
+
+
+def differences(then: Run[Any], now: Run[Any], without: Collection[str] = ()) -> Differences:
+    """Compare two runs. Values of which the store can't tell that they are the same are read.
+
+    Args:
+        then: The earlier one.
+        now: The later one.
+        without: Keys of calls that are not compared.
+
+    Raises:
+        ForeignValueError: A value may be of someone else.
+        StoreError: The store can't be read.
+    """
+    before, after = _known(then, without), _known(now, without)
+    both = [key for key in after if key in before]
+    changed = {
+        key: (before[key].preview, after[key].preview)
+        for key in both
+        if not _is_same(before[key], after[key], then, now)
+    }
+    return Differences(
+        len(both) - len(changed),
+        changed,
+        tuple(key for key in before if key not in after),
+        tuple(key for key in after if key not in before),
+    )
+
+
+# --- how -----------------------------------------------------------------------------------
+
+
+def _known(run: Run[Any], without: Collection[str]) -> dict[str, XComRow]:
+    """What is known of values; what is made of others' is as they are."""
+    with run._open_history() as history:
+        return {
+            row.key: row for row in history.xcoms(run.id) if row.codec != PARTS and row.key not in without
+        }
+
+
+def _is_same(before: XComRow, after: XComRow, then: Run[Any], now: Run[Any]) -> bool:
+    if before.type == after.type and before.sha256 == after.sha256:
+        return True
+    if before.type != after.type:
+        return False
+    # The bytes of a pickle may differ though the values do not.
+    one, other = then.output(before.key), now.output(after.key)
+    try:
+        return is_same(one, other)
+    except Exception:  # noqa: BLE001  an array has no one answer, and a class of the user's may raise what it likes
+        return False
