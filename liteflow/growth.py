@@ -18,7 +18,7 @@ from liteflow import pickling, xcom
 from liteflow.compiler import compile_growth
 from liteflow.control import control_of
 from liteflow.dag import ATOMS, Node, Spread
-from liteflow.errors import FlowError, NotPicklableError
+from liteflow.errors import FlowError, NotPicklableError, SettingError
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
 from liteflow.lazy import Joint
@@ -42,7 +42,7 @@ class WireTask(NamedTuple):
     the live ones of this process, -1 in workers; `policy` are its settings (an
     executor by its name), `is_async` says whether it is an `async def`; `on_lost` and
     `on_timeout` say whether these are worth another attempt; `bundles` are the classes of the
-    script that its pickle needs.
+    script that its pickle needs; `star` says that it is given its arguments as one tuple.
     """
 
     function: bytes | None
@@ -55,6 +55,8 @@ class WireTask(NamedTuple):
     on_lost: bool
     on_timeout: bool
     bundles: tuple[tuple[tuple[str, ...], bytes], ...]
+    # Stores of before there was a cache have calls without it.
+    star: bool = False
 
 
 class WireNode(NamedTuple):
@@ -165,7 +167,7 @@ def decoded(data: bytes) -> Any:
         return found
     tasks, nodes, result, bundles = found
     return Expansion(
-        tuple([WireTask._make(task) for task in tasks]),
+        tuple([WireTask(*task) for task in tasks]),
         tuple([WireNode._make(node) for node in nodes]),
         result,
         bundles,
@@ -195,8 +197,16 @@ def expand(value: Any, function: Function, live: Callable[[Function], int] | Non
 
 
 def function_of(task: Task[..., Any], star: bool = False) -> Function:
-    """What an executor needs of a task."""
+    """What an executor needs of a task.
+
+    Raises:
+        SettingError: Its results can't be taken over, as it says they are to be.
+    """
     signature = task.signature
+    if task.policy.cache and (signature.context or task.is_generator or task.is_async_generator):
+        does = "shares values by a Context" if signature.context else "yields chunks while it runs"
+        wants = f"False for one that {does}, which can't be taken over with its result"
+        raise SettingError(f"task {task.name}", "cache", task.policy.cache, wants)
     context = None if signature.context is None else (signature.context, signature.context_at)
     fn = task.fn
     if star:
@@ -287,6 +297,7 @@ def _wire_task(task: Task[..., Any], star: bool, live: Callable[[Function], int]
         Exception in task.policy.retry_on,
         Exception in task.policy.retry_on or TimeoutError in task.policy.retry_on,
         _bundles(definitions),
+        star,
     )
     if len(_known) < _MOST_KNOWN:
         _known[place] = (task, wired)

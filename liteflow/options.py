@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         context: Values | Mapping[str, Any]
         log_dir: StorePath | None
         resources: Mapping[str, float | str] | None
+        refresh: bool
         xcom_storage: str | None
         xcom_threshold: int
 
@@ -72,6 +73,7 @@ RUN_OPTIONS = (
     "context",
     "log_dir",
     "resources",
+    "refresh",
     "xcom_storage",
     "xcom_threshold",
     "observer",

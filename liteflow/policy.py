@@ -98,6 +98,16 @@ def _resources(value: Resources | Mapping[str, float | str] | None) -> Resources
     return resources_of(value, "a task")
 
 
+def _cache(value: Any) -> bool | float:
+    if isinstance(value, bool):
+        return value
+    try:
+        seconds = _seconds("cache", value, "0.001")
+    except SettingError as error:
+        raise SettingError("a task", "cache", value, f"True, False, or {error.wants}") from None
+    return seconds or False
+
+
 def _when(value: When) -> When:
     if value not in ("all", "any", "always"):
         raise SettingError("a task", "when", value, 'one of "all", "any", "always"')
@@ -127,6 +137,8 @@ class Policy:
             arrives as a `Failure`.
         resources: What a call takes of where it runs: {"cpus": 2, "gpus": 1, "memory": "2GB"}, or names
             of one's own; it begins when that is free.  None: nothing is counted.
+        cache: Whether a result that an earlier run has in the same store is taken over, if it is of the
+            same code and the same arguments; seconds (or a timedelta): if it is not older than that.
 
     Raises:
         SettingError: A value is out of its range.
@@ -145,6 +157,7 @@ class Policy:
     executor: Where | None = field(default=None, converter=_executor)
     when: When = field(default="all", converter=_when)
     resources: Resources | None = field(default=None, converter=_resources)
+    cache: bool | float = field(default=False, converter=_cache)
 
     def __attrs_post_init__(self) -> None:
         if self.max_delay is not None and self.max_delay < self.retry_delay:

@@ -76,6 +76,7 @@ class Runnable(Generic[R]):
         context: Context | Mapping[str, Any] = DEFAULT,
         log_dir: StorePath | None = DEFAULT,
         resources: Mapping[str, float | str] | None = DEFAULT,
+        refresh: bool = DEFAULT,
         xcom_storage: str | None = DEFAULT,
         xcom_threshold: int = DEFAULT,
         observer: Observer | None = None,
@@ -110,6 +111,7 @@ class Runnable(Generic[R]):
                 written while it runs.
             resources: What this machine has for calls of tasks that take some of it, {"gpus": 2, "telescope":
                 1}; what is not named is as it is found.
+            refresh: Whether tasks with a `cache` run all the same; later runs take over what they give now.
             xcom_storage: The URL of a storage where large values lie, which tasks write and read there
                 themselves: "file:///shared", "s3://bucket/values"; None: the store has them all.
             xcom_threshold: How large a value may be, as a pickle, in bytes, that does not go there; 1 MiB.
@@ -147,6 +149,7 @@ class Runnable(Generic[R]):
             "context": context,
             "log_dir": log_dir,
             "resources": resources,
+            "refresh": refresh,
             "xcom_storage": xcom_storage,
             "xcom_threshold": xcom_threshold,
         }
@@ -384,6 +387,8 @@ class Runnable(Generic[R]):
     ) -> Run[R]:
         """Run the flow as it is now with the arguments of an earlier run, whatever came of that: a new run.
 
+        Tasks with a `cache` run all the same, unless told `refresh=False`.
+
         Args:
             run_id: The earlier run's id, or the beginning of one; None: the latest of this flow.
             inputs: What is to be otherwise, as for `run`; secrets, which were not stored, are taken
@@ -404,6 +409,7 @@ class Runnable(Generic[R]):
         (16, 16)
         """
         check_names(self.name, options)
+        options = {"refresh": True, **options}
         from liteflow.signals import raised  # noqa: PLC0415  lazy, as in `run`
 
         with raised():

@@ -35,7 +35,7 @@ from liteflow.recorded import definitions_of, holes_of, packed_result, tasks_of
 from liteflow.run import Run
 from liteflow.settings import RunSettings
 from liteflow.signals import interrupted, passed_to, raised
-from liteflow.signing import Seal, seal_for
+from liteflow.signing import Key, Seal, seal_for
 from liteflow.store.db import open_store
 from liteflow.store.journal import Journal, NewRun, Row
 from liteflow.store.lease import this_process
@@ -43,6 +43,7 @@ from liteflow.system import not_shown, say, show
 from liteflow.where import EXECUTORS, WAITING, Where, factory_of
 
 if TYPE_CHECKING:
+    from liteflow.engine.caching import Cache
     from liteflow.engine.contexts import Entry
     from liteflow.engine.machine import Machine
     from liteflow.logfiles import LogFiles
@@ -145,6 +146,8 @@ class Session:
         self._mask = _mask_of(dag)
         self._journal: Journal | None = None
         self._sealed = False
+        self._key: Key | None = None
+        self._seal: Seal | None = None
         self._read: TrustedValues | None = None
 
     def _machine(self) -> Machine:
@@ -173,6 +176,8 @@ class Session:
             log=files.written if files is not None else None,
             epoch_ns=self._epoch_ns,
             mask=self._mask,
+            open_cache=self._cache,
+            refresh=self._settings.refresh,
         )
         stopper.attach(driver.stop)
         # A task that runs in this very thread must feel Ctrl-C itself.
@@ -222,9 +227,9 @@ class Session:
         path = self._settings.db
         # What is only in memory, nobody else can have put there.
         key = Keyring().own() if path is not None else None
-        self._sealed = key is not None
+        self._key, self._sealed = key, key is not None
         journal = self._journal = Journal(open_store(path, self._settings.durability))
-        seal = seal_for(key, journal.connection.store_id, self._id)
+        seal = self._seal = seal_for(key, journal.connection.store_id, self._id)
         owner = this_process()
         key_id = key.id if key is not None else None
         keys = [node.key for node in self._dag.nodes]
@@ -269,6 +274,20 @@ class Session:
         # What is in memory only, or has no key, tells nobody's from our own.
         trust = self._settings.trust or not self._sealed
         return TrustedValues(history, history.find_run(self._id), trust=trust)
+
+    def _cache(self) -> Cache | None:
+        """The results that may be taken over; none where no check tells who has made them."""
+        journal = self._journal
+        assert journal is not None
+        assert self._seal is not None
+        if self._key is None:
+            return None
+        # Loaded already, by the driver.
+        from liteflow.engine.caching import Cache  # noqa: PLC0415
+
+        # Of all runs in this store: no run's id is like this.
+        secret = seal_for(self._key, journal.connection.store_id, "\0cache").key
+        return Cache(journal, self._seal, secret, self._dag.definitions)
 
     def _stored(self, journal: Journal, node: int) -> Payload:
         """The value of a node, from the store."""

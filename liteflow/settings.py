@@ -170,6 +170,7 @@ class RunSettings:
         trust: Whether values of the store are read whoever wrote them.
         log_dir: A folder in which each attempt's log is a file too; None: the store has them.
         resources: What this machine has for calls that take some of it, where that is not what is found.
+        refresh: Whether no result of an earlier run is taken over, and new ones take their place.
         xcom_storage: The URL of a storage where large values lie; None: they are in the store.
         xcom_threshold: In bytes; what is larger, as a pickle, goes to that storage.
 
@@ -188,6 +189,7 @@ class RunSettings:
     trust: bool = field(default=False, validator=_yes_or_no)
     log_dir: Path | None = field(default=None, converter=_log_dir)
     resources: Resources | None = field(default=None, converter=_resources)
+    refresh: bool = field(default=False, validator=_yes_or_no)
     xcom_storage: str | None = field(default=None, converter=_xcom_storage)
     xcom_threshold: int = field(default=THRESHOLD, converter=_xcom_threshold)
 

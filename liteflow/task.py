@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         executor: Where | None
         when: When
         resources: Resources | Mapping[str, float | str] | None
+        cache: bool | Seconds
         tags: str | Iterable[str]
 
     class Decorator(Protocol):
@@ -421,7 +422,8 @@ def task(fn: Any = _NOTHING, /, **settings: Any) -> Any:
         fn: The function; a lambda, a method, a partial, a coroutine function or a generator
             function, which streams chunks before it returns its result, will do.
         settings: `name`, `tags`, and the fields of `Policy`: `retries`, `retry_delay`,
-            `backoff`, `max_delay`, `jitter`, `retry_on`, `timeout`, `executor`, `when`, `resources`.
+            `backoff`, `max_delay`, `jitter`, `retry_on`, `timeout`, `executor`, `when`, `resources`,
+            `cache`.
 
     Raises:
         DecoratedError: It is no function, or one that can't be a task.

@@ -26,7 +26,7 @@ from liteflow.signing import ELSEWHERE, PYTHON, Key, Seal, matches, seal_for
 if TYPE_CHECKING:
     from liteflow.store.history import History, Recipe, RunRow
     from liteflow.store.rewrite import Checked
-    from liteflow.store.rows import ChunkRow, ContextRow, SealedRow
+    from liteflow.store.rows import ChunkRow, ContextRow, SealedRow, StoredPayload
 
 # What cloudpickle calls to make a function or a class is found in each pickle that holds one.
 _CODE: Final = b"cloudpickle"
@@ -73,7 +73,12 @@ class TrustedValues:
             StoreDamagedError: It is not what was stored.
             CodeOfOtherPythonError: It holds code that this Python can't run.
         """
-        stored = self._history.payload(self._run.id, index)
+        stored = self.stored(index)
+        return None if stored is None else Payload(stored.codec, stored.data)
+
+    def stored(self, index: int) -> StoredPayload | None:
+        """Return the same with what is known of it; errors as `payload`."""
+        stored = self._history.node_payload(self._run.number, index)
         if stored is None:
             return None
         facts = (stored.attempt, stored.codec, stored.code_python, stored.type, stored.size, stored.sha256)
@@ -84,7 +89,7 @@ class TrustedValues:
         )
         if stored.code_python not in (0, PYTHON):
             raise self._other_python(self._key(index), stored.code_python)
-        return Payload(stored.codec, stored.data)
+        return stored
 
     def kept(self, index: int) -> Payload:
         """Return the value of a task instance that has one; errors as `payload`."""

@@ -66,7 +66,7 @@ FLOORS: list[set[str]] = [
     {"engine.weighing"},
     {"engine.plan"},
     {"engine.growing", "engine.controlled", "engine.values", "engine.recorder", "engine.answers"},
-    {"engine.regrowth", "engine.rejoining"},
+    {"engine.regrowth", "engine.rejoining", "engine.caching"},
     {"engine.controls"},
     {"engine.growths", "engine.routes"},
     {"engine.opening", "engine.observing"},

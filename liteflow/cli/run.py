@@ -88,6 +88,9 @@ Trust = Annotated[
         "--trust", help="Read values of the store whoever made them; they can run code, so know who did."
     ),
 ]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Take over no result of an earlier run: tasks with a cache run too.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Debug = Annotated[
     bool,
@@ -162,6 +165,7 @@ def register(app: typer.Typer) -> None:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Print what would be run, and run nothing.")
         ] = False,
+        refresh: Refresh = False,
         trust: Trust = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
         quiet: Quiet = False,
@@ -181,6 +185,8 @@ def register(app: typer.Typer) -> None:
             max_workers=max_workers,
             timeout=timeout,
             resources=read_resources(resource),
+            # What is to run again must not be taken over.
+            refresh=refresh or bool(only or onwards) or None,
             trust=trust or None,
             log_dir=log_dir,
             xcom_storage=xcom_storage,

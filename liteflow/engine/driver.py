@@ -62,6 +62,8 @@ class Driver(Hearing):
         epoch_ns: Gives the monotonic time that times in the store count from, once the run
             has begun.
         mask: Hides the run's secrets; None: it has none.
+        open_cache: Gives what results of earlier runs may be taken over, once the run has begun; None: none.
+        refresh: Whether none are taken over all the same.
     """
 
     def stop(self, stop: Stop) -> None:
@@ -261,6 +263,8 @@ class Driver(Hearing):
 
     def _step(self, selector: selectors.BaseSelector) -> None:
         """Give out what is ready, and take in what has come."""
+        if self._caching and self._stop is None:
+            self._take_found(self._caching)
         if self._full:
             self._recorder.commit()
         if self._stop is None:
@@ -330,6 +334,8 @@ class Driver(Hearing):
 
     def _patience(self) -> float:
         """How long the loop may wait for news, in seconds."""
+        if self._caching and self._stop is None:
+            return 0.0
         times = [due for e in self._executors if (due := e.look_at()) is not None]
         if self._retries:
             times.append(self._retries[0][0])

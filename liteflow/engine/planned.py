@@ -1,6 +1,7 @@
 """What a plan knows of its tasks, and of the calls that are no worker's: mapped and controlled ones.
 
-A lane has the calls of one executor; those of them that take resources have a lane of their own.
+A lane has the calls of one executor; those of them that take resources have a lane of their own, and so have
+those whose results may be taken over.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
 
 
 class PlannedTask(NamedTuple):
-    """A task as the run uses it: for the record, and for what to do when an attempt fails."""
+    """A task as the run uses it: for the record, and for what to do when an attempt fails.
+
+    `star` says that it is given its arguments as one tuple.
+    """
 
     name: str
     returns: str
     policy: Policy
     code: str
+    star: bool
 
 
 class Places:
@@ -48,12 +53,14 @@ class Places:
         names: For each lane what its executor is called.
         executors: The executors themselves, as they were given.
         weighed: Whether the calls of a lane take resources.
+        cached: Whether their results may be taken over from earlier runs.
     """
 
     def __init__(self, general: Where, machine: Callable[[], Machine] | None) -> None:
         self.names: list[str] = []
         self.executors: list[Where] = []
         self.weighed: list[bool] = []
+        self.cached: list[bool] = []
         self._general = general
         self._machine = machine
 
@@ -77,7 +84,7 @@ class Places:
         executor = chosen(policy.executor, self._general, is_async)
         # Where all is run in one place, for tests, nothing has to be there for it.
         weighed = policy.resources is not None and everywhere() is None
-        lane = self._lane(executor, weighed)
+        lane = self._lane(executor, weighed, bool(policy.cache))
         known = self.names.index(name_of(executor))
         if not isinstance(executor, str) and factory_of(self.executors[known]) is not executor:
             name = name_of(executor)
@@ -87,14 +94,15 @@ class Places:
             self.machine.check(task, policy.resources)
         return lane
 
-    def _lane(self, executor: Where, weighed: bool) -> int:
+    def _lane(self, executor: Where, weighed: bool, cached: bool) -> int:
         name = name_of(executor)
         for lane, known in enumerate(self.names):
-            if known == name and self.weighed[lane] == weighed:
+            if known == name and self.weighed[lane] == weighed and self.cached[lane] == cached:
                 return lane
         self.names.append(name)
         self.executors.append(executor)
         self.weighed.append(weighed)
+        self.cached.append(cached)
         return len(self.names) - 1
 
 
@@ -130,7 +138,8 @@ class RunTasks:
     def add(self, task: Task[..., Any], star: bool, mapped: bool) -> tuple[int, int, Sequence[str]]:
         """The number and the lane of a task, and its parameters by position if its calls are plain."""
         lane = self.places.of(task.name, task.policy, task.is_async or task.is_async_generator)
-        self.tasks.append(PlannedTask(task.name, task.signature.returns_said, task.policy, code_of(task.fn)))
+        facts = (task.name, task.signature.returns_said, task.policy, code_of(task.fn), star)
+        self.tasks.append(PlannedTask(*facts))
         self.functions.append(function_of(task, star))
         plain = not mapped and task.policy.when == "all"
         return len(self.tasks) - 1, lane, task.signature.positional if plain else ()
@@ -159,7 +168,7 @@ class RunTasks:
             number = len(self.functions) - 1
             while len(self.tasks) < number:
                 self.tasks.append(self.tasks[-1])
-            self.tasks.append(PlannedTask(wire.name, wire.returns, policy, wire.code))
+            self.tasks.append(PlannedTask(wire.name, wire.returns, policy, wire.code, wire.star))
             if wire.function is not None:
                 self._pickled[number] = wire.function
             for names, data in wire.bundles:

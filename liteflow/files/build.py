@@ -49,6 +49,7 @@ def policy_of(workflow: Workflow, spec: TaskSpec) -> Policy:
         executor=spec.work.executor,
         retry_on=spec.work.retry_on,
         when=dependence_of(spec) or "all",
+        cache=spec.cache or False,
     )
     return policy if spec.resources is None else evolve(policy, resources=spec.resources)
 
@@ -71,7 +72,9 @@ def order_of(workflow: Workflow) -> list[str]:
 def told_of(spec: TaskSpec) -> dict[str, Any]:
     """Return the settings that a task of a module gets from the file; the others are its own."""
     told: dict[str, Any] = {
-        f: getattr(spec, f) for f in ("timeout", "retries", "resources") if getattr(spec, f) is not None
+        f: getattr(spec, f)
+        for f in ("timeout", "retries", "resources", "cache")
+        if getattr(spec, f) is not None
     }
     if spec.retry_delay or spec.backoff != 1:
         told |= {"retry_delay": spec.retry_delay, "backoff": spec.backoff}

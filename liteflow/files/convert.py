@@ -126,6 +126,7 @@ class _Script:
             "timeout": timeout_of(self._workflow, spec),
             "executor": spec.work.executor,
             "resources": spec.resources,
+            "cache": spec.cache or None,
             "when": dependence_of(spec),
         }
         texts = [f"{key}={_literal(whole(value))}" for key, value in given.items() if value is not None]

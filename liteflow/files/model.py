@@ -145,6 +145,12 @@ def _known_format(_model: object, _field: Attribute[Any], value: int) -> None:
         raise ValueError(f"{value} {newer}")
 
 
+@in_schema(minimum=SHORTEST_S, maximum=LONGEST)
+def _cached(_model: object, _field: Attribute[Any], value: bool | float | None) -> None:
+    if value not in (None, True, False) and not SHORTEST_S <= value <= LONGEST:
+        raise ValueError(f"is {value}; it must be true, false, or seconds from {SHORTEST_S} to {LONGEST:.0f}")
+
+
 _AMOUNTS = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*[\d.]"}]
 
 
@@ -253,6 +259,14 @@ class TaskSpec:
         **_said(
             'What a call takes of its machine: {cpus: 2, gpus: 1, memory: "2GB"}, or names of your own.',
             _takes,
+        ),
+    )
+    cache: bool | float | None = field(
+        default=None,
+        **_said(
+            "Whether a result of an earlier run is taken over, if it is of the same code and arguments; "
+            "seconds: if it is not older than that.",
+            _cached,
         ),
     )
     when: bool | str | None = field(

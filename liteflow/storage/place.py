@@ -152,6 +152,15 @@ def read(codec: str, reference: bytes) -> tuple[str, bytearray]:
     return own, data
 
 
+def lies_there(codec: str, reference: bytes) -> bool:
+    """Whether something lies where a value's bytes should be; arguments as `read`."""
+    _, _, url = codec.partition(ELSEWHERE)
+    try:
+        return bool(place_of(url, os.getpid()).read(Reference.of(reference).digest.hex(), 1))
+    except Exception:  # noqa: BLE001  storages have errors of their own, and with any it can't be had
+        return False
+
+
 def checked_url(url: Any) -> str:
     """Return a storage's URL as it is used.
 

@@ -63,6 +63,7 @@ _CHUNK = (
     "INSERT INTO stream (id, attempt, number, at, name, type, codec, size, sha256, mac, preview, exact, "
     "by_value, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_CACHE = "INSERT OR REPLACE INTO cache VALUES (?, ?, ?)"
 _RUNNING = "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?)"
 _NOT_RUNNING = "DELETE FROM running WHERE id = ?"
 _FORGET = "DELETE FROM outcome WHERE id = ? AND state NOT IN ('succeeded', 'cached')"
@@ -78,8 +79,8 @@ _END = "UPDATE run SET state = ?, ended_at = ?, error = ? WHERE number = ?"
 _RECIPE = "UPDATE run SET holes = ?, seal = ?, result = ? WHERE number = ?"
 # Pieces that no outcome needs: of an attempt whose outcome did not come, or was made again and small.
 _ORPHANS = (
-    "DELETE FROM chunk WHERE id BETWEEN ? AND ? AND NOT EXISTS "
-    "(SELECT 1 FROM outcome WHERE outcome.id = chunk.id AND state = 'succeeded' AND payload IS NULL)"
+    "DELETE FROM chunk WHERE id BETWEEN ? AND ? AND NOT EXISTS (SELECT 1 FROM outcome AS o "
+    "WHERE o.id = chunk.id AND o.state IN ('succeeded', 'cached') AND o.payload IS NULL)"
 )
 
 
@@ -233,6 +234,10 @@ class Journal:
         """What attempts gave before they ended: rows of the table, without `seq`."""
         self._put(_CHUNK, rows)
 
+    def cache(self, rows: Sequence[Row]) -> None:
+        """Results that later runs may take over: rows of the table."""
+        self._put(_CACHE, rows)
+
     def context(self, rows: Sequence[Row]) -> None:
         """Values that tasks share: rows of the table, without `run`, each in place of its key's last."""
         self._put(CONTEXT, [(self.number, *row) for row in rows])
@@ -257,10 +262,8 @@ class Journal:
     def redo(self, indexes: Iterable[int]) -> None:
         """Let what these task instances gave count no more, values too: it is to be made again."""
         ids = [(self.base + index,) for index in indexes]
-        self._put("DELETE FROM outcome WHERE id = ?", ids)
-        self._put("DELETE FROM chunk WHERE id = ?", ids)
-        self._put("DELETE FROM growth WHERE id = ?", ids)
-        self._put("DELETE FROM wait WHERE id = ?", ids)
+        for table in ("outcome", "chunk", "growth", "wait", "cache"):
+            self._put(f"DELETE FROM {table} WHERE id = ?", ids)
         self._put(_CHUNKS_VOID, ids)
 
     def renumber(self, mapping: Mapping[int, int], remac: Remac) -> None:

@@ -17,7 +17,9 @@ from liteflow.store.newrun import INSTANCE, TASK, Row
 
 _LAST = 0xFFFFFFFF
 # Tables with the ids of task instances.
-_WITH_IDS: Final = ("instance", "outcome", "chunk", "growth", "stream", "attempt", "running", "log", "wait")
+_WITH_IDS: Final = (
+    *("instance", "outcome", "chunk", "growth", "cache", "stream", "attempt", "running", "log", "wait"),
+)
 _UPSERT = (
     f"{INSTANCE} ON CONFLICT (id) DO UPDATE SET "
     "key = excluded.key, task = excluded.task, parent = excluded.parent, "

@@ -120,6 +120,15 @@ CREATE TABLE growth (
     expansion BLOB NOT NULL
 ) STRICT;
 
+-- Results that later runs may take over, of calls whose task says so.
+CREATE TABLE cache (
+    id INTEGER PRIMARY KEY REFERENCES instance ON DELETE CASCADE,
+    made_at INTEGER NOT NULL,        -- since 1970: when it was made, in this run or the one it is from
+    key BLOB NOT NULL                -- keyed digest of the code and the arguments
+) STRICT;
+
+CREATE INDEX cache_key ON cache (key, made_at);
+
 -- The values that a run's tasks share: the last of each key.
 CREATE TABLE context (
     run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,

@@ -438,3 +438,63 @@ def test_a_terminal_that_wants_no_colour_gets_none(folder):
 
 def test_twenty_columns_are_enough(folder):
     assert on_terminal(folder, "run", "etl.py", wide=20)[0] == 0
+
+
+# --- results of earlier runs -----------------------------------------------------------------
+
+CACHED = """
+from liteflow import flow, task
+
+@task(cache=True)
+def slow(n: int) -> int:
+    print("working")
+    return n
+
+@task
+def total(n: int) -> int:
+    return n
+
+@flow
+def cached(n: int = 3):
+    return total(slow(n))
+"""
+
+AGAIN = {
+    "the same": ((), "cached", 0),
+    "other arguments": (("n=4",), "succeeded", 1),
+    "told to": (("--refresh",), "succeeded", 1),
+    "of it and what follows": (("--from", "slow"), "succeeded", 1),
+    "of it alone": (("--only", "slow"), "succeeded", 1),
+}
+
+
+@pytest.mark.parametrize(("words", "state", "worked"), AGAIN.values(), ids=AGAIN)
+def test_a_result_of_an_earlier_run_is_taken_over_unless_it_is_to_run(liteflow, folder, words, state, worked):
+    (folder / "cached.py").write_text(CACHED)
+    first = liteflow("run", "cached.py", "--mode", "inline")
+    again = liteflow("run", "cached.py", "--mode", "inline", *words)
+
+    assert "slow: succeeded" in first.stderr
+    assert f"slow: {state}" in again.stderr
+    assert [(done.stdout + done.stderr).count("working") for done in (first, again)] == [1, worked]
+
+
+def test_a_replay_runs_what_has_a_cache_too(liteflow, folder):
+    (folder / "cached.py").write_text(CACHED)
+    liteflow("run", "cached.py", "--mode", "inline")
+    assert "slow: succeeded" in liteflow("replay", "cached", "--mode", "inline").stderr
+
+
+def test_steps_and_tasks_of_files_are_taken_over_too(liteflow, folder):
+    (folder / "steps.py").write_text(CACHED.replace("n: int", "n").replace(" -> int", ""))
+    (folder / "steps.flow").write_text("slow → total\n")
+    (folder / "tasks.yaml").write_text(
+        "workflow_name: tasks\ntasks:\n  slow: {run: echo working, cache: true}\n"
+        "  total: {run: 'echo ${{ tasks.slow.output }}'}\n"
+    )
+    for file in ("steps.flow", "tasks.yaml"):
+        first = liteflow("run", file, "--mode", "thread")
+        again = liteflow("run", file, "--mode", "thread")
+        assert "slow: succeeded" in first.stderr, first.stderr
+        assert "slow: cached" in again.stderr
+        assert "total: succeeded" in again.stderr

@@ -78,7 +78,7 @@ class Answering(Core):
         waiting = answers.waiting
         if not waiting or self._retries:
             return
-        if any(lane and not executor.full for executor, lane in self._offered):
+        if self._caching or any(lane and not executor.full for executor, lane in self._offered):
             return
 
         def able(node: int) -> bool:

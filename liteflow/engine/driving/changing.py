@@ -14,12 +14,15 @@ from liteflow.engine.growths import micros_since
 from liteflow.engine.observing import Heard
 from liteflow.engine.states import Effects, State
 from liteflow.executor.base import NODE, Failed, Finished
+from liteflow.executor.payload import Large, Payload
 from liteflow.outcomes import Failure
 from liteflow.store.journal import Row
+from liteflow.xcom import LARGE
 
 if TYPE_CHECKING:
     # Start-up: most runs gain nothing.
     from liteflow.controller import Step
+    from liteflow.engine.caching import Caching, Found
     from liteflow.engine.routes import End
     from liteflow.engine.spans import Grown
 
@@ -206,6 +209,49 @@ class Changing(Answering):
             data = None
         failed = Failed(node, self._attempts.get(node, 1), now, 0, "failed", line, "", data, False)
         self._learn_failed(failed, "driver")
+
+    def _take_found(self, caching: Caching) -> None:
+        """Calls whose results earlier runs have need not run."""
+        taken = [(node, self._held(node, found, caching), found) for node, found in caching.look()]
+        if not taken:
+            return
+        rows = [row for _, (row, _), _ in taken]
+        # All before anything that follows from one of them.
+        self._journal.outcomes([(row[0], "cached", *row[1:5], None, *row[5:]) for row in rows])
+        caching.taken([(row, found) for _, (row, _), found in taken])
+        self._recorder.touch()
+        for node, (row, payload), found in taken:
+            # Unless the run has come to its end by what another one has led to.
+            if self._schedule.state(node) is State.READY:
+                self._take(node, row, payload, found)
+        self._complete()
+
+    def _held(self, node: int, found: Found, caching: Caching) -> tuple[Row, Payload]:
+        """The row of a result that is taken over, and what it is passed on as."""
+        assert caching.cache is not None
+        attempt = self._attempts.get(node, 1) - 1
+        facts = caching.cache.facts_of(found, node, attempt, micros_since(self._epoch_ns))
+        data = found.stored.data
+        if len(data) <= LARGE:
+            return (*facts, data), Payload(found.stored.codec, data)
+        large = Large.written((data,), len(data))
+        row = self._recorder.row_of_large(Finished._make((*facts, None)), large)
+        return row, Payload(found.stored.codec, large)
+
+    def _take(self, node: int, row: Row, payload: Payload, found: Found) -> None:
+        """A call has its value without having run."""
+        if self._values.uses[node] or node in self._values.keep:
+            self._values.held[node] = payload
+        if node in self._growths.awaited:
+            self._growths.note(node, row)
+        for ready in self._schedule.take_over(node):
+            self._push(ready)
+        self._free_room(node)
+        self._values.ended((node,))
+        if self._observer is not None:
+            self._tell_success(node, self._attempts.get(node, 1), payload, "cached")
+        if self._plan.controls:
+            self._ask(node, Finished._make((*row[:13], found.stored.data)))
 
     def _follow(self, effects: Effects, why: str = "") -> None:
         """Nodes can never run, others can now."""

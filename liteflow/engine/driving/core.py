@@ -30,6 +30,7 @@ from liteflow.where import Where
 if TYPE_CHECKING:
     # Start-up: few runs have any.
     from liteflow.engine.admission import Admission
+    from liteflow.engine.caching import Cache, Caching
     from liteflow.engine.controls import Controls
     from liteflow.engine.driving.hiding import Hiding
     from liteflow.engine.routes import Routes
@@ -68,6 +69,8 @@ class Core(ABC):
         log: Callable[[Iterable[tuple[str, int, int, str, str]]], None] | None = None,
         epoch_ns: int,
         mask: Mask | None = None,
+        open_cache: Callable[[], Cache | None] = lambda: None,
+        refresh: bool = False,
     ) -> None:
         self._plan = plan
         self._begin_run = begin
@@ -110,6 +113,9 @@ class Core(ABC):
         # What executors are given to take from.
         self._offered: list[tuple[Executor, Offered]] = []
         self._admission: Admission | None = None
+        self._caching: Caching | None = None
+        self._open_cache = open_cache
+        self._refresh = refresh
         self._make_executor = make_executor
         self._work = Work(
             plan.functions,
@@ -138,11 +144,19 @@ class Core(ABC):
             executor = self._made(lane)
             self._executor_at.append(executor)
             if places.weighed[lane]:
-                self._lanes.append(self._weighed(lane, executor))
-                continue
-            plain = ReadyLane(self._heights, self._begin, self._behind, early=self._early)
-            self._lanes.append(plain)
-            self._offered.append((executor, plain))
+                pushed = self._weighed(lane, executor)
+            else:
+                pushed = plain = ReadyLane(self._heights, self._begin, self._behind, early=self._early)
+                self._offered.append((executor, plain))
+            self._lanes.append(self._looked_up(pushed) if places.cached[lane] else pushed)
+
+    def _looked_up(self, lane: Pushed) -> Pushed:
+        """Where ready nodes go whose results may be taken over, before they go to a lane."""
+        if self._caching is None:
+            from liteflow.engine.caching import Caching  # noqa: PLC0415  start-up: few runs have any
+
+            self._caching = Caching(self._plan, self._open_cache, refresh=self._refresh)
+        return self._caching.lane(lane)
 
     def _made(self, lane: int) -> Executor:
         """The executor of a lane, which another lane may have already."""
@@ -184,7 +198,7 @@ class Core(ABC):
 
     def _in_order(self) -> Sequence[tuple[Executor, Offered]]:
         """What executors may take from; where one has several, the most urgent first."""
-        if not any(self._plan.places.weighed):
+        if len(self._offered) == len(self._executors):
             return self._offered
         return sorted(self._offered, key=lambda offered: -offered[1].top)
 
@@ -216,6 +230,9 @@ class Core(ABC):
         if node is None or self._plan.lane_of[node] != self._plan.lane_of[call.node]:
             return None
         if (self._plan.maps or self._plan.controls) and self._is_decided_when_ready(node):
+            return None
+        if self._caching is not None and self._plan.places.cached[self._plan.lane_of[node]]:
+            # It may not have to run.
             return None
         self._schedule.run_behind(node)
         behind = self._plan.call(node, self._attempts.get(node, 1), call.node)
@@ -255,9 +272,9 @@ class Core(ABC):
         """Whether an outcome is the one we wait for, not a late word of an attempt written off."""
         return self._schedule.is_running(node) and self._attempts.get(node, 1) == attempt
 
-    def _tell_success(self, node: int, attempt: int, payload: Payload) -> None:
+    def _tell_success(self, node: int, attempt: int, payload: Payload, state: str = "succeeded") -> None:
         key = self._plan.key(node)
-        self._changes[key] = ("succeeded", attempt)
+        self._changes[key] = (state, attempt)
         if self._follower is not None:
             self._follower.outputs([Heard(key, attempt, -1, key, payload)])
 

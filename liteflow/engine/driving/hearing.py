@@ -106,6 +106,8 @@ class Hearing(Changing):
                 self._tell_success(node, done[1], Payload(done[6], payload))
         values.ended(ended)
         self._journal.successes(rows)
+        if self._caching is not None:
+            self._caching.made(rows)
         self._recorder.touch()
         for done, data in growing:
             self._learn_growth(done, data)

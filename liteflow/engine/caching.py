@@ -1,0 +1,334 @@
+"""Results of earlier runs are taken over: of the same code, with the same arguments.
+
+    a ready call --key_of (pure)--> key --Cache--> found: its value is the call's own
+                                            |
+                                            +--> not found: it runs, and what it gives is noted under the key
+
+A key is a keyed digest of the task's code and of all that the call is given: values by the SHA-256 of their
+bytes.  Equal keys mean equal calls; equal values may have unequal bytes (sets, say), and then the call runs.
+Nothing is unpickled for it.  Loaded by runs that have such tasks.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from liteflow import pickling
+from liteflow.dag import ATOMS, Hole
+from liteflow.engine.plan import Plan
+from liteflow.errors import LiteflowError
+from liteflow.executor.base import NODE
+from liteflow.pickling import Definitions, Packed, learn
+from liteflow.signing import ELSEWHERE, Seal
+from liteflow.store.history import History
+from liteflow.store.journal import Journal, Row
+from liteflow.trust import TrustedValues
+from liteflow.wiring import WireArgument
+
+if TYPE_CHECKING:
+    from liteflow.engine.lanes import Pushed
+    from liteflow.store.rows import StoredPayload
+
+# So many calls are looked up in one go: nothing waits for a map over a million items.
+_AT_ONCE = 500
+_KEY_BYTES = 16
+
+
+class Found(NamedTuple):
+    """A result that may be taken over; `made_at` is in microseconds since 1970."""
+
+    stored: StoredPayload
+    preview: str
+    exact: int
+    made_at: int
+
+
+# --- keys (pure) -----------------------------------------------------------------------------
+
+
+def key_of(plan: Plan, node: int, digest_of: Callable[[int], bytes], secret: bytes) -> bytes:
+    """Return what stands for a call's code and arguments.
+
+    Args:
+        plan: The run's nodes; all that this one takes have ended.
+        node: Which.
+        digest_of: Gives the SHA-256 of another node's value.
+        secret: Without it nobody can tell by a key what a call was given.
+    """
+    task = plan.tasks[plan.task_of[node]]
+    digest = blake2b(digest_size=_KEY_BYTES, key=secret)
+    # Bytecode of this Python: its source may be the same where another one's library is not.
+    code = task.code.partition(" source ")[0]
+    digest.update(f"{code}|{task.returns}|{task.star}".encode())
+    for part in _given(plan, node):
+        for piece in _pieces(part, digest_of, plan):
+            digest.update(len(piece).to_bytes(8, "little"))
+            digest.update(piece)
+    return digest.digest()
+
+
+def _given(plan: Plan, node: int) -> Iterable[Any]:
+    """The arguments of a call: by position, then by name, with the names before them."""
+    if node < len(plan.dag.nodes):
+        args: Sequence[Any] = plan.dag.nodes[node].args
+        kwargs: dict[str, Any] | None = dict(plan.dag.nodes[node].kwargs)
+    else:
+        args, kwargs = plan.span(node).arguments(node)
+    yield len(args)
+    yield from args
+    for name in sorted(kwargs or ()):
+        yield name
+        yield (kwargs or {})[name]
+
+
+def _atom(value: Any) -> bytes:
+    if type(value) is int:
+        # Python writes no number of more than 4300 digits in decimal.
+        return b"int %x" % value
+    return f"{type(value).__name__} {value!r}".encode("utf-8", "backslashreplace")
+
+
+def _pieces(argument: Any, digest_of: Callable[[int], bytes], plan: Plan) -> Iterable[bytes]:
+    """An argument, of the flow or as it travels, as bytes that no other one has."""
+    kind = type(argument)
+    if kind in ATOMS:
+        yield _atom(argument)
+    elif kind is Hole:
+        yield from _wired(plan.settled((argument.source, ())), digest_of, plan)
+        yield pickling.dumps(argument.path, plan.dag.definitions).data if argument.path else b""
+    elif kind is Packed:
+        # What a secret says is not in the digest of what holds it.
+        yield b"value " + (argument.data if plan.dag.secrets else argument.digest)
+        for hole in argument.holes:
+            yield from _pieces(hole, digest_of, plan)
+    else:
+        yield from _wired(plan.settled(argument), digest_of, plan)
+
+
+def _wired(wire: WireArgument, digest_of: Callable[[int], bytes], plan: Plan) -> Iterable[bytes]:
+    """The same of an argument as it travels, without recursion: what it is made of may be deep."""
+    stack = [wire]
+    while stack:
+        one = stack.pop()
+        if type(one) is list:
+            yield b"list %d" % len(one)
+            stack.extend(reversed(one))
+        elif type(one) is not tuple:
+            yield _atom(one)
+        elif type(one[0]) is bytes:
+            yield b"pickle %d %b" % (len(one[1]), one[0])
+            stack.extend(reversed(one[1]))
+        elif type(one[0]) is int:
+            yield b"of " + (digest_of(one[0]) if one[0] >= 0 else plan.constants[-1 - one[0]])
+            yield repr(one[1:]).encode("utf-8", "backslashreplace")
+        else:
+            # What a path leads to, in a value that is made of others'.
+            yield b"in " + repr(one[1:]).encode("utf-8", "backslashreplace")
+            stack.append(one[0])
+
+
+# --- what is in the store --------------------------------------------------------------------
+
+
+class Cache:
+    """Results in a store that may be taken over.
+
+    Args:
+        journal: Of the run that takes them.
+        seal: Makes the checks of what it writes.
+        secret: Makes its keys.
+        definitions: The classes of the script that this run's values need.
+    """
+
+    def __init__(self, journal: Journal, seal: Seal, secret: bytes, definitions: Definitions) -> None:
+        self.secret = secret
+        self._definitions = definitions
+        self._journal = journal
+        self._seal = seal
+        self._history = History(journal.connection)
+        self._runs: dict[int, TrustedValues] = {}
+
+    def find(self, key: bytes, since: int) -> Found | None:
+        """Return the newest result of a key that was made since then (in microseconds); None: there is none.
+
+        One that can't be read here (it was changed, needs another Python, or is gone from its
+        storage) is none: it can be made again.
+        """
+        query = (
+            "SELECT c.id, c.made_at, o.preview, o.exact FROM cache AS c JOIN outcome AS o ON o.id = c.id "
+            "WHERE c.key = ? AND c.made_at >= ? AND o.state IN ('succeeded', 'cached') "
+            "ORDER BY c.made_at DESC, c.id DESC LIMIT 1"
+        )
+        for row_id, made_at, preview, exact in self._journal.connection.execute(query, (key, since)):
+            number, index = row_id >> 32, row_id & NODE
+            try:
+                stored = self._values(number).stored(index)
+            except LiteflowError:
+                return None
+            if stored is not None and _is_there(stored):
+                return Found(stored, preview, exact, made_at)
+        return None
+
+    def sha256(self, node: int) -> bytes:
+        """The digest of a value of this run that is in the store."""
+        query = "SELECT sha256 FROM outcome WHERE id = ?"
+        (digest,) = self._journal.connection.execute(query, (self._journal.base + node,)).fetchone()
+        return bytes(digest)
+
+    def note(self, rows: Sequence[tuple[int, int, bytes]]) -> None:
+        """Results that later runs may take over: (id, when made, key); put after their outcomes."""
+        self._journal.cache(rows)
+
+    def facts_of(self, found: Found, node: int, attempt: int, started: int) -> tuple[Any, ...]:
+        """What was found as if an attempt at a node had given it now: a Finished without its payload.
+
+        Args:
+            found: The result.
+            node: The node.
+            attempt: The last one there was; 0 if none.
+            started: When, in microseconds since the run began.
+        """
+        told = found.stored
+        how = (told.codec, told.code_python, told.type, told.size, told.sha256)
+        mac = self._seal.value(node, attempt, *how)
+        known = (told.type, told.codec, told.size, told.sha256, mac, found.preview, found.exact)
+        return (self._journal.base + node, attempt, started, 0, "", *known, told.code_python)
+
+    def _values(self, number: int) -> TrustedValues:
+        """The values of a run; the classes that its pickles need are this run's too from now on."""
+        values = self._runs.get(number)
+        if values is None:
+            query = "SELECT id FROM run WHERE number = ?"
+            (run_id,) = self._journal.connection.execute(query, (number,)).fetchone()
+            values = self._runs[number] = TrustedValues(self._history, self._history.find_run(run_id))
+            bundles = values.definitions()
+            learn(bundles)
+            for bundle in bundles:
+                self._definitions.add(bundle)
+            seal = self._seal
+            self._journal.definitions(
+                [(json.dumps(b.names), seal.definition(b.names, b.data), b.data) for b in bundles]
+            )
+        return values
+
+
+def _is_there(stored: StoredPayload) -> bool:
+    """Whether the bytes of a value can be had: those that lie in a storage may have been removed."""
+    if ELSEWHERE not in stored.codec:
+        return True
+    # Start-up: few runs have any.
+    from liteflow.storage.place import lies_there  # noqa: PLC0415
+
+    return lies_there(stored.codec, stored.data)
+
+
+# --- in a run --------------------------------------------------------------------------------
+
+
+class Caching:
+    """The calls of a run whose results may be taken over.
+
+    Args:
+        plan: The run's nodes.
+        open_cache: Gives the store's, once the run has begun; None: nothing can be taken over there.
+        refresh: Whether all run, and what they give takes the place of what is there.
+    """
+
+    def __init__(self, plan: Plan, open_cache: Callable[[], Cache | None], *, refresh: bool) -> None:
+        self._plan = plan
+        self._open = open_cache
+        self._refresh = refresh
+        self._pending: deque[tuple[int, Pushed]] = deque()
+        # Of the calls that run now, and of the values that are not in the store yet.
+        self._keys: dict[int, bytes] = {}
+        self._digests: dict[int, bytes] = {}
+
+    def __bool__(self) -> bool:
+        """Whether calls are to be looked up."""
+        return bool(self._pending)
+
+    @cached_property
+    def cache(self) -> Cache | None:
+        """The store's; it is opened when it is first needed."""
+        return self._open()
+
+    def lane(self, behind: Pushed) -> Pushed:
+        """Where calls go that are ready, which are looked up before they go on to the lane behind."""
+        return _Looked(self._plan, self._pending, behind)
+
+    def look(self) -> Iterable[tuple[int, Found]]:
+        """Look some calls up; those that are not found go on, and run."""
+        for _ in range(min(_AT_ONCE, len(self._pending))):
+            node, lane = self._pending.popleft()
+            found = None if self.cache is None else self._look_up(node, self.cache)
+            if found is None:
+                lane.push(node)
+            else:
+                yield node, found
+
+    def made(self, rows: Iterable[Row]) -> None:
+        """These calls have succeeded."""
+        if self.cache is None:
+            return
+        now, noted = time.time_ns() // 1000, []
+        for row in rows:
+            row_id, digest = row[0], row[8]
+            assert isinstance(row_id, int)
+            assert isinstance(digest, bytes)
+            node = row_id & NODE
+            self._digests[node] = digest
+            key = self._keys.pop(node, None)
+            if key is not None:
+                noted.append((row_id, now, key))
+        self.cache.note(noted)
+
+    def taken(self, rows: Iterable[tuple[Row, Found]]) -> None:
+        """These results were taken over; they are as old as they are."""
+        assert self.cache is not None
+        noted = []
+        for row, found in rows:
+            row_id = row[0]
+            assert isinstance(row_id, int)
+            node = row_id & NODE
+            self._digests[node] = found.stored.sha256
+            noted.append((row_id, found.made_at, self._keys.pop(node)))
+        self.cache.note(noted)
+
+    def _look_up(self, node: int, cache: Cache) -> Found | None:
+        key = key_of(self._plan, node, lambda source: self._digest_of(source, cache), cache.secret)
+        self._keys[node] = key
+        if self._refresh:
+            return None
+        policy = self._plan.policy(node).cache
+        since = 0 if policy is True else time.time_ns() // 1000 - round(policy * 1e6)
+        return cache.find(key, since)
+
+    def _digest_of(self, node: int, cache: Cache) -> bytes:
+        digest = self._digests.get(node)
+        if digest is None:
+            # An earlier driver of the run has made it.
+            digest = self._digests[node] = cache.sha256(node)
+        return digest
+
+
+class _Looked:
+    """Where the calls of a lane go that are looked up before they run."""
+
+    def __init__(self, plan: Plan, pending: deque[tuple[int, Pushed]], behind: Pushed) -> None:
+        self._plan = plan
+        self._pending = pending
+        self._behind = behind
+
+    def push(self, node: int) -> None:
+        """A node has become ready."""
+        if node in self._plan.maps:
+            # What takes its list apart.
+            self._behind.push(node)
+        else:
+            self._pending.append((node, self._behind))
