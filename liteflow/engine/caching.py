@@ -33,7 +33,7 @@ from liteflow.wiring import WireArgument
 
 if TYPE_CHECKING:
     from liteflow.engine.lanes import Pushed
-    from liteflow.store.rows import StoredPayload
+    from liteflow.store.rows import CachedRow, StoredPayload
 
 # So many calls are looked up in one go: nothing waits for a map over a million items.
 _AT_ONCE = 500
@@ -41,12 +41,10 @@ _KEY_BYTES = 16
 
 
 class Found(NamedTuple):
-    """A result that may be taken over; `made_at` is in microseconds since 1970."""
+    """A result that may be taken over: its bytes, and what is known of it."""
 
     stored: StoredPayload
-    preview: str
-    exact: int
-    made_at: int
+    row: CachedRow
 
 
 # --- keys (pure) -----------------------------------------------------------------------------
@@ -160,26 +158,18 @@ class Cache:
         One that can't be read here (it was changed, needs another Python, or is gone from its
         storage) is none: it can be made again.
         """
-        query = (
-            "SELECT c.id, c.made_at, o.preview, o.exact FROM cache AS c JOIN outcome AS o ON o.id = c.id "
-            "WHERE c.key = ? AND c.made_at >= ? AND o.state IN ('succeeded', 'cached') "
-            "ORDER BY c.made_at DESC, c.id DESC LIMIT 1"
-        )
-        for row_id, made_at, preview, exact in self._journal.connection.execute(query, (key, since)):
-            number, index = row_id >> 32, row_id & NODE
-            try:
-                stored = self._values(number).stored(index)
-            except LiteflowError:
-                return None
-            if stored is not None and _is_there(stored):
-                return Found(stored, preview, exact, made_at)
-        return None
+        row = self._history.cached(key, since)
+        if row is None:
+            return None
+        try:
+            stored = self._values(row).stored(row.index)
+        except LiteflowError:
+            return None
+        return Found(stored, row) if stored is not None and _is_there(stored) else None
 
     def sha256(self, node: int) -> bytes:
         """The digest of a value of this run that is in the store."""
-        query = "SELECT sha256 FROM outcome WHERE id = ?"
-        (digest,) = self._journal.connection.execute(query, (self._journal.base + node,)).fetchone()
-        return bytes(digest)
+        return self._history.node_digest(self._journal.number, node)
 
     def note(self, rows: Sequence[tuple[int, int, bytes]]) -> None:
         """Results that later runs may take over: (id, when made, key); put after their outcomes."""
@@ -197,16 +187,15 @@ class Cache:
         told = found.stored
         how = (told.codec, told.code_python, told.type, told.size, told.sha256)
         mac = self._seal.value(node, attempt, *how)
-        known = (told.type, told.codec, told.size, told.sha256, mac, found.preview, found.exact)
+        known = (told.type, told.codec, told.size, told.sha256, mac, found.row.preview, found.row.exact)
         return (self._journal.base + node, attempt, started, 0, "", *known, told.code_python)
 
-    def _values(self, number: int) -> TrustedValues:
+    def _values(self, row: CachedRow) -> TrustedValues:
         """The values of a run; the classes that its pickles need are this run's too from now on."""
-        values = self._runs.get(number)
+        values = self._runs.get(row.run_number)
         if values is None:
-            query = "SELECT id FROM run WHERE number = ?"
-            (run_id,) = self._journal.connection.execute(query, (number,)).fetchone()
-            values = self._runs[number] = TrustedValues(self._history, self._history.find_run(run_id))
+            run = self._history.find_run(row.run_id)
+            values = self._runs[row.run_number] = TrustedValues(self._history, run)
             bundles = values.definitions()
             learn(bundles)
             for bundle in bundles:
@@ -297,7 +286,7 @@ class Caching:
             assert isinstance(row_id, int)
             node = row_id & NODE
             self._digests[node] = found.stored.sha256
-            noted.append((row_id, found.made_at, self._keys.pop(node)))
+            noted.append((row_id, found.row.made_at, self._keys.pop(node)))
         self.cache.note(noted)
 
     def _look_up(self, node: int, cache: Cache) -> Found | None:

@@ -24,6 +24,7 @@ from liteflow.storage import is_reference
 from liteflow.store.queries import ATTEMPTS, CHUNKS, LOGS
 from liteflow.store.rows import (
     AttemptRow,
+    CachedRow,
     ChunkRow,
     ContextRow,
     DeclaredRow,
@@ -187,6 +188,29 @@ class History(Runs):
         # By this digest, which the keyed check is over: another may stand there a moment later.
         data = b"".join(self._pieces(row_id, facts[2], chunked, (codec, facts[1])))
         return self._made(StoredPayload, (codec, data, *facts))
+
+    def cached(self, key: bytes, since: int) -> CachedRow | None:
+        """Return the newest result of a key that was made since then; None: there is none.
+
+        Args:
+            key: Of the table `cache`.
+            since: In microseconds since 1970.
+        """
+        query = (
+            "SELECT r.number, r.id, c.id & 4294967295, c.made_at, o.preview, o.exact FROM cache AS c "
+            "JOIN outcome AS o ON o.id = c.id JOIN run AS r ON r.number = c.id >> 32 "
+            "WHERE c.key = ? AND c.made_at >= ? AND o.state IN ('succeeded', 'cached') "
+            "ORDER BY c.made_at DESC, c.id DESC LIMIT 1"
+        )
+        for row in self._reader.rows(query, (key, since)):
+            return self._made(CachedRow, row)
+        return None
+
+    def node_digest(self, run_number: int, index: int) -> bytes:
+        """Return the SHA-256 of a value that a task instance has."""
+        query = "SELECT sha256 FROM outcome WHERE id = ?"
+        (((digest),),) = self._reader.rows(query, ((run_number << 32) + index,))
+        return bytes(digest)
 
     def node_pieces(self, run_number: int, index: int) -> Iterator[bytes]:
         """Yield the bytes of a value in pieces, so that a large one need not be held twice.

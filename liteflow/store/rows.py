@@ -196,6 +196,22 @@ class StoredPayload:
 
 
 @frozen
+class CachedRow:
+    """A result that a later run may take over, without its bytes.
+
+    `index` is that of its task instance in the run; `made_at` is in microseconds since 1970;
+    `preview` and `exact` are those of an XComRow.
+    """
+
+    run_number: int
+    run_id: str
+    index: int
+    made_at: int
+    preview: str
+    exact: int
+
+
+@frozen
 class ContextRow:
     """A value that the tasks of a run share, whole; what there is of it beside `data` as of an XCom."""
 
