@@ -106,6 +106,34 @@ def end_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def child_ended(pid: int, *, wait: bool = False) -> bool | None:
+    """Whether a child has ended; its exit status stays to be taken, so its number stays its own.
+
+    Args:
+        wait: Until it has.
+
+    Returns:
+        None where that can't be told without taking the status (macOS, before Python 3.13).
+
+    Source: waitid(2), WNOWAIT.
+    """
+    if not hasattr(os, "waitid"):
+        return None
+    how = os.WEXITED | os.WNOWAIT | (0 if wait else os.WNOHANG)
+    try:
+        return os.waitid(os.P_PID, pid, how) is not None
+    except ChildProcessError:
+        # Somebody else has taken it; or SIGCHLD is ignored, and the kernel has.
+        return True
+
+
+def end_group(group: int) -> None:
+    """Kill a group of processes, if there is anybody in it."""
+    with suppress(ProcessLookupError, PermissionError):
+        # PermissionError: on macOS, where nobody is left but the leader, who has ended.
+        os.killpg(group, signal.SIGKILL)
+
+
 def adopt_orphans() -> bool:
     """Have what this process's children leave behind become its own children, not init's; whether it is so.
 

@@ -17,6 +17,7 @@ from support.drivers import until
 from support.processes import gone
 
 from liteflow import Flow, Run, task
+from liteflow.task_types import Shell
 from liteflow.testing import executor_suite
 
 TestAnnex = executor_suite(Threads)
@@ -97,6 +98,16 @@ def test_what_a_call_has_started_ends_with_it(cluster, tmp_path):
     size = beats.stat().st_size
     time.sleep(0.2)
     assert beats.stat().st_size <= size + 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process finds its group in /proc")
+def test_a_shell_command_is_in_the_group_of_its_annex_and_so_ends_with_it(cluster):
+    def groups() -> tuple[int, str]:
+        return os.getpid(), Shell(run="cut -d ' ' -f 5 /proc/$$/stat").run()
+
+    annex, group = run(task(groups)(), cluster).result
+
+    assert int(group) == annex
 
 
 WORKER = """\

@@ -16,8 +16,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import select
-import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +32,9 @@ from liteflow.executor.held import Outcome, Shared, holding
 from liteflow.executor.payload import Large
 from liteflow.executor.process.endings import cause_of_death
 from liteflow.executor.remote import Answer, Home, attempts
+from liteflow.executor.watched import this_is_an_annex
+from liteflow.executor.watcher import watch
+from liteflow.system import end_group
 
 # It is looked this often, in seconds, whether a call that runs is still wanted.
 _LOOK_S = 0.1
@@ -162,8 +163,7 @@ class _Annex:
         """End it, and what it has started."""
         self.ended = True
         self.connection.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        end_group(self.pid)
         self._process.wait()
         os.close(self._lifeline)
 
@@ -222,8 +222,8 @@ def serve(number: int, lifeline: int) -> None:
     for descriptor in (number, lifeline):
         # What tasks start is to have neither.
         os.set_inheritable(descriptor, False)
-    _guard(number, lifeline)
-    threading.Thread(target=_end_with, args=(lifeline,), name="liteflow-lifeline", daemon=True).start()
+    _have_watched(number, lifeline)
+    this_is_an_annex()
     with Connection(number) as connection, contextlib.suppress(EOFError, OSError):
         while connection.poll(_IDLE_S):
             functions, bundles, sources, calls, home = pickle.loads(connection.recv_bytes())
@@ -246,12 +246,12 @@ def _tell(connection: Connection, answer: Answer) -> None:
     send_handle(connection, done.payload.descriptor, None)
 
 
-def _guard(number: int, lifeline: int) -> None:
-    """Have what calls start ended when this process is gone, too, and not by its worker.
+def _have_watched(number: int, lifeline: int) -> None:
+    """Have this process and what calls start ended when it is gone, or its worker, and not by its worker.
 
-    Ray's workers, when they are ended, kill their own child before its thread can do anything.
+    Ray's workers, when they are ended, kill their own child before that can do anything.
     """
-    there, here = os.pipe()
+    annex, (there, here) = os.getpid(), os.pipe()
     middle = os.fork()
     if middle:
         os.close(there)
@@ -262,9 +262,4 @@ def _guard(number: int, lifeline: int) -> None:
         os._exit(0)
     os.close(here)
     os.close(number)
-    _end_with(there, lifeline)
-
-
-def _end_with(*lifelines: int) -> None:
-    select.select(lifelines, [], [])
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    watch(annex, (there, lifeline), lambda: (os.getpgrp(),))

@@ -1,32 +1,31 @@
 """Runs one command to its end, and nothing of it beyond: what it prints, how it ended.
 
 In a worker process the command stays in the worker's process group, which the pool ends as
-a whole: at a timeout, a cancel, or the driver's death.  Elsewhere (thread, inline) it gets a
-group of its own, and its time is kept here.
+a whole: at a timeout, a cancel, or the driver's death; so it is in an annex.  Elsewhere (thread,
+inline) it gets a group of its own, its time is kept here, and a watcher ends it if we are killed.
 """
 
 from __future__ import annotations
 
-import atexit
 import codecs
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self, TextIO
 
-from liteflow.system import death_notice
+from liteflow.executor.watched import Watched, watched
+from liteflow.system import child_ended, death_notice, end_group
 
 # The kernel takes no longer text in an environment or an argument list.
 # Source: execve(2), "Limits on size of arguments and environment" (MAX_ARG_STRLEN, 32 pages).
 LONGEST_TEXT = 131_071
 # How often an end is looked for where the system has no notice of it.
 _LOOK_EVERY_S = 0.05
+_SHORTEST_LOOK_S = 0.0005
 # A command that closes its pipes within this time needs no notice: that is nearly all that end so soon.
 _BRIEF_S = 0.005
 # What a pipe holds, unless somebody asks for more.  Source: pipe(7), "Pipe capacity".
@@ -41,12 +40,6 @@ class Ended(NamedTuple):
     exit_code: int
     stdout: bytes
     stderr: str
-
-
-def in_worker() -> bool:
-    """Whether this process is one of the pool's workers, whose group the pool ends."""
-    # The driver never loads that module, and a worker leads the session it was given.
-    return "liteflow.executor.process.worker" in sys.modules and os.getsid(0) == os.getpid()
 
 
 def run_command(
@@ -71,11 +64,10 @@ def run_command(
         TimeoutError: It took longer.
         OSError: It could not be started.
     """
-    own_group = not in_worker()
+    groups = watched()
     # Our own pipes: Popen would make files of its, which takes longer than the reading does.
     with _Pipe(sys.stdout) as out, _Pipe(sys.stderr) as err:
-        # A program that ends waits for who is here, and ends it then.
-        _starting.add(threading.get_ident())
+        process, place = None, -1 if groups is None else groups.enter()
         try:
             process = subprocess.Popen(
                 command,
@@ -86,26 +78,32 @@ def run_command(
                 stdout=out.writing,
                 stderr=err.writing,
                 # Before the exec, or a kill of the group could come too early and find nobody.
-                process_group=0 if own_group else None,
+                process_group=None if groups is None else 0,
             )
-            if own_group:
-                _running.add(process.pid)
-        finally:
-            _starting.discard(threading.get_ident())
-        try:
+            if groups is not None:
+                groups.started(place, process.pid)
+            deadline = None if timeout is None or groups is None else time.monotonic() + timeout
             listener = _Listener(process, out, err)
-            listener.listen(None if timeout is None or not own_group else time.monotonic() + timeout)
-            if listener.late:
-                raise TimeoutError(f"the command ran for over {timeout:g} s")
-            return Ended(process.wait(), b"".join(out.data), listener.last_words())
+            listener.listen(deadline)
         finally:
-            if own_group:
-                _end_group(process.pid)
-                _running.discard(process.pid)
-            else:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-            process.wait()
+            _end(process, groups, place)
+        if listener.late:
+            raise TimeoutError(f"the command ran for over {timeout:g} s")
+        return Ended(process.returncode, b"".join(out.data), listener.last_words())
+
+
+def _end(process: subprocess.Popen[bytes] | None, groups: Watched | None, place: int) -> None:
+    """End what is left of a command, and take its status."""
+    if process is not None and groups is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    elif process is not None:
+        end_group(process.pid)
+    if groups is not None:
+        # Before it is waited for: from then on, its number may be another's.
+        groups.leave(place)
+    if process is not None:
+        process.wait()
 
 
 class _Pipe:
@@ -175,7 +173,7 @@ class _Listener:
                     look = _LOOK_EVERY_S if asked else _BRIEF_S
                     wait = look if wait is None else min(wait, look)
                 ready = [fd for fd, _ in self._poll.poll(None if wait is None else wait * 1000)]
-                if notice in ready or (notice is None and asked and self._process.poll() is not None):
+                if notice in ready or (notice is None and asked and self._has_ended()):
                     self._read_what_is_there()
                     return
                 for number in ready:
@@ -195,11 +193,23 @@ class _Listener:
         return self._last_words.decode("utf-8", "replace")
 
     def _outlast(self, deadline: float | None) -> None:
-        """It has closed both pipes and runs on."""
-        try:
-            self._process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.late = True
+        """It has closed both pipes; most that do so end at once, others run on."""
+        if deadline is None:
+            if child_ended(self._process.pid, wait=True) is None:
+                self._process.wait()
+            return
+        wait = _SHORTEST_LOOK_S
+        while not self._has_ended():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self.late = True
+                return
+            time.sleep(min(wait, left))
+            wait = min(2 * wait, _LOOK_EVERY_S)
+
+    def _has_ended(self) -> bool:
+        ended = child_ended(self._process.pid)
+        return self._process.poll() is not None if ended is None else ended
 
     def _read_what_is_there(self) -> None:
         """Once: a pipe holds no more than one read takes, and who is left behind may write for ever."""
@@ -218,27 +228,3 @@ class _Listener:
             pipe.data.append(data)
         else:
             self._last_words = (self._last_words + data)[-_LAST_WORDS:]
-
-
-_running: set[int] = set()
-# By thread: commands that run already, perhaps, and are not in `_running` yet.
-_starting: set[int] = set()
-_STARTING_S = 10.0
-
-
-def _end_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        # So it is with most: nobody was left.
-        return
-
-
-@atexit.register
-def _end_all() -> None:
-    """A program that ends while threads still run commands takes them along."""
-    limit = time.monotonic() + _STARTING_S
-    while _starting and time.monotonic() < limit:
-        time.sleep(0.001)
-    for pid in list(_running):
-        _end_group(pid)

@@ -39,6 +39,14 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def parent_of(pid: int) -> int | None:
+    """The parent of a process; None if there is none such."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
 def workers_of(driver: int) -> list[int]:
     """The worker processes of a driver: its supervisors' children."""
     supervisors = [pid for pid in children_of(driver) if b"supervisor" in _command(pid)]

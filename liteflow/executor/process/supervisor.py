@@ -27,7 +27,7 @@ import traceback
 from typing import Any, NoReturn
 
 from liteflow.executor.process import wire, worker
-from liteflow.system import adopt_orphans, children, death_notice
+from liteflow.system import adopt_orphans, children, death_notice, end_group
 
 # With nothing to do for this long, it ends; the next run starts another one.
 IDLE_S = 2.0
@@ -177,7 +177,7 @@ class _Supervisor:
             pid = ended.si_pid
             if pid in self._children:
                 # What it had started must not live on; its number is still its own.
-                self._kill_group(pid)
+                end_group(pid)
             _, status = os.waitpid(pid, 0)
             if pid in self._children:
                 self._children.discard(pid)
@@ -204,11 +204,6 @@ class _Supervisor:
                 return
             select.select([], [], [], 0.001)
 
-    @staticmethod
-    def _kill_group(pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-
     def _tell(self, kind: int, body: Any) -> None:
         try:
             self._driver.sendall(wire.frame(kind, body))
@@ -218,7 +213,7 @@ class _Supervisor:
     def _end(self) -> NoReturn:
         """The driver is gone or has no work: take the workers along, and what they leave behind."""
         for pid in self._children:
-            self._kill_group(pid)
+            end_group(pid)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._children.clear()
