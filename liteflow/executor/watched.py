@@ -218,8 +218,9 @@ def watched() -> Watched | None:
 
     So it is in workers of the pool, whose supervisor does it, and in annexes, whose watcher does.
     """
-    # The driver never loads that module.  Both lead the session they were given; what they fork does not.
-    if (_is_annex or "liteflow.executor.process.worker" in sys.modules) and os.getsid(0) == os.getpid():
+    worker = sys.modules.get("liteflow.executor.process.worker")
+    if (_is_annex or (worker is not None and worker.is_running)) and os.getsid(0) == os.getpid():
+        # Both lead the session they were given; what they fork does not.
         return None
     return _own
 

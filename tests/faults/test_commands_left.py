@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from support.drivers import Folder, ended, kill, until
 from support.processes import gone, parent_of, programs
 
-from liteflow.executor.watched import _BOOT, _ROOT
+from liteflow.executor.watched import _BOOT, _ROOT, Watched
 from liteflow.executor.watcher import SIZE, STARTING, Page
 from liteflow.system import anonymous_file
 
@@ -57,16 +57,21 @@ def all_are_gone(folder: Folder) -> bool:
     return not folder.left()
 
 
-@pytest.mark.parametrize("mode, count", [("thread", 3), ("async", 3), ("inline", 1)])
+# With its group: as a terminal does that is closed, or whoever means well.
+@pytest.mark.parametrize(
+    "mode, count, killed", [("thread", 3, os.killpg), ("async", 3, os.kill), ("inline", 1, os.kill)]
+)
 def test_when_the_driver_is_killed_its_commands_and_their_children_end(
-    mode: str, count: int, folder: Folder
+    mode: str, count: int, killed: Callable[[int, int], None], folder: Folder
 ) -> None:
     (folder.path / "w.yaml").write_text(FILE)
-    driver = folder.liteflow("run", "w.yaml", "--executor", mode, "--max-workers", "4")
+    words = ["run", "w.yaml", "--executor", mode, "--max-workers", "4"]
+    driver = folder.liteflow(*words, own_session=True)
     until(lambda: len(commands(folder)) == count)
     until(lambda: watchers(folder, driver))
 
-    kill(driver)
+    killed(driver.pid, signal.SIGKILL)
+    driver.communicate()
 
     until(lambda: all_are_gone(folder))
 
@@ -157,43 +162,58 @@ def test_where_no_watcher_can_be_started_commands_run_all_the_same_and_it_is_tol
     assert (status, out, rest) == (0, "done\n", "")
 
 
-def test_a_number_that_is_another_processes_by_now_is_left_alone() -> None:
+@pytest.mark.parametrize("told", ["by its pipe", "by the system"])
+def test_a_number_that_is_another_processes_by_now_is_left_alone(told: str) -> None:
     descriptor = anonymous_file("test")
     os.ftruncate(descriptor, SIZE)
-    page = Page(descriptor)
     reading, lifeline = os.pipe()
+    driver = subprocess.Popen(["sleep", "1000"])
     ours = subprocess.Popen(["sleep", "1000"], process_group=0)
     # As if it had been given the number of one of ours, which has ended.
     other = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     for place, group in enumerate([STARTING, other.pid, ours.pid]):
-        page.put(place, group)
-    numbers = {"lifeline": reading, "page": descriptor, "process": os.getpid(), "session": os.getsid(0)}
+        Page(descriptor).put(place, group)
+    numbers = {"lifeline": reading, "page": descriptor, "process": driver.pid, "session": os.getsid(0)}
     try:
         boot = _BOOT.format(root=_ROOT, **numbers)
         subprocess.run([sys.executable, "-c", boot], pass_fds=(reading, descriptor), check=True)
         assert (ours.poll(), other.poll()) == (None, None)
 
-        os.close(lifeline)
+        if told == "by its pipe":
+            os.close(lifeline)
+        else:
+            driver.kill()
 
         assert ours.wait(20) == -signal.SIGKILL
         assert other.poll() is None
     finally:
-        for process in (ours, other):
+        for process in (driver, ours, other):
             process.kill()
             process.wait()
-        for number in (reading, descriptor):
-            os.close(number)
+        if told == "by the system":
+            os.close(lifeline)
+        os.close(reading)
+        os.close(descriptor)
 
 
-def test_a_place_that_is_left_is_taken_again(tmp_path: Path) -> None:
-    descriptor = os.open(tmp_path / "page", os.O_RDWR | os.O_CREAT)
-    os.ftruncate(descriptor, SIZE)
-    page, seen = Page(descriptor), Page(descriptor)
-    os.close(descriptor)
+def test_what_has_left_its_place_is_not_ended_with_the_program_and_the_place_is_taken_again() -> None:
+    groups = Watched()
+    left, here = (subprocess.Popen(["sleep", "1000"], process_group=0) for _ in range(2))
+    try:
+        first = groups.enter()
+        groups.started(first, left.pid)
+        groups.leave(first)
+        second = groups.enter()
+        groups.started(second, here.pid)
 
-    page.put(0, 12)
-    page.put(2, 34)
-    assert seen.groups() == {0: 12, 2: 34}
+        groups.end()
 
-    page.put(0, 0)
-    assert seen.groups() == {2: 34}
+        assert here.wait(20) == -signal.SIGKILL
+        assert left.poll() is None
+        assert second == first
+    finally:
+        for process in (left, here):
+            process.kill()
+            process.wait()
+        groups.leave(second)
+        groups.forget()

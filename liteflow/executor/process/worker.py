@@ -60,6 +60,8 @@ def main(data: int, control: int, page: int, pipes: tuple[int, int], parent: int
         pipes: The reading ends of the pipes that stdout and stderr lead to.
         parent: The driver's process id.
     """
+    global is_running  # noqa: PLW0603  it is the process's own
+    is_running = True
     # Ctrl-C is the driver's matter.  Not SIG_IGN: programs that tasks start would ignore it, too.
     signal.signal(signal.SIGINT, _unheeded)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -76,6 +78,8 @@ def _unheeded(_number: int, _frame: object) -> None:
     pass
 
 
+# Whether this is a worker, or a copy of one.
+is_running = False
 # Whether this is a copy of a worker, which a task has forked (to ask for the process id is a system call).
 _forked = False
 
