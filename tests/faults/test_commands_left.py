@@ -12,9 +12,11 @@ import pytest
 from support.drivers import Folder, ended, kill, until
 from support.processes import gone, parent_of, programs
 
+from liteflow import Flow, task
 from liteflow.executor.watched import _BOOT, _ROOT, Watched
 from liteflow.executor.watcher import SIZE, STARTING, Page
 from liteflow.system import anonymous_file
+from liteflow.task_types import Shell
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
@@ -200,20 +202,30 @@ def test_what_has_left_its_place_is_not_ended_with_the_program_and_the_place_is_
     groups = Watched()
     left, here = (subprocess.Popen(["sleep", "1000"], process_group=0) for _ in range(2))
     try:
-        first = groups.enter()
+        first, second = groups.enter(), groups.enter()
         groups.started(first, left.pid)
-        groups.leave(first)
-        second = groups.enter()
         groups.started(second, here.pid)
+        groups.leave(first)
 
         groups.end()
 
         assert here.wait(20) == -signal.SIGKILL
         assert left.poll() is None
-        assert second == first
+        groups.leave(second)
+        assert {groups.enter(), groups.enter()} == {first, second}
     finally:
         for process in (left, here):
             process.kill()
             process.wait()
-        groups.leave(second)
+        for place in (first, second):
+            groups.leave(place)
         groups.forget()
+
+
+def test_in_a_worker_process_a_command_is_in_the_workers_group_which_the_pool_ends() -> None:
+    def groups() -> tuple[int, str]:
+        return os.getpid(), Shell(run="cut -d ' ' -f 5 /proc/$$/stat").run()
+
+    worker, group = Flow("f", task(groups)()).run(db=None).result
+
+    assert int(group) == worker
