@@ -2,6 +2,7 @@
 
     memory to share        memfd           a temporary file without a name
     notice of a death      pidfd           the end of the socket to it
+    has a child ended?     waitid          the same since Python 3.13, and none before
     end with the parent    PR_SET_PDEATHSIG    the worker's lifeline thread
     which process is it    /proc           sysctl, ps
     end those who left     PR_SET_CHILD_SUBREAPER    none

@@ -152,6 +152,8 @@ WORKERS_MODULES = [
     "executor.remote",
     "executor.process.worker",
     "executor.process.supervisor",
+    "executor.watcher",
+    "executor.watched",
 ]
 
 

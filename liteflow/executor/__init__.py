@@ -7,6 +7,7 @@
     process/      in worker processes               coroutines.py  on an event loop
     pools.py      on pools of the user's own, with futures.py, and remote.py for their processes
     dask.py ray.py  on a Dask or Ray cluster, with annex.py for processes beside its workers
+    watched.py      what commands of a driver or an annex start ends with it: watcher.py
 
 An executor knows no store and no graph: it gets functions and bytes and gives outcomes.  Importing
 this package loads none of them: each name is loaded when it is first asked for.
