@@ -184,9 +184,9 @@ class Watched:
             "process": os.getpid(),
             "session": os.getsid(0),
         }
-        # None of the user's modules and settings, none of our streams, and no signal of our terminal.
+        # None of the user's modules, none of our streams, and no signal of our terminal.
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOT.format(root=_ROOT, **numbers)],
+            [sys.executable, "-P", "-S", "-c", _BOOT.format(root=_ROOT, **numbers)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
