@@ -2,7 +2,7 @@
 
     memory to share        memfd           a temporary file without a name
     notice of a death      pidfd           the end of the socket to it
-    has a child ended?     waitid          the same since Python 3.13, and none before
+    has a child ended?     waitid          the same since Python 3.13; before it, by taking its status
     end with the parent    PR_SET_PDEATHSIG    the worker's lifeline thread
     which process is it    /proc           sysctl, ps
     end those who left     PR_SET_CHILD_SUBREAPER    none
@@ -22,9 +22,8 @@ from functools import cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
-
-LINUX = sys.platform == "linux"
 
 
 def show(stream: TextIO, text: str) -> None:
@@ -70,7 +69,7 @@ def anonymous_file(name: str) -> int:
     On Linux memfd, which no size of /dev/shm limits; elsewhere (and where Python was built
     against an old C library) an unlinked temporary file.
     """
-    if LINUX and hasattr(os, "memfd_create"):
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
         return os.memfd_create(name, os.MFD_CLOEXEC)
     import tempfile  # noqa: PLC0415  start-up: not needed on Linux
 
@@ -85,7 +84,7 @@ def death_notice(pid: int) -> int | None:
     Linux since 5.3 has it, outside some sandboxes.
     Source: pidfd_open(2).
     """
-    if not LINUX:
+    if sys.platform != "linux":
         return None
     try:
         return os.pidfd_open(pid)
@@ -126,6 +125,32 @@ def child_ended(pid: int, *, wait: bool = False) -> bool | None:
     except ChildProcessError:
         # Somebody else has taken it; or SIGCHLD is ignored, and the kernel has.
         return True
+
+
+def taken_status(before: Callable[[int], None]) -> tuple[int, int] | None:
+    """Take the status of a child that has ended: its id, and how (-n: by signal n); None: none has.
+
+    Args:
+        before: Is called with the id while nobody else can have it; right after that on macOS,
+            before Python 3.13.
+
+    Source: waitid(2), WNOWAIT.
+    """
+    try:
+        if hasattr(os, "waitid"):
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return None
+            before(ended.si_pid)
+            pid, status = os.waitpid(ended.si_pid, 0)
+        else:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return None
+            before(pid)
+    except ChildProcessError:
+        return None
+    return pid, os.waitstatus_to_exitcode(status)
 
 
 def end_group(group: int) -> None:
@@ -217,7 +242,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def _prctl(option: int, value: int) -> bool:
-    if not LINUX:
+    if sys.platform != "linux":
         return False
     import ctypes  # noqa: PLC0415  start-up: only supervisors and workers need it
 
@@ -237,7 +262,7 @@ def memory() -> int:
     Source: sysconf(3), _SC_PHYS_PAGES; https://docs.kernel.org/admin-guide/cgroup-v2.html, memory.max.
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = _text_of(_own_cgroup() + "/memory.max") if LINUX else ""
+    limit = _text_of(_own_cgroup() + "/memory.max") if sys.platform == "linux" else ""
     return min(machine, int(limit)) if limit.isdigit() else machine
 
 
@@ -279,7 +304,7 @@ def boot_id() -> str:
 
     Source: random(4), /proc/sys/kernel/random/boot_id; on macOS sysctl(3), kern.bootsessionuuid.
     """
-    if LINUX:
+    if sys.platform == "linux":
         return _text_of("/proc/sys/kernel/random/boot_id")
     return _said_by("sysctl", "-n", "kern.bootsessionuuid")
 
@@ -305,7 +330,7 @@ def process_started(pid: int) -> int | None:
 
     Source: proc(5), /proc/pid/stat, fields 3 (state) and 22 (starttime, in clock ticks).
     """
-    if LINUX:
+    if sys.platform == "linux":
         # The name, field 2, may hold anything, parentheses and blanks too.
         fields = _text_of(f"/proc/{pid}/stat").rpartition(")")[2].split()
         if len(fields) > 19:
@@ -331,8 +356,10 @@ def boot_clock() -> float:
 
     Source: clock_gettime(2), CLOCK_BOOTTIME.
     """
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
     # What Linux calls CLOCK_BOOTTIME, macOS calls CLOCK_MONOTONIC.
-    return time.clock_gettime(time.CLOCK_BOOTTIME if LINUX else time.CLOCK_MONOTONIC)
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def _text_of(path: str) -> str:

@@ -27,7 +27,7 @@ import traceback
 from typing import Any, NoReturn
 
 from liteflow.executor.process import wire, worker
-from liteflow.system import adopt_orphans, children, death_notice, end_group
+from liteflow.system import adopt_orphans, children, death_notice, end_group, taken_status
 
 # With nothing to do for this long, it ends; the next run starts another one.
 IDLE_S = 2.0
@@ -166,23 +166,16 @@ class _Supervisor:
                 os.kill(pid, number)
 
     def _reap(self) -> None:
-        exits = []
-        while True:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                break
-            if ended is None:
-                break
-            pid = ended.si_pid
+        def end_what_it_started(pid: int) -> None:
             if pid in self._children:
-                # What it had started must not live on; its number is still its own.
                 end_group(pid)
-            _, status = os.waitpid(pid, 0)
-            if pid in self._children:
-                self._children.discard(pid)
+
+        exits = []
+        while (ended := taken_status(end_what_it_started)) is not None:
+            if ended[0] in self._children:
+                self._children.discard(ended[0])
                 self._idle_since = time.monotonic()
-                exits.append((pid, os.waitstatus_to_exitcode(status)))
+                exits.append(ended)
         if exits:
             # An end is told when nothing is left of what has ended.
             self._end_strangers()
