@@ -38,6 +38,10 @@ class Control(ABC):
         """What of it a resume compares: nothing, for each of its calls is compared by itself."""
         return ()
 
+    def shown(self) -> dict[str, str]:
+        """What a plan shows of its work, by name."""
+        return {}
+
     @abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Do it all here and now, as a task's plain function does."""

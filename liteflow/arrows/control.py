@@ -13,7 +13,7 @@ from liteflow.arrows.course import MAX_ROUNDS, Course, Due, Question
 from liteflow.arrows.graph import CompiledFlow
 from liteflow.arrows.step import look, take_apart
 from liteflow.arrows.symbols import Symbols, apart, argument, known
-from liteflow.arrows.tasks import StepTask
+from liteflow.arrows.tasks import StepTask, secrets_in
 from liteflow.control import Control
 from liteflow.controller import NO_JSON, NextCall, Step, Value
 from liteflow.policy import Policy
@@ -37,6 +37,8 @@ class ArrowControl(Control):
         self.flow = flow
         self.steps = steps
         self.max_rounds = max_rounds
+        # In the order in which they are given, behind the input.
+        self.secrets = secrets_in(steps)
         numbers: dict[int, int] = {}
         tasks: list[Task[..., Any]] = [*_LOOKING]
         for step in steps:
@@ -50,16 +52,22 @@ class ArrowControl(Control):
         """A fresh controller."""
         return ArrowController(self)
 
-    def __call__(self, input: Any = None, text: str | None = None) -> Any:
+    def shown(self) -> dict[str, str]:
+        """Its steps, as they are called."""
+        return {"steps": ", ".join(self.flow.labels)}
+
+    def __call__(self, input: Any = None, text: str | None = None, *secrets: str) -> Any:
         """Run the flow here, one step after the other; `text` is the input's JSON, for the engine."""
         course = Course(self.flow, self.max_rounds)
+        told = dict(zip(self.secrets, secrets, strict=True))
         due = course.begin(input)
         while due:
             one = due.pop(0)
             step = self.steps[one.instance.node.number]
             assert step is not None  # literals are never due
             first = (one.input,) if step.takes_input else ()
-            due += course.end(one.instance.key, step.task.fn(*first, *step.args, **step.kwargs))
+            given = {**step.kwargs, **{name: told[name] for name in step.secrets}}
+            due += course.end(one.instance.key, step.task.fn(*first, *step.args, **given))
         return course.result
 
 
@@ -69,11 +77,13 @@ class ArrowController:
     def __init__(self, control: ArrowControl) -> None:
         self._control = control
         self._course = Course(control.flow, control.max_rounds, Symbols())
+        self._secrets: dict[str, Value] = {}
 
     def start(self, *arguments: Value) -> Step:
         """The flow's input is there."""
         given, *rest = arguments
         text = rest[0].known if rest else None
+        self._secrets = dict(zip(self._control.secrets, rest[1:], strict=True))
         json = text if isinstance(text, str) else given.json
         return self._step(self._course.begin(Value(given.wire, json)))
 
@@ -97,7 +107,10 @@ class ArrowController:
         assert step is not None  # literals are never due
         first = (argument(due.input),) if step.takes_input else ()
         number = self._control.numbers[id(step.task)]
-        return NextCall(due.instance.key, number, (*first, *step.args), step.kwargs)
+        kwargs = step.kwargs
+        if step.secrets:
+            kwargs = {**kwargs, **{name: self._secrets[name] for name in step.secrets}}
+        return NextCall(due.instance.key, number, (*first, *step.args), kwargs)
 
 
 def _looking(question: Question) -> NextCall:

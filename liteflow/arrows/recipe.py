@@ -6,7 +6,8 @@ else                         --> one call, which goes on step by step (control.p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import CodeType
@@ -20,11 +21,12 @@ from liteflow.arrows.errors import ArrowLimitError, Origin, StepError
 from liteflow.arrows.graph import CompiledFlow, Kind, Node, in_order
 from liteflow.arrows.parse import MAX_CHARACTERS
 from liteflow.arrows.symbols import Known, Made, argument
-from liteflow.arrows.tasks import SETTINGS, StepTask, step_tasks
+from liteflow.arrows.tasks import INPUT, SETTINGS, StepTask, secrets_in, step_tasks
 from liteflow.arrows.values import join, merge, returned
 from liteflow.errors import CommandLineError, DefinitionError
 from liteflow.lazy import Call, Lazy
 from liteflow.options import check_names
+from liteflow.parameters import Parameter
 from liteflow.policy import Policy
 from liteflow.task import Task
 
@@ -54,6 +56,8 @@ class ArrowRecipe:
         self.steps = step_tasks(flow, tasks, folder)
         self.options = options_in(flow)
         self.__doc__ = flow.doc
+        # By this name its signature and annotations are found.
+        self.__wrapped__ = _taking(secrets_in(self.steps))
         # As a function's own: a run notes the file that its flow is written in.
         self.__code__ = _CODE
         self._control = (
@@ -62,14 +66,29 @@ class ArrowRecipe:
             else Task(ArrowControl(flow, self.steps, max_rounds), name.replace("/", "-"), Policy())
         )
 
-    def __call__(self, input: Any = None) -> Any:
-        """The expression of a run with this input."""
+    def __call__(self, input: Any = None, **secrets: Any) -> Any:
+        """The expression of a run with this input, and these secrets."""
         if self._control is not None:
             text, exact = ("", False) if isinstance(input, Lazy) else xcom.preview_of(returned(input))
-            return self._control(
-                input if isinstance(input, Lazy) else returned(input), text if exact else None
-            )
-        return argument(_Calls(self.flow, self.steps).made(input))
+            value = input if isinstance(input, Lazy) else returned(input)
+            told = [secrets[name] for name in secrets_in(self.steps)] if secrets else ()
+            return self._control(value, text if exact else None, *told)
+        return argument(_Calls(self.flow, self.steps, secrets).made(input))
+
+
+def _taking(secrets: Mapping[str, Parameter]) -> Callable[..., Any]:
+    """A function that takes what such a flow does, for whoever looks at its signature."""
+
+    def takes(input: Any = None, **_: Any) -> Any:
+        return input
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    made = [inspect.Parameter(p.name, kind, default=p.default) for p in secrets.values()]
+    described: Any = takes
+    first = inspect.Parameter(INPUT, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+    described.__signature__ = inspect.Signature([first, *made])
+    described.__annotations__ = {p.name: p.annotation for p in secrets.values()}
+    return takes
 
 
 def is_static(flow: CompiledFlow) -> bool:
@@ -128,9 +147,12 @@ def options_in(flow: CompiledFlow) -> dict[str, Any]:
 class _Calls:
     """The calls of a flow, one for each step: made in the order of the text, fed in that of the edges."""
 
-    def __init__(self, flow: CompiledFlow, steps: Sequence[StepTask | None]) -> None:
+    def __init__(
+        self, flow: CompiledFlow, steps: Sequence[StepTask | None], secrets: Mapping[str, Any]
+    ) -> None:
         self._flow = flow
         self._steps = steps
+        self._secrets = secrets
         self._calls: list[Call[Any] | None] = [
             None if step is None else Call(step.task, ((), {}), self._place(node), -1)
             for node, step in zip(flow.steps, steps, strict=True)
@@ -165,10 +187,11 @@ class _Calls:
         step, call = self._steps[node.number], self._calls[node.number]
         assert step is not None
         assert call is not None
+        named = {**step.kwargs, **{name: self._secrets[name] for name in step.secrets}}
         if step.takes_input:
-            arguments = step.task.signature.bind((argument(value), *step.args), dict(step.kwargs))
+            arguments = step.task.signature.bind((argument(value), *step.args), named)
         else:
-            arguments = step.task.signature.bind(step.args, dict(step.kwargs))
+            arguments = step.task.signature.bind(step.args, named)
             call._after = _lazies(value)
         call._args, call._named = arguments
         return call

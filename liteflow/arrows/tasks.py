@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from attrs import evolve, frozen
@@ -18,9 +18,13 @@ from liteflow.arrows.resources import load, save
 from liteflow.arrows.step import step_function
 from liteflow.arrows.typed import typed_step, types_like, types_of
 from liteflow.errors import DefinitionError
-from liteflow.parameters import Signature
+from liteflow.hints import is_secret
+from liteflow.parameters import Parameter, Signature
 from liteflow.policy import Policy
 from liteflow.task import Task
+
+INPUT = "input"
+"""The parameter of every flow of a text: what goes to its first steps."""
 
 SETTINGS = "liteflow"
 """The parameter of a step that is none: settings of its task, as of `@task`."""
@@ -34,12 +38,14 @@ class StepTask:
         task: Its task.
         takes_input: Whether what comes in goes to it, as its first argument.
         args, kwargs: The arguments behind that.
+        secrets: Its parameters that take a secret, which the flow is given.
     """
 
     task: Task[..., Any]
     takes_input: bool
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    secrets: tuple[str, ...] = ()
 
 
 def functions_in(given: Any) -> dict[str, Any]:
@@ -109,8 +115,9 @@ class _Maker:
         task, takes_input = self._task(node, found, node.name, settings, len(node.sources))
         args = tuple(parameters) if isinstance(parameters, list) else ()
         kwargs = parameters if isinstance(parameters, dict) else {}
-        self._bind(node, task, takes_input, args, kwargs)
-        return StepTask(task, takes_input, args, kwargs)
+        secrets = secrets_of(task.signature, takes_input)
+        self._bind(node, task, takes_input, args, kwargs, secrets)
+        return StepTask(task, takes_input, args, kwargs, secrets)
 
     def _typed(self, node: Node, kind: Any, parameters: Any, settings: Mapping[str, Any]) -> StepTask:
         """A step that does the work of a task type."""
@@ -137,8 +144,14 @@ class _Maker:
                 raise self._refused(node, error) from error
         return self._made[place]
 
-    def _bind(
-        self, node: Node, task: Task[..., Any], takes_input: bool, args: tuple[Any, ...], kwargs: Any
+    def _bind(  # noqa: PLR0917  what a call is made of
+        self,
+        node: Node,
+        task: Task[..., Any],
+        takes_input: bool,
+        args: tuple[Any, ...],
+        kwargs: Any,
+        secrets: Sequence[str],
     ) -> None:
         signature = task.signature
         try:
@@ -146,16 +159,60 @@ class _Maker:
         except DefinitionError as error:
             raise self._refused(node, error) from error
         given = {*signature.positional[: len(bound)], *(named or {})}
-        missing = [name for name in signature.required if name not in given]
+        if secrets:
+            self._refuse_told(node, given, secrets)
+        missing = [name for name in signature.required if name not in given and name not in secrets]
         if missing:
             what = f"{node.name} lacks its parameter {missing[0]}"
             remedy = f"give it here: {node.name}(- {missing[0]}: ... -)"
             raise StepError.of(self._flow.origin, node.at, what, remedy)
 
+    def _refuse_told(self, node: Node, given: set[str], secrets: Sequence[str]) -> None:
+        """Refuse secrets that stand in the text, and one of a name that is taken."""
+        # Start-up: few flows have any.
+        from liteflow.secret import variable_of  # noqa: PLC0415
+
+        for name in secrets:
+            what, remedy = f"{node.name} takes a secret by the name {name}, which is what comes in", ""
+            if name in given:
+                what = f"{node.name} has its {name} in the text, where it can be read, and that is a secret"
+                remedy = f"leave it out here, and set {variable_of(name)}, or give it to the flow"
+            elif name == INPUT:
+                remedy = "give the task's parameter another name"
+            if remedy:
+                raise StepError.of(self._flow.origin, node.at, what, remedy)
+
     def _refused(self, node: Node, error: DefinitionError) -> ArrowError:
         what = f"{node.name} can't be called like this: {error}"
         remedy = "an object gives parameters by name, a list by position, behind what comes in"
         return StepError.of(self._flow.origin, node.at, what, remedy)
+
+
+def secrets_of(signature: Signature, takes_input: bool) -> tuple[str, ...]:
+    """The parameters of a step's task that take a secret, but for the one that gets what comes in.
+
+    >>> from liteflow import Secret
+    >>> def sign(value, token: Secret): ...
+    >>> secrets_of(Signature.of(sign, "sign()"), True)
+    ('token',)
+    """
+    names = signature.names[1:] if takes_input and signature.positional else signature.names
+    return tuple(name for name in names if is_secret(signature.typed.get(name)))
+
+
+def secrets_in(steps: Sequence[StepTask | None]) -> dict[str, Parameter]:
+    """The secrets that a flow is to be given, by name: steps that call one alike get the same.
+
+    It need not be given where each step has a default for it; then it is that of the first.
+    """
+    found: dict[str, Parameter] = {}
+    for step in steps:
+        if step is not None and step.secrets:
+            for parameter in step.task.signature.parameters:
+                known = found.get(parameter.name)
+                if parameter.name in step.secrets and (known is None or parameter.required):
+                    found[parameter.name] = parameter
+    return found
 
 
 def _step_task(

@@ -10,6 +10,7 @@ from typing import Any
 
 from liteflow.cli.output import say, to_json
 from liteflow.cli.times import duration
+from liteflow.control import Control
 from liteflow.dag import ATOMS, Dag, Hole, Node, Spread
 from liteflow.errors import StoreMissingError
 from liteflow.files.plan import Forecast, Plan, Planned, forecast, plan_of
@@ -219,6 +220,8 @@ def shown_work(dag: Dag, node: Node) -> dict[str, str]:
     function = node.task.fn
     if isinstance(function, FileTask):
         return dict(_fields(function.work, dag.parameters))
+    if isinstance(function, Control):
+        return function.shown()
     return {name: _shown(name, value) for name, value in node.arguments() if type(value) in ATOMS}
 
 

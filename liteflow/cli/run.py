@@ -241,7 +241,8 @@ def _told_of_input(lacking: bool) -> Iterator[None]:
     try:
         yield
     except ArgumentError as error:
-        if not lacking:
+        # Of the flow itself what is missing is a secret.
+        if not lacking or error.owner.startswith("flow "):
             raise
         problem = f"{error}; nothing was given as input: what comes in to the first steps is --input JSON"
         raise CommandLineError(problem) from error

@@ -66,8 +66,6 @@ def _checked(target: str, tasks: str | None) -> tuple[str, str, Found]:
         if suffix_of(split_target(target)[0]) == SCRIPT:
             return target, *_script(target)
         flow = load_flow(target, tasks)
-        if not is_workflow(target) and any(one.required for one in flow.parameters.values()):
-            return target, "1 flow", []
         count = len(compiled_for_a_look(flow, [], target).nodes) if is_workflow(target) else _steps(flow)
     except WorkflowFileError as error:
         return (
@@ -89,7 +87,9 @@ def _whatever_comes_in() -> Any:
 
 def _steps(flow: Flow[Any, Any]) -> int:
     """How many task instances the flow of a .flow file has, which are checked."""
-    nodes = Flow(flow.name, flow(_whatever_comes_in())).compile().nodes
+    # Beside its input it takes secrets alone, and of those nothing is known either.
+    secrets = {name: "" for name, parameter in flow.parameters.items() if parameter.required}
+    nodes = Flow(flow.name, flow(_whatever_comes_in(), **secrets)).compile().nodes
     return sum(node.task is not _whatever_comes_in for node in nodes)
 
 

@@ -254,3 +254,32 @@ def test_a_resume_counts_what_steps_had_given_and_a_plan_of_it_does_too(command,
     assert "  beside these, of what came while it ran: 1 result, unless changed\n" in plan.stdout
     assert "\n1 result is kept\n" in done.stderr
     assert done.returncode == 0
+
+
+def test_a_plan_of_a_flow_that_goes_on_step_by_step_shows_its_steps_and_nothing_of_ours(folder, command):
+    said = command("run", "nightly.flow", "--input", '{"n": 7}', "--dry-run")
+
+    assert said.returncode == 0
+    assert said.stdout.splitlines()[1:5] == [
+        '  input = {"n": 7}',
+        "step 1",
+        "  nightly",
+        "      steps: fetch, score",
+    ]
+
+
+def test_a_flow_whose_step_takes_a_secret_is_validated_as_a_whole_and_told_how_to_get_it(folder, command):
+    (folder / "nightly.py").write_text(
+        "from liteflow import Secret\n"
+        "def fetch(input) -> list[int]: ...\n"
+        "def sign(value: str, token: Secret): ...\n"
+    )
+    (folder / "nightly.flow").write_text("fetch → sign")
+
+    checked, ran = command("validate", "nightly.flow"), command("run", "nightly.flow")
+    (folder / "nightly.py").write_text((folder / "nightly.py").read_text().replace("str", "list"))
+
+    assert "fetch() gives list[int], but sign() takes value: str" in checked.stderr
+    assert command("validate", "nightly.flow").stdout == "nightly.flow: well, 2 tasks\n"
+    assert ran.returncode == 2
+    assert "set LITEFLOW_SECRET_TOKEN" in command("run", "nightly.flow").stderr
