@@ -8,13 +8,17 @@ A name is that of a type (`http:get`), or begins with one (`shell:count`, whose 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import NOTHING, Attribute
 
 from liteflow.errors import nearest
 from liteflow.policy import Policy
 from liteflow.task import Task
+
+if TYPE_CHECKING:
+    # Start-up: few flows have a step that is a task type.
+    from liteflow.task_types.base import Language
 
 # A call of a task of a module is written as the task's own name in this language.
 _NOT_HERE = frozenset({"task"})
@@ -78,25 +82,57 @@ def typed_step(kind: Any, parameters: Any, timeout: float | None, refused: Refus
     """
     # Start-up, as above.
     from liteflow.arrows.typework import TypeWork, WaitingTypeWork  # noqa: PLC0415
-    from liteflow.task_types.base import options_of, refused_field, texts_in  # noqa: PLC0415
-    from liteflow.task_types.faults import TemplateError  # noqa: PLC0415
-    from liteflow.task_types.templates import templates_in  # noqa: PLC0415
+    from liteflow.task_types.base import options_of, refused_field, texts_in, work_texts  # noqa: PLC0415
 
     options = {f.alias or f.name: f for f in options_of(kind)}
     given = _by_name(options, parameters, refused)
+    for key, value in given.items():
+        for _, text in texts_in(value, ()):
+            _check_templates(key, text, refused)
     try:
-        for key, value in given.items():
-            for _, text in texts_in(value, ()):
-                for template in templates_in(text):
-                    if template.reference.root != "input":
-                        problem = f"has {template.reference} in {key}: a step knows what comes in, no more"
-                        raise refused(problem, "write ${{ input }}, or ${{ input.NAME }}")
         work = kind(**given, timeout=timeout)
-    except (TemplateError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         problem = refused_field(kind, given, error)
         raise refused(f"can't be like this: {problem}", _fields(options)) from error
+    for path, text in work_texts(work):
+        _check_places(str(path[0]), text, work.language_at(path), refused)
     policy = Policy(executor=kind.executor, retry_on=kind.retry_on)
     return Task((WaitingTypeWork if kind.waits else TypeWork)(work), kind.kind, policy)
+
+
+def _check_templates(key: str, text: str, refused: Refused) -> None:
+    """Refuse templates that name what a step doesn't know."""
+    from liteflow.task_types.faults import TemplateError  # noqa: PLC0415  start-up, as above
+    from liteflow.task_types.templates import EXAMPLES, templates_in  # noqa: PLC0415
+
+    remedy = "write ${{ input }}, or ${{ input.NAME }}"
+    try:
+        roots = {template.reference.root: template for template in templates_in(text)}
+    except TemplateError as error:
+        # What it may name elsewhere is known to workflow files alone.
+        told = error.remedy.replace(EXAMPLES, remedy)
+        told = remedy if "tasks." in told else told
+        raise refused(f"has in {key} a template that is wrong: {error.problem}", told) from error
+    for root, template in roots.items():
+        if root != "input":
+            problem = f"has {template.reference} in {key}: a step knows what comes in, no more"
+            raise refused(problem, remedy)
+
+
+def _check_places(key: str, text: str, language: Language | None, refused: Refused) -> None:
+    """Refuse templates that stand where the language of a text has no place for them."""
+    from liteflow.task_types.faults import TemplateError  # noqa: PLC0415  as above
+    from liteflow.task_types.templates import templates_in  # noqa: PLC0415
+
+    found = templates_in(text)
+    if language is None or not found:
+        return
+    try:
+        language(text, found, [f"LITEFLOW_{number}" for number in range(len(found))])
+    except TemplateError as error:
+        raise refused(
+            f"has in {key} a template that can't stand there: {error.problem}", error.remedy
+        ) from error
 
 
 def _by_name(options: Mapping[str, Attribute[Any]], parameters: Any, refused: Refused) -> dict[str, Any]:

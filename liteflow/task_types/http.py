@@ -30,6 +30,8 @@ _PATIENCE_S = 60.0
 LARGEST = 256 * 1024 * 1024
 """No more bytes of an answer are read than this."""
 
+_SERVER = re.compile(r"https?://[^/?#]*[/?#]")
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -41,7 +43,8 @@ def an_address(_work: object, _field: Attribute[Any], value: str) -> None:
         raise ValueError(f"{value[:80]!r} is no address of the web; it begins with http:// or https://")
     if re.search(r"[\x00-\x20\x7f]", begin):
         raise ValueError(f"{value[:80]!r} has a space or a control character in it; write %20 for a space")
-    problem = _problem_of(value) if begin == value else None
+    # Where a template stands behind it, the server is whole.
+    problem = _problem_of(begin) if begin == value or _SERVER.match(begin) else None
     if problem is not None:
         raise ValueError(f"{value[:80]!r} {problem}; write http://server/path or http://server:port/path")
 

@@ -30,7 +30,8 @@ _STEP = re.compile(r"""\s*(?:\.\s*([^\W\d][\w-]*)|\[\s*(?:(-?\d{1,9})|"([^"]*)"|
 _ROOTS = ("tasks", "params", "item", "input")
 _PARTS = ("output", "exit_code", "state")
 Root = Literal["tasks", "params", "item", "input"]
-_EXAMPLES = "write tasks.NAME.output, tasks.NAME.exit_code, params.NAME or item"
+EXAMPLES = "write tasks.NAME.output, tasks.NAME.exit_code, params.NAME or item"
+"""What templates of a workflow file may name."""
 
 
 @frozen
@@ -142,7 +143,7 @@ def _reference(text: str, start: int, inside: str) -> Reference:
     if root in ("item", "input"):
         return Reference(root, path=tuple(steps))
     if not steps or not isinstance(steps[0], str):
-        raise TemplateError(text, at, f"{root!r} is not followed by a name", _EXAMPLES)
+        raise TemplateError(text, at, f"{root!r} is not followed by a name", EXAMPLES)
     name, rest = steps[0], steps[1:]
     if root == "params":
         return Reference("params", name, path=tuple(rest))
@@ -159,7 +160,7 @@ def _steps(text: str, start: int, inside: str) -> tuple[list[str | int], int, Ro
     word = _WORD.match(inside, at)
     place = start + len(OPENING) + at
     if word is None:
-        raise TemplateError(text, place, "a template names a value", _EXAMPLES)
+        raise TemplateError(text, place, "a template names a value", EXAMPLES)
     root = word.group()
     close = nearest(root, _ROOTS)
     steps: list[str | int] = []
@@ -171,9 +172,9 @@ def _steps(text: str, start: int, inside: str) -> tuple[list[str | int], int, Ro
     if inside[at:].strip():
         wrong = inside[at:].strip()
         problem = f"{wrong[:40]!r} can't stand in a template, which only looks values up"
-        raise TemplateError(text, start + len(OPENING) + inside.index(wrong, at), problem, _EXAMPLES)
+        raise TemplateError(text, start + len(OPENING) + inside.index(wrong, at), problem, EXAMPLES)
     if root not in _ROOTS:
-        remedy = f"did you mean {close[0]!r}? {_EXAMPLES}" if close else _EXAMPLES
+        remedy = f"did you mean {close[0]!r}? {EXAMPLES}" if close else EXAMPLES
         raise TemplateError(text, place, f"there is no {root!r}", remedy)
     return steps, place, root  # type: ignore[return-value]  # it is one of _ROOTS
 

@@ -350,6 +350,24 @@ WRONG_TYPES = {
     "a type that is misspelt": ("shel:count(- run: ls -)", "did you mean shell:count?"),
     "a half of a type": ('http:gett(- url: "http://x" -)', "did you mean http:get?"),
     "a field that can't be so": ("http:get(- url: ftp://x -)", "can't be like this: url: 'ftp://x' is"),
+    "a port that no server has": ('http:get(- url: "http://x:99999/${{ input }}" -)', "Port out of range"),
+    "a template that the shell leaves": (
+        """shell:x(- run: "echo '${{ input }}'" -)""",
+        "has in run a template that can't stand there: the shell expands nothing inside single quotes",
+    ),
+    "a template that would be run": (
+        'shell:x(- run: "echo $((${{ input.n }}))" -)',
+        "arithmetic of the shell can run what a value holds",
+    ),
+    "a template of no word": (
+        'shell:x(- run: "ls ${{ inputs }}" -)',
+        "did you mean 'input'? write ${{ input }}",
+    ),
+    "a template without end": (
+        'shell:x(- run: "ls ${{ input" -)',
+        "has in run a template that is wrong: this",
+    ),
+    "a template of a file's": ('shell:x(- run: "ls ${{ tasks.x }}" -)', "write ${{ input }}, or"),
 }
 
 

@@ -133,6 +133,8 @@ def test_what_is_no_address_of_the_web_is_refused(url):
         ("http://a b/", "has a space"),
         ("http:///x", "names no server"),
         ("http://a:99999/", "Port out of range"),
+        ("http://a:99999/${{ params.x }}", "Port out of range"),
+        ("http://a:99999?x=${{ params.x }}", "Port out of range"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_refused_with_what_is_wrong_in_it(url, says):
