@@ -15,7 +15,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Callable, Generator, Iterable
 from hashlib import blake2b, sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from liteflow import pickling, xcom
 from liteflow.context import Context
@@ -29,7 +29,13 @@ _MARSHAL: Final = 4
 _ATOMS: Final = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 
-class NextTask(NamedTuple):
+class _NextTask(NamedTuple):
+    id: str
+    inputs: Any = None
+    spawn_another: bool = False
+
+
+class NextTask(_NextTask):
     """A task that is to run next.
 
     Asked for again while it waits or runs, with equal inputs, it runs once; with others it runs once more
@@ -41,28 +47,66 @@ class NextTask(NamedTuple):
         inputs: What its function gets as second argument, if it has one; anything that can be pickled.
         spawn_another: Whether it is to be one more, whatever waits or runs.
 
+    Raises:
+        ArgumentError: `id` is no text or empty, or `spawn_another` neither True nor False.
+
     >>> NextTask("report")
     NextTask(id='report', inputs=None, spawn_another=False)
     """
 
-    id: str
-    inputs: Any = None
-    spawn_another: bool = False
+    __slots__ = ()
+
+    def __new__(cls, id: str, inputs: Any = None, spawn_another: bool = False) -> Self:
+        """Look at what was given."""
+        if not isinstance(id, str) or not id.strip():
+            name = getattr(id, "name", None) or getattr(id, "__name__", None)
+            meant = f"NextTask({name if isinstance(name, str) else 'report'!r})"
+            raise _refused("NextTask", "id", f"the name of a task, as {meant}", id)
+        if type(spawn_another) is not bool:
+            raise _refused("NextTask", "spawn_another", "True or False", spawn_another)
+        return super().__new__(cls, id, inputs, spawn_another)
 
 
-class TaskOutput(NamedTuple):
+class _TaskOutput(NamedTuple):
+    output: Any
+    next_tasks: Iterable[NextTask] | None = None
+
+
+class TaskOutput(_TaskOutput):
     """What a task of the next-task style returns.
 
     Attributes:
         output: Its output, anything that can be pickled.
         next_tasks: What runs next; nothing, None or empty: then the output is one of the run's.
 
+    Raises:
+        ArgumentError: `next_tasks` is no list of NextTasks.
+
     >>> TaskOutput("done")
     TaskOutput(output='done', next_tasks=None)
     """
 
-    output: Any
-    next_tasks: Iterable[NextTask] | None = None
+    __slots__ = ()
+
+    def __new__(cls, output: Any, next_tasks: Iterable[NextTask] | None = None) -> Self:
+        """Look at what was given."""
+        if next_tasks is not None:
+            if isinstance(next_tasks, str | bytes | NextTask) or not isinstance(next_tasks, Iterable):
+                raise _refused("TaskOutput", "next_tasks", "a list, as [NextTask('report')]", next_tasks)
+            # What can be gone through once is looked at when the task has returned.
+            for one in next_tasks if isinstance(next_tasks, list | tuple) else ():
+                if not isinstance(one, NextTask):
+                    raise _refused("TaskOutput", *_ITEM, one)
+        return super().__new__(cls, output, next_tasks)
+
+
+_ITEM: Final = ("next_tasks", "a list that holds NextTasks, as NextTask('report')")
+
+
+def _refused(owner: str, parameter: str, wants: str, given: object) -> Exception:
+    from liteflow.errors import ArgumentError  # noqa: PLC0415  attrs: not for every worker
+
+    return ArgumentError(owner, parameter, f"has to be {wants}, not {_a(given)}")
 
 
 class Directed(NamedTuple):
@@ -80,7 +124,8 @@ def directed(name: str, value: Any) -> Directed:
     """Look at what a function has returned.
 
     Raises:
-        TypeError: It is no TaskOutput, or one whose next tasks are none.
+        TypeError: It is no TaskOutput.
+        ArgumentError: Something that is to run next is no NextTask.
 
     >>> directed("greet", TaskOutput("Hello"))
     Directed(output='Hello', next_tasks=())
@@ -89,17 +134,11 @@ def directed(name: str, value: Any) -> Directed:
         raise TypeError(
             f"task {name} returned {_a(value)}; it has to return a TaskOutput, like TaskOutput(value)"
         )
-    asked = value.next_tasks
-    if asked is None:
-        return Directed(value.output, ())
-    if isinstance(asked, str | bytes | NextTask) or not isinstance(asked, Iterable):
-        raise TypeError(f"task {name} has {_a(asked)} as next_tasks; it has to be a list of NextTask")
-    found = tuple(asked)
+    found = () if value.next_tasks is None else tuple(value.next_tasks)
     for one in found:
-        if not isinstance(one, NextTask) or not isinstance(one.id, str):
-            raise TypeError(
-                f"task {name} has {_a(one)} among its next_tasks; each has to be a NextTask('name')"
-            )
+        # Others have been looked at already; these came one by one.
+        if not isinstance(one, NextTask):
+            raise _refused(f"task {name}", *_ITEM, one)
     return Directed(value.output, found)
 
 

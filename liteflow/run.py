@@ -82,11 +82,21 @@ class Run(Mapping[str, Any], Generic[R]):
         """
         index = self._index_of(key)
         if index is None:
-            known = ", ".join(sorted(self._leaves)[:5])
-            raise errors.NoOutputError(
-                self.id, key, f"there is no such task instance; the final ones are: {known}"
-            )
+            with self._open_history() as history:
+                raise self._unknown(history, key)
         return self._value(index, key)
+
+    def _unknown(self, history: History, key: str) -> errors.NoOutputError:
+        close = errors.nearest(key, (row.key for row in history.tasks(self.id)))
+        meant = f" did you mean {close[0]!r}?" if close else ""
+        known = ", ".join(sorted(self._leaves)[:5])
+        why = f"there is no such task instance;{meant} the final ones are: {known}"
+        return errors.NoOutputError(self.id, key, why)
+
+    def _check_key(self, history: History, key: str | None) -> None:
+        # The store is asked: of a run that goes on, more may have come since it was opened.
+        if key is not None and history.index_of(self.id, key) is None:
+            raise self._unknown(history, key)
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._leaves:
@@ -109,8 +119,13 @@ class Run(Mapping[str, Any], Generic[R]):
             return {row.key: row for row in history.tasks(self.id)}
 
     def logs(self, key: str | None = None) -> list[LogRow]:
-        """Return what a task instance (None: any) has printed and logged, line by line."""
+        """Return what a task instance (None: any) has printed and logged, line by line.
+
+        Raises:
+            NoOutputError: There is no such task instance.
+        """
         with self._open_history() as history:
+            self._check_key(history, key)
             return list(history.logs(self.id, key))
 
     def chunks(self, key: str | None = None) -> Iterator[StreamChunk]:
@@ -119,12 +134,14 @@ class Run(Mapping[str, Any], Generic[R]):
         Those of an attempt that failed are left out when there was a later one.
 
         Raises:
+            NoOutputError: There is no such task instance.
             StoreError: They can't be read, or may be of someone else.
         """
         from liteflow.context import StreamChunk  # noqa: PLC0415  start-up: few runs give any
 
         after = 0
         with self._open_history() as history:
+            self._check_key(history, key)
             counts = history.last_attempts(self.id)
         while True:
             with self._open_values() as values:
@@ -181,9 +198,18 @@ class Run(Mapping[str, Any], Generic[R]):
         except errors.NoOutputError:
             # Of a run that has succeeded: the task was skipped, or is one of a map that collects.
             return None
-        for key in path:
-            value = value[key]
-        return value
+        inside = value
+        try:
+            for key in path:
+                inside = inside[key]
+        except (LookupError, TypeError) as error:
+            # Start-up: few runs come to this.
+            from liteflow.executor.missing import no_item  # noqa: PLC0415
+
+            with self._open_history() as history:
+                keys = {row.index: row.key for row in history.recorded(self.id)}
+            raise no_item(keys.get(source), path, inside) from error
+        return inside
 
     def _value(self, index: int, key: str) -> Any:
         if index not in self._cache:

@@ -95,6 +95,22 @@ def test_a_result_of_another_type_than_announced_is_told_with_the_value():
     assert "[1] is 1 (int)" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "returns", "told"),
+    [
+        ("a text", int, "its result is 'a text' (str), not int; correct"),
+        (None, int, "its result is None, not int; correct"),
+        ({"a": 1}, int, 'its result is a dict, not int: {"a": 1}; correct'),
+        ([1, "b"], list[int], "its result[1] is 'b' (str), not int: [1, \"b\"]; correct"),
+    ],
+)
+def test_what_is_wrong_with_a_result_is_told_with_the_value_once(value, returns, told):
+    with pytest.raises(ResultTypeError) as caught:
+        result(lambda: value, returns=returns)
+
+    assert told in str(caught.value)
+
+
 @pytest.mark.parametrize("returns", [Any, list[int]])
 def test_a_generator_as_a_result_is_told_what_to_do_instead(returns):
     with pytest.raises(TypeError, match=r"return list\(...\)"):

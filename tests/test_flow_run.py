@@ -65,6 +65,9 @@ def test_an_output_that_is_not_there_is_an_error_that_lists_what_is(tmp_path: Pa
         run["transform"]
     with pytest.raises(KeyError, match="nope"):
         run.output("nope")
+    for ask in (run.output, run.logs, lambda key: list(run.chunks(key))):
+        with pytest.raises(NoOutputError, match=r"did you mean 'transform'\? the final ones are: load"):
+            ask("transfrom")
 
 
 @task

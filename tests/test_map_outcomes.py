@@ -128,7 +128,7 @@ def test_calls_that_give_what_a_task_says_it_returns_are_fine(returned, declared
     ("returned", "declared", "why"),
     [
         (lambda: double(1), str, r"router\(\) says that it returns str, but its result gives int, not str"),
-        (lambda: [double(1), "x"], list[int], r"its result \[1\] is 'x' \(str\), not int"),
+        (lambda: [double(1), "x"], list[int], r"its result\[1\] is 'x' \(str\), not int"),
         (lambda: double.map([1]), int, r"gives list\[int\], not int"),
     ],
 )

@@ -346,6 +346,15 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(use):
         use()
 
 
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [("retry", "retries"), ("retrys", "retries"), ("time", "timeout"), ("resource", "resources")],
+)
+def test_of_settings_that_are_alike_the_same_word_is_nearest_and_then_what_begins_with_it(misspelt, meant):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{meant}'"):
+        task(**{misspelt: 3})
+
+
 def test_a_longest_delay_below_the_delay_is_refused():
     with pytest.raises(SettingError, match=r"max_delay must be at least retry_delay \(10 seconds\)"):
         Policy(retry_delay=10, max_delay=5)

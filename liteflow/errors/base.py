@@ -34,11 +34,28 @@ def shown(value: object, limit: int = 80) -> str:
 def nearest(name: object, known: Iterable[str]) -> list[str]:
     """Return those of `known` that a misspelt name may mean, the likeliest first.
 
+    The same word in singular or plural comes before what begins with it, and that before what is spelt alike.
+
     >>> nearest("retires", ["name", "retries", "timeout"])
     ['retries']
+    >>> nearest("retry", ["retry_delay", "retry_on", "retries"])
+    ['retries', 'retry_on', 'retry_delay']
     """
     from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
 
     # It takes some microseconds for each, and a flow may have a million names.
-    some = list(islice(known, 2000))
-    return [k for k in some if k.startswith(f"{name}.")][:3] or get_close_matches(str(name), some, n=3)
+    some, text = list(islice(known, 2000)), str(name)
+    arguments = [k for k in some if k.startswith(f"{text}.")]
+    if arguments:
+        return arguments[:3]
+    same = [k for k in some if _singular(k) == _singular(text)]
+    begun = [k for k in some if len(text) >= _TELLING and k.startswith(text)]
+    return list(dict.fromkeys([*same, *sorted(begun, key=len), *get_close_matches(text, some, n=3)]))[:3]
+
+
+# With fewer letters a name may begin like any other.
+_TELLING = 3
+
+
+def _singular(word: str) -> str:
+    return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")

@@ -20,10 +20,30 @@ class ResultTypeError(RunError, TypeError):
     preview: str
 
     def __str__(self) -> str:
+        # In "is 'x' (str), not int" it has been shown; not so in "is a dict, ...", "[1] is 'x' (str), ...".
+        told = self.problem.startswith("is ") and not self.problem.startswith(("is a ", "is an ", "is the "))
+        blank = "" if self.problem.startswith("[") else " "
         return (
-            f"{self.task}() says that it returns {self.wanted}, but its result {self.problem}: "
-            f"{self.preview}; correct the annotation or the result"
+            f"{self.task}() says that it returns {self.wanted}, but its result{blank}{self.problem}"
+            f"{'' if told else f': {self.preview}'}; correct the annotation or the result"
         )
+
+
+@define(eq=False, slots=False, repr=False)
+class NoItemError(RunError, IndexError, KeyError, TypeError):
+    """An item was asked for, by `call[key]`, of a value that does not have it.
+
+    `source` is the key of the call, None where only the value is known; `path` the keys, as they
+    are written; `found` what the value is, or that part of it in which the next key is not.
+    """
+
+    source: str | None
+    path: str
+    found: str
+
+    def __str__(self) -> str:
+        asked = f"{self.source}{self.path}" if self.source is not None else f"item {self.path} of its input"
+        return f"{asked} is not there: it would be in {self.found}; take one that is there"
 
 
 @define(eq=False, slots=False, repr=False)
@@ -248,7 +268,7 @@ class NoOutputError(RunError, KeyError):
     why: str
 
     def __str__(self) -> str:
-        return f"run {self.run_id} has no output of {self.key!r}: {self.why}"
+        return f"run {self.run_id} has no output of {shown(self.key)}: {self.why}"
 
 
 def _go_on(ended: RunTimeoutError | RunCancelled | RunUnfinishedError) -> str:

@@ -172,9 +172,15 @@ def resolve(argument: WireArgument, value_of: Callable[[int], Any]) -> Any:
         return pickling.unpack(first, [resolve(hole, value_of) for hole in argument[1]])
     value = value_of(first) if type(first) is int else resolve(first, value_of)
     path = argument[1] if len(argument) == 2 else pickling.loads(argument[1])
-    for key in path:
-        value = value[key]
-    return value
+    inside = value
+    try:
+        for key in path:
+            inside = inside[key]
+    except (LookupError, TypeError) as error:
+        from liteflow.executor.missing import no_item  # noqa: PLC0415  attrs: not for every worker
+
+        raise no_item(None, path, inside) from error
+    return inside
 
 
 def outcome_of(error: BaseException) -> str:
