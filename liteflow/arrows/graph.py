@@ -186,11 +186,10 @@ def _unknown(flow: CompiledFlow, step: Node, names: set[str], others: Iterable[s
     ]
     like = list(dict.fromkeys([*others, *near]))
     alias = f" (which {step.name} stands for)" if step.base != step.name else ""
-    remedy = (
-        f"did you mean {' or '.join(like)}?"
-        if like
-        else f"there are: {', '.join(sorted(names)[:10]) or 'none'}"
-    )
+    there = ", ".join(sorted(names)[:10])
+    remedy = f"there are: {there}" if there else "there are none: tasks are what is given beside the text"
+    if like:
+        remedy = f"did you mean {' or '.join(like)}?"
     return UnknownTaskError.of(flow.origin, step.at, f"there is no task {step.base}{alias}", remedy)
 
 

@@ -126,11 +126,20 @@ def _from_events(text: str) -> Any:
         return _Builder(yaml).build(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        said = str(error.problem or error.context)
         raise LiteralError(
-            mark.index if mark else 0, f"this is no YAML: {error.problem or error.context}"
+            mark.index if mark else 0, f"this is no YAML: {_IN_OUR_WORDS.get(said, said)}"
         ) from None
     except yaml.YAMLError as error:
         raise LiteralError(0, f"this is no YAML: {error}") from None
+
+
+# What PyYAML says of the slips that are made in one line.
+_IN_OUR_WORDS = {
+    "expected <block end>, but found ','": "a `,` stands behind a value, outside of `{ }` and `[ ]`",
+    "mapping values are not allowed here": "a second `:` stands in one line, outside of `{ }`",
+    "expected <block end>, but found '<scalar>'": "something stands behind a text that is closed",
+}
 
 
 class _Builder:

@@ -209,6 +209,9 @@ _UNCLOSED = {
 }
 
 
+_DECLARED = "write what is declared: `@flow nightly`, or `@task score (- model: small -)`"
+
+
 def _end(origin: Origin) -> At:
     return origin.at(len(origin.text))
 
@@ -217,7 +220,8 @@ def _ends_early(origin: Origin, accepts: set[str], openers: list[Any]) -> ArrowE
     last_word = max(0, len(origin.text.rstrip()) - 1)
     if not openers or _CLOSERS[openers[-1].type] not in accepts:
         what = f"the text ends where {_wanted(accepts)} was expected{_still_open(openers)}"
-        return _error(origin, last_word, what, _TASK_WANTED)
+        declares = origin.text.rstrip().endswith(("@flow", "@task"))
+        return _error(origin, last_word, what, _DECLARED if declares else _TASK_WANTED)
     last = openers[-1]
     what = f"the `{last}` here isn't closed; the text ends at {_end(origin)}"
     return _error(origin, last.start_pos, what, f"add its `{'}' if last == '{' else ']'}`")

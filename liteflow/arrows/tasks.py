@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_origin
@@ -17,7 +18,7 @@ from liteflow.arrows.graph import CompiledFlow, Kind, Node, check_names
 from liteflow.arrows.resources import load, save
 from liteflow.arrows.step import step_function
 from liteflow.arrows.typed import typed_step, types_like, types_of
-from liteflow.errors import DefinitionError
+from liteflow.errors import DefinitionError, nearest
 from liteflow.hints import is_secret
 from liteflow.parameters import Parameter, Signature
 from liteflow.policy import Policy
@@ -62,7 +63,14 @@ def functions_in(given: Any) -> dict[str, Any]:
 
 
 def _is_function(value: Any) -> bool:
-    return isinstance(value, Task) or (callable(value) and not isinstance(value, type))
+    if isinstance(value, Task):
+        return True
+    if not callable(value) or isinstance(value, type) or type(value).__module__ == "typing":
+        return False
+    # What is imported to write tasks with is none.
+    module = getattr(value, "__module__", None) or ""
+    home = sys.modules.get(module) if module.partition(".")[0] == "liteflow" else None
+    return home is None or getattr(home, getattr(value, "__name__", ""), None) is not value
 
 
 def step_tasks(flow: CompiledFlow, given: Any, folder: str) -> list[StepTask | None]:
@@ -141,7 +149,11 @@ class _Maker:
             try:
                 self._made[place] = _step_task(found, name, settings, joined)
             except DefinitionError as error:
-                raise self._refused(node, error) from error
+                what = f"{node.name} can't be called like this: {error}"
+                remedy = (
+                    f"`{SETTINGS}` is an object of settings of the task, as of `@task`: retries, timeout, ..."
+                )
+                raise StepError.of(self._flow.origin, node.at, what, remedy) from error
         return self._made[place]
 
     def _bind(  # noqa: PLR0917  what a call is made of
@@ -154,6 +166,7 @@ class _Maker:
         secrets: Sequence[str],
     ) -> None:
         signature = task.signature
+        self._check_names(node, signature, takes_input, args, kwargs)
         try:
             bound, named = signature.bind((None, *args) if takes_input else args, dict(kwargs))
         except DefinitionError as error:
@@ -166,6 +179,28 @@ class _Maker:
             what = f"{node.name} lacks its parameter {missing[0]}"
             remedy = f"give it here: {node.name}(- {missing[0]}: ... -)"
             raise StepError.of(self._flow.origin, node.at, what, remedy)
+
+    def _check_names(
+        self, node: Node, signature: Signature, takes_input: bool, args: tuple[Any, ...], kwargs: Any
+    ) -> None:
+        """Refuse parameters that the task does not have behind what comes in."""
+        first = signature.positional[:1] if takes_input else ()
+        others = [name for name in signature.names if name not in first]
+        has = f"its parameters are: {', '.join(others)}" if others else "it has none behind what comes in"
+        for name in kwargs:
+            if name in first:
+                what = f"{name} of {node.name} is what comes in, and can't be a parameter here"
+                raise StepError.of(self._flow.origin, node.at, what, has)
+            if name not in signature.keywords and signature.extra is None:
+                close = nearest(name, others)
+                what = f"{node.name} has no parameter {name}"
+                raise StepError.of(
+                    self._flow.origin, node.at, what, f"did you mean {close[0]}?" if close else has
+                )
+        most = len(signature.positional) - len(first)
+        if len(args) > most and signature.rest is None:
+            what = f"{node.name} is given {len(args)} parameters by position, and takes {most or 'none'}"
+            raise StepError.of(self._flow.origin, node.at, what, has)
 
     def _refuse_told(self, node: Node, given: set[str], secrets: Sequence[str]) -> None:
         """Refuse secrets that stand in the text, and one of a name that is taken."""

@@ -163,7 +163,8 @@ class Builder:
         try:
             found = object_of(work.call)
         except CallError as error:
-            return [self._mistake(path, str(error), "correct the name, or install the module")]
+            problem = str(error).removeprefix("call: ")
+            return [self._mistake(path, problem, "correct the name, or install the module")]
         if not isinstance(found, Task):
             problem = f"is {work.call}, which is {type(found).__name__} and no task"
             return [self._mistake(path, problem, "decorate it with @task, or use type: python")]

@@ -96,4 +96,4 @@ def meant(name: str, known: Iterable[str], otherwise: str = "") -> str:
     close = nearest(name, known)
     if close:
         return f"did you mean {close[0]!r}?"
-    return otherwise or (f"there is: {', '.join(known[:20])}" if known else "there is none")
+    return otherwise or (f"there is: {', '.join(known[:20])}" if known else "there is no other")

@@ -25,6 +25,20 @@ from liteflow.task_types.registry import PlugInError, task_type
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "nothing"}
 _FAILED: Any = object()
+# What other tools call it.
+_ELSEWHERE_CALLED = {
+    **dict.fromkeys(("cmd", "command", "script", "bash"), "run"),
+    **dict.fromkeys(("needs", "depends", "after", "upstream"), "depends_on"),
+    **dict.fromkeys(("workdir", "working_dir", "working_directory"), "cwd"),
+    **dict.fromkeys(("workers", "max_workers", "parallelism", "concurrency"), "max_parallel_tasks"),
+    **dict.fromkeys(("loop", "with_items", "for_each", "matrix"), "foreach"),
+    **dict.fromkeys(("database", "url", "dsn", "connection"), "db"),
+    "executor": "mode",
+    "if": "when",
+    "environment": "env",
+    "variables": "params",
+    "vars": "params",
+}
 
 
 class Problem(NamedTuple):
@@ -185,7 +199,10 @@ class _Reading:
 
     def _unknown(self, key: str, known: Mapping[str, Any], path: Path) -> None:
         elsewhere = [place for place, keys in _PLACES.items() if key in keys]
-        remedy = f"it belongs into {elsewhere[0]}" if elsewhere else meant(key, known)
+        other = _ELSEWHERE_CALLED.get(key)
+        remedy = f"did you mean {other!r}?" if other in known else meant(key, known)
+        if elsewhere:
+            remedy = f"it belongs into {elsewhere[0]}"
         self.problems.append(Problem((*path, key), "is unknown", remedy, at_key=True))
 
     # --- what is not read field by field ---------------------------------------------------

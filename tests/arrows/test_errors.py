@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from liteflow import Flow, Secret, task
 from liteflow.arrows import check_names, compile_text, parse
 from liteflow.arrows.errors import (
     ArrowError,
@@ -61,6 +62,9 @@ UNREADABLE = [
     ("A\x0cB", "1:2", "U+000C"),
     ("A\x00", "1:2", "U+0000"),
     ("@flow", "1:5", "a name was expected"),
+    ("A\n@task ", "2:5", "write what is declared: `@flow nightly`"),
+    ('A(- a: "b", c: 1 -)', "1:11", "a `,` stands behind a value, outside of"),
+    ("A(- a: b, c: 1 -)", "1:12", "a second `:` stands in one line"),
     ("{0.__class__}", "1:2", "names begin with a letter"),
 ]
 
@@ -135,6 +139,7 @@ def test_an_alias_with_a_block_is_refused():
         ("fetch → Score", ["fetch", "score"], "did you mean score?"),
         ("@task X = scrore fetch → X", ["fetch", "score"], "no task scrore (which X stands for)"),
         ("fetch → __import__", ["fetch"], "there are: fetch"),
+        ("fetch", [], "there are none: tasks are what is given beside the text"),
     ],
 )
 def test_an_unknown_task_is_named_with_its_place_and_the_nearest_names(text, known, said):
@@ -144,6 +149,31 @@ def test_an_unknown_task_is_named_with_its_place_and_the_nearest_names(text, kno
     assert caught.value.line == 1
     assert caught.value.column == len(text) - len(text.split()[-1]) + 1
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("load(- scale: 2 -)", "load has no parameter scale\n* it has none behind what comes in"),
+        ("load(- value: 2 -)", "value of load is what comes in, and can't be a parameter here"),
+        ("load([1, 2])", "load is given 2 parameters by position, and takes none"),
+        ("turn(- scael: 2 -)", "turn has no parameter scael\n* did you mean scale?"),
+        ("turn([1, 2])", "turn is given 2 parameters by position, and takes 1\n* its parameters are: scale"),
+        ("load(- liteflow: {retry: 2} -)", "did you mean 'retries'?*`liteflow` is an object of settings"),
+        ("load → sotr", "there is no task sotr*there are: load, turn"),
+    ],
+)
+def test_a_step_that_its_task_does_not_fit_is_told_with_what_it_takes(text, said):
+    def load(value): ...
+
+    def turn(value, scale=1): ...
+
+    given = {"load": load, "turn": turn, "Secret": Secret, "task": task}
+    with pytest.raises(ArrowError) as caught:
+        Flow.parse(text, given)
+
+    for part in said.split("*"):
+        assert part.strip() in str(caught.value)
 
 
 LIMITS = {

@@ -107,6 +107,8 @@ FILES = {
     # unknown keys
     "D40 taks": ("workflow_name: w\ntaks: {}\n", "2:1: taks is unknown; did you mean 'tasks'?"),
     "D41 retires": (of_task("retires: 3"), "5:5: tasks.a.retires is unknown; did you mean 'retries'?"),
+    "D41 a word of others": (of_task("needs: [b]"), "tasks.a.needs is unknown; did you mean 'depends_on'?"),
+    "D41 a setting of others": (TASK + "settings: {executor: thread}\n", "unknown; did you mean 'mode'?"),
     "D42 param": (TASK + "params: {x: {defalt: 1}}\n", "params.x.defalt is unknown; did you mean 'default'?"),
     "D43 place": (TASK + "retries: 3\n", "5:1: retries is unknown; it belongs into settings:"),
     "D43 place of a task's": (
