@@ -173,6 +173,9 @@ def _rewrite(
     journal.redo([*compared.found.again, *regrowth.dropped, *compared.anew()])
     journal.replace_tasks(tasks_of(plan))
     journal.update_instances([*rows, *(r for g in compared.regrown for r in instances(plan, g.grown))])
+    if plan.controls:
+        # Tasks that nothing is of have gone with that: these will have calls again.
+        journal.tasks(tasks_of(plan))
     for one in compared.regrown:
         if one.blob is not None:
             node = one.grown.parent

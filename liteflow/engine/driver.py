@@ -178,8 +178,6 @@ class Driver(Hearing):
                 schedule.take_over(node)
         for found, told in self._standing.regrown:
             self._take_up(found, told, grown, steps)
-        if controls:
-            self._growths.tell_tasks_again()
         for node in controls:
             if node not in steps:
                 # All that it has ever decided was that there is nothing to do.

@@ -98,10 +98,6 @@ class Growths:
         journal = self._recorder.journal
         journal.growth([(journal.base + node, self._seal.growth(node, blob), blob)])
 
-    def tell_tasks_again(self) -> None:
-        """A run goes on: tasks that nothing was of may not be written down any more."""
-        self._tasks_written = 0
-
     def has_row(self, node: int) -> None:
         """A node that had grown has its row already."""
         self._written.add(node)

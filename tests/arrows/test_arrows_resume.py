@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from liteflow import Flow, RunFailed
+from liteflow import Flow, RunFailed, open_run, task
 
 PROGRAM = """
 import os, signal, sys
@@ -255,3 +255,28 @@ def test_a_step_that_goes_on_as_other_calls_is_kept_with_them(tmp_path):
 
     assert run.result == {"ok": True}
     assert ran(tmp_path) == ["first", "routed", "second", "second", "fails", "fails"]
+
+
+def test_a_part_of_another_flow_whose_input_changed_is_made_again_and_can_be_looked_at(tmp_path):
+    def given(number: int, last: Any) -> Flow[..., Any]:
+        inner = Flow.parse(
+            "spread → * item → last",
+            {"spread": lambda input: list(range(input)), "item": lambda input: input, "last": last},
+            name="inner",
+        )
+        first = task(lambda n=number: n, name="first")
+        return Flow("outer", lambda: inner(first()), db=tmp_path / "x.db", executor="inline")
+
+    failed = given(2, lambda input: 1 / 0).run(check=False)
+    run = given(3, len).resume()
+
+    assert (failed.state, run.result) == ("failed", 3)
+    assert {key: row.task for key, row in open_run(run.id, db=tmp_path / "x.db").tasks.items()} == {
+        "first": "first",
+        "inner": "inner",
+        "inner/spread": "spread",
+        "inner/item[0]": "item",
+        "inner/item[1]": "item",
+        "inner/item[2]": "item",
+        "inner/last": "last",
+    }
