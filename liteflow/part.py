@@ -9,20 +9,29 @@ with a task that gives that value: so keys, edges and what is looked up later st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Set
 from hashlib import blake2b
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from liteflow import pickling
+from liteflow.control import control_of
 from liteflow.dag import ATOMS, Argument, Dag, Hole, Node, Spread
-from liteflow.errors import FlowError
+from liteflow.engine.controlled import constant_json
+from liteflow.errors import FlowError, UnknownNameError
 from liteflow.flow import Flow
+from liteflow.function import Earlier
 from liteflow.parameters import Parameter
 from liteflow.pickling import Packed
 from liteflow.policy import Policy
 from liteflow.task import Task
+
+if TYPE_CHECKING:
+    # Start-up: most flows go on by calls alone.
+    from liteflow.arrows.control import ArrowControl
+    from liteflow.arrows.part import Chosen, Foreseen, Recorded
 
 
 @frozen
@@ -33,11 +42,13 @@ class Part:
         keys: Keys of the calls.
         needed: Keys of calls whose earlier values they need.
         wanted: Keys of calls whose values they take if there are any, and a Failure if not.
+        inside: Of calls that go on step by step, by key, which of their steps run.
     """
 
     keys: tuple[str, ...]
     needed: tuple[str, ...]
     wanted: tuple[str, ...]
+    inside: Mapping[str, Chosen] = field(factory=dict)
 
 
 def choose(dag: Dag, only: Collection[str], onwards: Collection[str]) -> Part:
@@ -45,8 +56,8 @@ def choose(dag: Dag, only: Collection[str], onwards: Collection[str]) -> Part:
 
     Args:
         dag: The flow, compiled.
-        only: Keys of calls that run.
-        onwards: Keys of calls that run with all that depends on them.
+        only: Keys of calls that run, and of steps of those that go on step by step.
+        onwards: Keys of such that run with all that depends on them.
 
     Raises:
         UnknownNameError: There is no such call.
@@ -62,17 +73,97 @@ def choose(dag: Dag, only: Collection[str], onwards: Collection[str]) -> Part:
     >>> sorted(part.keys), part.needed
     (['three', 'two'], ('one',))
     """
-    chosen = {dag.node(key).index for key in (*only, *onwards)}
-    growing = {dag.node(key).index for key in onwards}
+    steps = {key: _step_of(dag, key) for key in (*only, *onwards)}
+    chosen = {steps[key][0].index for key in (*only, *onwards)}
+    growing = {steps[key][0].index for key in onwards}
+    whole = {node.index for node, step in steps.values() if not step}
     for node in dag.nodes:
         if not growing.isdisjoint((*node.inputs, *node.after)):
             growing.add(node.index)
+            whole.add(node.index)
     chosen |= growing
+    inside = {
+        node.key: _chosen(node, steps, only, onwards) for node, _ in steps.values() if node.index not in whole
+    }
     sources = {True: set[int](), False: set[int]()}
     for node in (dag.nodes[index] for index in chosen):
         sources[node.task.policy.when == "all"].update(node.inputs)
     needed, wanted = sources[True] - chosen, sources[False] - chosen - sources[True]
-    return Part(*(tuple(dag.nodes[i].key for i in sorted(of)) for of in (chosen, needed, wanted)))
+    keys = [tuple(dag.nodes[i].key for i in sorted(of)) for of in (chosen, needed, wanted)]
+    return Part(keys[0], keys[1], keys[2], inside)
+
+
+def _step_of(dag: Dag, key: str) -> tuple[Node, str]:
+    """The call that a key is of, and the key of the step in it; empty: the call itself is meant.
+
+    The key of a step is that of the call, "/", and what it is called there; the first may be left out
+    where no other call has such a step.
+    """
+    controls = _controls_in(dag)
+    if not controls or key in (node.key for node in dag.nodes):
+        return dag.node(key), ""
+    labels = {root: set(control.flow.labels) for root, control in controls.items()}
+    found = [
+        (root, step)
+        for root in controls
+        for step in (key.removeprefix(f"{root}/"), key)
+        if _SUFFIX.split(step, maxsplit=1)[0] in labels[root]
+    ]
+    if not found or len({root for root, _ in found}) > 1:
+        # As they were asked for: with the call that they are of, or without.
+        steps = [
+            f"{root}/{label}" if "/" in key or len(controls) > 1 else label
+            for root in controls
+            for label in sorted(labels[root])
+        ]
+        raise UnknownNameError(f"flow {dag.name}", "call", key, [*(node.key for node in dag.nodes), *steps])
+    root, step = found[0]
+    return dag.node(root), step
+
+
+def _controls_in(dag: Dag) -> dict[str, ArrowControl]:
+    """What decides how calls go on, by their keys."""
+    found = {node.key: control_of(node.task) for node in dag.nodes}
+    if not any(found.values()):
+        return {}
+    from liteflow.arrows.control import ArrowControl  # noqa: PLC0415  start-up: most go on by calls alone
+
+    return {key: control for key, control in found.items() if isinstance(control, ArrowControl)}
+
+
+# What follows a step's name in the key of a task instance: items and rounds.
+_SUFFIX = re.compile(r"[\[@]")
+
+
+def _chosen(
+    node: Node, steps: Mapping[str, tuple[Node, str]], only: Collection[str], onwards: Collection[str]
+) -> Chosen:
+    from liteflow.arrows.part import Chosen  # noqa: PLC0415  start-up: most flows go on by calls alone
+
+    def named(keys: Collection[str]) -> frozenset[str]:
+        return frozenset(step for of, step in map(steps.__getitem__, keys) if of is node)
+
+    return Chosen(named(only), named(onwards))
+
+
+def foreseen_in(dag: Dag, root: str, chosen: Chosen, recorded: Mapping[str, Recorded]) -> Foreseen:
+    """Say what a part of a call that goes on step by step comes to, with what an earlier run has given.
+
+    Args:
+        dag: The flow, compiled.
+        root: The key of the call.
+        chosen: Which of its steps run.
+        recorded: Its calls in the earlier run, by key without `root/`.
+
+    Raises:
+        LiteflowError: It can't go on with what they gave.
+    """
+    from liteflow.arrows.part import foreseen  # noqa: PLC0415  as above
+    from liteflow.controller import Value  # noqa: PLC0415  as above
+
+    node = dag.node(root)
+    arguments = [Value((-1, ()), constant_json(argument)) for argument in node.args]
+    return foreseen(_controls_in(dag)[root], chosen, arguments, recorded)
 
 
 def part_of(dag: Dag, part: Part, values: Mapping[str, object]) -> Dag:
@@ -87,7 +178,7 @@ def part_of(dag: Dag, part: Part, values: Mapping[str, object]) -> Dag:
     there = [node for node in dag.nodes if node.key in kept or node.key in values]
     places = {node.index: place for place, node in enumerate(there)}
     nodes = tuple(
-        _moved(node, places, kept, dag)
+        _moved(_in_part(node, part, values, dag), places, kept, dag)
         if node.key in kept
         else _given(node, places[node.index], values[node.key], dag)
         for node in there
@@ -146,21 +237,26 @@ class PartRecipe:
         raise FlowError(self.whole.flow, "is a part of a flow here, which can't be called in another one")
 
 
-@frozen
-class Earlier:
-    """The function of a call that is left out: it gives what the call gave."""
-
-    def __call__(self, value: Any) -> Any:
-        """Return the value."""
-        return value
-
-
 def _given(node: Node, place: int, value: object, dag: Dag) -> Node:
     task: Task[..., Any] = Task(Earlier(), node.task.name, Policy())
     if type(value) not in ATOMS:
         packed = pickling.pack(value, lambda _: False, dag.definitions)
         value = packed._replace(digest=blake2b(packed.data, digest_size=16).digest())
     return Node(place, node.key, task, (value,), {}, ())
+
+
+def _in_part(node: Node, part: Part, values: Mapping[str, object], dag: Dag) -> Node:
+    """A call, some of whose steps alone run if that was chosen."""
+    chosen = part.inside.get(node.key)
+    if chosen is None:
+        return node
+    from liteflow.arrows.part import PartControl  # noqa: PLC0415  as above
+
+    begin = f"{node.key}/"
+    earlier = {key.removeprefix(begin): value for key, value in values.items() if key.startswith(begin)}
+    control = PartControl(_controls_in(dag)[node.key], chosen, earlier)
+    task: Task[..., Any] = Task(control, node.task.name, node.task.policy)
+    return evolve(node, task=task)
 
 
 def _moved(node: Node, places: Mapping[int, int], kept: Set[str], dag: Dag) -> Node:

@@ -20,6 +20,8 @@ from liteflow.policy import Policy
 from liteflow.task import Task
 
 _LOOKING = (Task(look, "guard", Policy()), Task(take_apart, "items", Policy()))
+# Their places among the tasks.
+GUARD, ITEMS = range(len(_LOOKING))
 
 
 class ArrowControl(Control):
@@ -85,22 +87,30 @@ class ArrowController:
         text = rest[0].known if rest else None
         self._secrets = dict(zip(self._control.secrets, rest[1:], strict=True))
         json = text if isinstance(text, str) else given.json
-        return self._step(self._course.begin(Value(given.wire, json)))
+        return self._step(self._course.begin(self._flowing(Value(given.wire, json), "")))
 
     def ended(self, key: str, value: Value) -> Step:
         """A step has ended, or somebody has looked."""
         course = self._course
         if key not in course.asked:
-            return self._step(course.end(key, value))
-        return self._step(course.answer(key, value.known if value.items is None else apart(value)))
+            return self._step(course.end(key, self._flowing(value, key)))
+        if value.items is None:
+            return self._step(course.answer(key, value.known))
+        return self._step(course.answer(key, [self._flowing(item, key) for item in apart(value)]))
+
+    def _flowing(self, value: Value, key: str) -> Any:
+        """A value as the course has it; `key` is the call that gave it, empty for the flow's input."""
+        return value
 
     def _step(self, due: list[Due]) -> Step:
-        calls = [*map(self._call, due), *map(_looking, self._course.take_questions())]
+        calls = [*map(self._call, due), *map(self._looking, self._course.take_questions())]
         if not self._course.over:
             return Step(tuple(calls))
-        result = self._course.result
+        return Step(tuple(calls), over=True, value=self._result(self._course.result))
+
+    def _result(self, result: Any) -> Any:
         here = NO_JSON if isinstance(result, Value) else known(result)
-        return Step(tuple(calls), over=True, value=argument(result) if here is NO_JSON else here)
+        return argument(result) if here is NO_JSON else here
 
     def _call(self, due: Due) -> NextCall:
         step = self._control.steps[due.instance.node.number]
@@ -112,9 +122,8 @@ class ArrowController:
             kwargs = {**kwargs, **{name: self._secrets[name] for name in step.secrets}}
         return NextCall(due.instance.key, number, (*first, *step.args), kwargs)
 
-
-def _looking(question: Question) -> NextCall:
-    value = argument(question.value)
-    if question.guard is None:
-        return NextCall(question.key, 1, (value,))
-    return NextCall(question.key, 0, (value, question.guard))
+    def _looking(self, question: Question) -> NextCall:
+        value = argument(question.value)
+        if question.guard is None:
+            return NextCall(question.key, ITEMS, (value,))
+        return NextCall(question.key, GUARD, (value, question.guard))

@@ -111,6 +111,10 @@ class Values(Protocol):
         """The list of what a `*` step has given."""
         ...
 
+    def no_items(self, value: Any) -> Any:
+        """The same where the value that came in has no items."""
+        ...
+
     def matches(self, node: Node, value: Any) -> bool | None:
         """Whether a node's guard matches; None: somebody has to look.
 
@@ -256,7 +260,7 @@ class Course:
             self._pass_over(frame, place, node, value)
         else:
             assert node.region is not None
-            self._enter_items(frame, place, node.region, answer)
+            self._enter_items(frame, place, node.region, answer, value)
         return self._go_on()
 
     # --- nodes -----------------------------------------------------------------------------
@@ -370,13 +374,15 @@ class Course:
         if items is None:
             self._ask(frame, place, node, value, items=True)
         else:
-            self._enter_items(frame, place, region, items)
+            self._enter_items(frame, place, region, items, value)
 
-    def _enter_items(self, frame: Frame, place: int, region: Region, items: Sequence[Any]) -> None:
+    def _enter_items(
+        self, frame: Frame, place: int, region: Region, items: Sequence[Any], value: Any
+    ) -> None:
         node = frame.region.nodes[place]
         if not items:
             frame.passed.add(place)
-            self._complete(frame, place, self.values.known([]))
+            self._complete(frame, place, self.values.no_items(value))
             return
         frame.items[place] = ([None] * len(items), [len(items)], [not node.each])
         path = f"{frame.path}/{place}"

@@ -33,6 +33,10 @@ class PlainValues:
         """As `course.Values`."""
         return values
 
+    def no_items(self, value: Any) -> Any:
+        """As `course.Values`."""
+        return []
+
     def matches(self, node: Node, value: Any) -> bool | None:
         """As `course.Values`."""
         return node.guard is None or matches(node.guard.path, value)

@@ -187,7 +187,9 @@ class _Calls:
         step, call = self._steps[node.number], self._calls[node.number]
         assert step is not None
         assert call is not None
-        named = {**step.kwargs, **{name: self._secrets[name] for name in step.secrets}}
+        named = dict(step.kwargs)
+        for name in step.secrets:
+            named[name] = self._secrets[name]
         if step.takes_input:
             arguments = step.task.signature.bind((argument(value), *step.args), named)
         else:

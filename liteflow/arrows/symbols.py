@@ -85,6 +85,10 @@ class Symbols:
         """What a `*` step has given."""
         return Made(list, tuple(values))
 
+    def no_items(self, value: Any) -> Any:
+        """What a `*` step has given that had no items."""
+        return Known([])
+
     def matches(self, node: Node, value: Any) -> bool | None:
         """Whether the guard matches, if that can be seen here."""
         found = known(value)

@@ -105,6 +105,8 @@ class _Maker:
         self._folder = folder
         self._made: dict[tuple[Any, ...], tuple[Task[..., Any], bool]] = {}
         self._works: list[Any] = []
+        # By the id of a task, which `_made` keeps.
+        self._secrets: dict[int, tuple[str, ...]] = {}
 
     def step(self, node: Node) -> StepTask:
         if node.kind is not Kind.TASK:
@@ -123,7 +125,9 @@ class _Maker:
         task, takes_input = self._task(node, found, node.name, settings, len(node.sources))
         args = tuple(parameters) if isinstance(parameters, list) else ()
         kwargs = parameters if isinstance(parameters, dict) else {}
-        secrets = secrets_of(task.signature, takes_input)
+        if id(task) not in self._secrets:
+            self._secrets[id(task)] = secrets_of(task.signature, takes_input)
+        secrets = self._secrets[id(task)]
         self._bind(node, task, takes_input, args, kwargs, secrets)
         return StepTask(task, takes_input, args, kwargs, secrets)
 
@@ -166,7 +170,8 @@ class _Maker:
         secrets: Sequence[str],
     ) -> None:
         signature = task.signature
-        self._check_names(node, signature, takes_input, args, kwargs)
+        if args or kwargs:
+            self._check_names(node, signature, takes_input, args, kwargs)
         try:
             bound, named = signature.bind((None, *args) if takes_input else args, dict(kwargs))
         except DefinitionError as error:

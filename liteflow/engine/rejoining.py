@@ -67,6 +67,23 @@ def items_in(blob: bytes) -> Sequence[Sequence[Any]] | None:
     return body[0] if len(body) == 2 else None
 
 
+def recorded_control(
+    row: Instance, xcoms: Mapping[str, Known], blobs: Mapping[int, bytes]
+) -> RecordedControl:
+    """One call of a controlled node, as it is recorded; arguments as for `recorded_controls`."""
+    known = xcoms.get(row.key) if row.state in WITH_VALUE else None
+    return RecordedControl(
+        row.index,
+        row.key,
+        row.code,
+        row.constants,
+        row.inputs,
+        known is not None,
+        known.preview if known is not None and known.exact else None,
+        items_in(blobs[row.index]) if row.index in blobs else None,
+    )
+
+
 def recorded_controls(
     plan: Plan,
     same: Mapping[int, int],
@@ -89,19 +106,7 @@ def recorded_controls(
     for row in recorded:
         if row.parent not in found:
             continue
-        known = xcoms.get(row.key) if row.state in WITH_VALUE else None
-        found[row.parent].append(
-            RecordedControl(
-                row.index,
-                row.key,
-                row.code,
-                row.constants,
-                row.inputs,
-                known is not None,
-                known.preview if known is not None and known.exact else None,
-                items_in(blobs[row.index]) if row.index in blobs else None,
-            )
-        )
+        found[row.parent].append(recorded_control(row, xcoms, blobs))
     return found
 
 

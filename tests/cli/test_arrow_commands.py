@@ -283,3 +283,21 @@ def test_a_flow_whose_step_takes_a_secret_is_validated_as_a_whole_and_told_how_t
     assert command("validate", "nightly.flow").stdout == "nightly.flow: well, 2 tasks\n"
     assert ran.returncode == 2
     assert "set LITEFLOW_SECRET_TOKEN" in command("run", "nightly.flow").stderr
+
+
+def test_a_step_of_a_flow_that_goes_on_step_by_step_is_run_again_from_there_on(folder, command):
+    command("run", "nightly.flow", "--input", '{"n": 7}', "-q")
+    (folder / "nightly.py").write_text(TASKS.replace("* 10", "* 100"))
+
+    plan = command("run", "nightly.flow", "--from", "score", "--dry-run")
+    again = command("run", "nightly.flow", "--from", "nightly/score", "-q", "--json")
+    alone = command("run", "nightly.flow", "--only", "fetch", "--input", '{"n": 3}')
+    wrong = command("run", "nightly.flow", "--only", "socre")
+
+    assert "      run: score and what depends on it\n" in plan.stdout
+    assert json.loads(again.stdout)["outputs"]["nightly"]["preview"] == '{"score": 700}'
+    assert '  nightly = {"n": 3}\n' in alone.stdout
+    assert (wrong.returncode, "did you mean 'score'? it has: score, nightly, fetch" in wrong.stderr) == (
+        2,
+        True,
+    )
