@@ -147,6 +147,21 @@ class MergeError(ArrowRunError, TypeError):
 
 
 @define(eq=False, slots=False)
+class ResourceError(ArrowRunError, ValueError):
+    """What was loaded is not what its name, or its `content-type`, says."""
+
+    uri: str
+    format: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"<{self.uri}> can't be read as {self.format}: {self.problem}; correct it, or say what it is: "
+            f'<{self.uri}>(- content-type: "text/csv" -)'
+        )
+
+
+@define(eq=False, slots=False)
 class GuardError(ArrowRunError, ValueError):
     """A guard looked at more of a value than it may."""
 

@@ -46,7 +46,7 @@ def load(*, uri: str, folder: str, parameters: Any = None) -> Any:
 
     Raises:
         OSError: It can't be read.
-        ValueError: It is not what its format says.
+        ResourceError: It is not what its format says.
     """
     options = parameters if isinstance(parameters, dict) else {}
     if _is_http(uri):
@@ -55,7 +55,21 @@ def load(*, uri: str, folder: str, parameters: Any = None) -> Any:
         data, found = _path(uri, folder).read_bytes(), None
     given = options.get("content-type") or found
     kind = _FORMATS.get(str(given).partition(";")[0].strip()) or _FORMATS.get(_suffix(uri), "json")
-    return read_as(kind, data.decode(str(options.get("encoding", "utf-8-sig"))))
+    try:
+        return read_as(kind, data.decode(str(options.get("encoding", "utf-8-sig"))))
+    except (ValueError, LookupError, RecursionError) as error:
+        from liteflow.arrows.errors import ResourceError  # noqa: PLC0415  attrs: not for every worker
+
+        raise ResourceError(uri, _NAMES[kind], _problem_of(error)) from error
+
+
+_NAMES = {"json": "JSON", "yaml": "YAML", "lines": "JSON, one value a line", "csv": "CSV"}
+
+
+def _problem_of(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (line {error.lineno}, column {error.colno})"
+    return str(getattr(error, "problem", error)).removeprefix("this is no YAML: ")
 
 
 def save(input: Any, *, uri: str, folder: str, parameters: Any = None) -> Any:
@@ -94,10 +108,17 @@ def read_as(kind: str, text: str) -> Any:
 
         return read_yaml(text)
     if kind == "lines":
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [_line(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if kind == "csv":
         return list(csv.DictReader(io.StringIO(text, newline="")))
     return json.loads(text)
+
+
+def _line(number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} (line {number}, column {error.colno})") from None
 
 
 def written_as(kind: str, value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import pickle
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from liteflow import Flow, RunFailed, run_workflow
+from liteflow.arrows.errors import ResourceError
 from liteflow.arrows.resources import load, save
 
 FILES = {
@@ -127,6 +129,30 @@ def server() -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        (
+            "x.json",
+            b'{"a": ',
+            "<x.json> can't be read as JSON: Expecting value (line 1, column 7); correct it",
+        ),
+        ("x.jsonl", b'{"a": 1}\n\n{b}', "as JSON, one value a line: Expecting property name"),
+        ("x.jsonl", b'{"a": 1}\n\n{b}', "(line 3, column 2)"),
+        ("x.yaml", b"a: [1", "<x.yaml> can't be read as YAML: expected ',' or ']'"),
+        ("x.csv", b"\xff\xfe", "<x.csv> can't be read as CSV: 'utf-8' codec can't decode"),
+        ("x.txt", b"a;b", "can't be read as JSON: Expecting value"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_told_by_its_name_and_place(name, data, said, tmp_path):
+    (tmp_path / name).write_bytes(data)
+
+    with pytest.raises(ResourceError) as told:
+        load(uri=name, folder=str(tmp_path))
+    assert said in str(told.value)
+    assert pickle.loads(pickle.dumps(told.value)).uri == name
 
 
 def test_an_address_is_written_by_put_unless_told_and_loaded_by_what_it_says_it_is(server):
