@@ -333,7 +333,7 @@ def test_an_item_that_is_not_there_is_told_by_the_call_that_takes_it(run):
     made = run(increased(double.map([1, 2])[7]))
 
     (error,) = made.failure.failures.values()
-    assert error.startswith("IndexError")
+    assert "item [7] of its input is not there: it would be in a list of 2 items" in error
 
 
 def test_an_items_result_of_a_wrong_type_fails_that_item(run):
