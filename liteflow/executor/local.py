@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from liteflow.secret import Mask
 
 _MAX_LINES = 100_000
+# Calls find out at once that a stream can't be written, and it is said once.
+_losing = threading.Lock()
 # Of the runs that go on in this process: to make one costs more than what it makes for one value.
 _seal = lru_cache(maxsize=4)(Seal)
 
@@ -152,8 +154,10 @@ class _Tee(io.TextIOBase):
             if flush:
                 self._stream.flush()
         except (OSError, ValueError) as error:
-            self._lost = True
-            say(not_shown(error), Hearing.stderr())
+            with _losing:
+                first, self._lost = not self._lost, True
+            if first:
+                say(not_shown(error), Hearing.stderr())
 
     def __del__(self) -> None:
         """Nothing is left to flush: the stream is another's, and may be closed by now."""

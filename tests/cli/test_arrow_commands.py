@@ -209,7 +209,11 @@ def test_a_command_over_its_time_on_a_thread_is_ended_and_nothing_else_is_said(f
     done = command("run", "slow.flow", "--input", "{}", "--mode", "thread", "-q")
 
     assert done.returncode == 1
-    assert done.stderr.splitlines()[1] == "TimeoutError: ran for over 0.2 s"
+    # The command's time is over when the attempt's is: on a busy machine either may be first to say so.
+    assert done.stderr.splitlines()[1] in (
+        "TimeoutError: ran for over 0.2 s",
+        "TimeoutError: the command ran for over 0.2 s",
+    )
 
 
 def test_an_event_is_sent_to_a_run_and_what_it_says_is_its_result(folder, command):
