@@ -7,6 +7,7 @@
     which process is it    /proc           sysctl, ps
     end those who left     PR_SET_CHILD_SUBREAPER    none
     what can be shown      the encoding of a stream, whichever it is
+    is there a screen?     DISPLAY, WAYLAND_DISPLAY    always
 
 No attrs here: workers import this, and start sooner without.
 """
@@ -61,6 +62,13 @@ def not_shown(error: Exception) -> str:
     """
     why = getattr(error, "strerror", None) or error
     return f"what tasks print is not shown any more: {why}; the run goes on, and `run.logs()` has it"
+
+
+def has_desktop() -> bool:
+    """Whether a browser that is opened here has a screen, and does not take the terminal for one."""
+    return sys.platform != "linux" or any(
+        os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    )
 
 
 def anonymous_file(name: str) -> int:

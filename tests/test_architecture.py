@@ -86,6 +86,8 @@ FLOORS: list[set[str]] = [
     {"__init__"},
     {"views"},
     {"testing"},
+    {"ui.pages", "ui.gate"},
+    {"ui"},
     {"cli"},
     {"__main__"},
 ]
@@ -124,6 +126,8 @@ PURE |= {
     "engine.resumption",
     "engine.settled",
     "views",
+    "ui.pages",
+    "ui.gate",
 }
 OUTSIDE_WORLD = {
     "os",

@@ -58,3 +58,12 @@ def test_a_worker_that_runs_commands_loads_neither_yaml_nor_a_web_client():
     of_others = {"urllib.request", "sqlite3", "liteflow.flow", "sqlalchemy"}
 
     assert loaded_by(code) & (LOADED_LATER | of_others) == set()
+
+
+def test_a_command_that_does_not_serve_loads_no_server():
+    loaded = loaded_by("from liteflow.cli.app import execute\nexecute(['runs', '--db', 'nowhere.db'])")
+
+    assert "liteflow.cli.ui" in loaded
+    assert not {name for name in loaded if name.startswith("liteflow.ui")} | (
+        loaded & {"http.server", "socketserver"}
+    )

@@ -35,11 +35,12 @@ from liteflow.cli import (
     scaffold,
     template,
     types,
+    ui,
     validate,
     visualize,
 )
 from liteflow.cli.common import examples
-from liteflow.cli.output import complain
+from liteflow.cli.output import complain, complain_of_bug
 from liteflow.errors import LeaseLostError, LiteflowError, RunError, RunOwnedError
 from liteflow.views.shown import label, visible
 
@@ -87,6 +88,7 @@ def make_app() -> typer.Typer:
         clear,
         types,
         check,
+        ui,
         completion,
     ):
         group.register(app)
@@ -168,12 +170,7 @@ def _help_of(error: Any) -> str:
 
 
 def _bug(error: Exception) -> int:
-    where = error.__traceback__
-    while where is not None and where.tb_next is not None:
-        where = where.tb_next
-    place = f" at {where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where is not None else ""
-    said = f"{type(error).__name__}: {label(str(error), 500)}{place}"
-    complain(f"liteflow: {said}; this is a bug in liteflow, please report it")
+    complain_of_bug(error)
     return BUG
 
 

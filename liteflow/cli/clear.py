@@ -14,12 +14,12 @@ import typer
 from liteflow.cli.common import Db, Json, chosen_db, examples, history_to_change, open_history
 from liteflow.cli.output import complain, print_json_list, print_table, say
 from liteflow.cli.records import run_record
-from liteflow.cli.times import clock
 from liteflow.errors import CommandLineError, NoSuchRunError, RunOwnedError
 from liteflow.outcomes import WITH_VALUE
 from liteflow.store.history import History, RunRow
 from liteflow.views.shown import counted, label
 from liteflow.views.states import tally
+from liteflow.views.times import clock
 
 _SHOWN = 20
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")

@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any
 
 from liteflow.cli.output import say, to_json
-from liteflow.cli.times import duration
 from liteflow.control import Control
 from liteflow.dag import ATOMS, Dag, Hole, Node, Spread
 from liteflow.errors import StoreMissingError
@@ -26,6 +25,7 @@ from liteflow.task_types.faults import ConditionError
 from liteflow.task_types.templates import CLOSING, OPENING, Reference, Template, templates_in
 from liteflow.task_types.work import FileTask, Gate
 from liteflow.views.shown import counted, label
+from liteflow.views.times import duration
 from liteflow.xcom import preview_of
 
 # So many earlier runs are asked how long tasks take.

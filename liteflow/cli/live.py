@@ -39,10 +39,10 @@ from liteflow.cli.progress import (
     shown_line,
     told,
 )
-from liteflow.cli.times import duration
 from liteflow.outcomes import WITH_VALUE
 from liteflow.views.shown import label
 from liteflow.views.states import FINISHED, joint_state, look, tally
+from liteflow.views.times import duration
 
 # A run of no more task instances than this is shown one by one.
 FEW = 12

@@ -12,12 +12,13 @@ import typer
 from liteflow.cli.common import Db, Json, Ref, examples, open_history
 from liteflow.cli.follow import follow
 from liteflow.cli.output import coloured, print_json_list, print_table, say, to_json
-from liteflow.cli.records import arguments_of, log_record, run_record, whole_record
-from liteflow.cli.times import clock, duration, moment
+from liteflow.cli.records import log_record, run_record, whole_record
 from liteflow.errors import CommandLineError, UnknownNameError
 from liteflow.store.history import History, LogRow, RunRow, TaskRow, XComRow
+from liteflow.views.arguments import arguments_of
 from liteflow.views.shown import counted, cut, label, visible
 from liteflow.views.states import tally
+from liteflow.views.times import clock, duration, moment
 
 # A task is looked for in so many of the latest runs.
 _LOOKED_THROUGH = 200

@@ -72,6 +72,16 @@ def complain(text: str) -> None:
         return
 
 
+def complain_of_bug(error: Exception) -> None:
+    """Print one line on an error that nobody should ever see, with where it was raised."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f" at {where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where is not None else ""
+    said = f"{type(error).__name__}: {label(str(error), 500)}{place}"
+    complain(f"liteflow: {said}; this is a bug in liteflow, please report it")
+
+
 def write_file(path: Path, content: str | bytes, *, overwrite: bool = True) -> None:
     """Write a file that the user has named.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from liteflow.cli.times import stamp
 from liteflow.store.history import AttemptRow, History, LogRow, RunRow, TaskRow, XComRow
+from liteflow.views.arguments import arguments_of
+from liteflow.views.times import stamp
 
 
 def run_record(row: RunRow) -> dict[str, object]:
@@ -101,15 +101,3 @@ def whole_record(history: History, run: RunRow) -> dict[str, object]:
         ],
         "attempts": [attempt_record(row) for row in history.attempts(run.id)],
     }
-
-
-def arguments_of(run: RunRow) -> dict[str, Any]:
-    """Return the previews of a run's arguments; none if the file does not hold them as it should."""
-    try:
-        found = json.loads(run.arguments_text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    # A preview is a text; a nest, which only a hostile file has, could be too deep to be shown.
-    return {name: "?" if isinstance(value, dict | list) else value for name, value in found.items()}

@@ -35,19 +35,20 @@ _STEPS = 100_000
 _WAIT_S = 5.0
 
 
-def open_reader(path: StorePath, *, time_limit: float = TIME_LIMIT_S) -> Reader:
+def open_reader(path: StorePath, *, time_limit: float = TIME_LIMIT_S, in_all: bool = False) -> Reader:
     """Open a store to look into it; it is never made, and nothing in it runs.
 
     Args:
         path: The file.
         time_limit: For one batch of rows, in seconds.
+        in_all: It is for all that is read until it is closed.
 
     Raises:
         StoreError: There is none, it is no store of ours, or it can't be read.
     """
     place = absolute(path)
     check_readable(place)
-    return Reader(place, time_limit)
+    return Reader(place, time_limit, in_all=in_all)
 
 
 class Reader:
@@ -56,10 +57,14 @@ class Reader:
     Args:
         source: The path of a file, absolute; or an open connection, which stays open.
         time_limit: For one batch of rows, in seconds.
+        in_all: It is for all batches together, from now on.
     """
 
-    def __init__(self, source: str | StoreConnection, time_limit: float = TIME_LIMIT_S) -> None:
+    def __init__(
+        self, source: str | StoreConnection, time_limit: float = TIME_LIMIT_S, *, in_all: bool = False
+    ) -> None:
         self._time_limit = time_limit
+        self._end = time.monotonic() + time_limit if in_all else None
         self._deadline = 0.0
         # How the file was when it was opened to be read as it lies there; None: it is read with locks.
         self._alone: _Facts | None = None
@@ -128,7 +133,7 @@ class Reader:
             self._connection = self._open()
 
     def _explained(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        self._deadline = time.monotonic() + self._time_limit
+        self._deadline = self._end or time.monotonic() + self._time_limit
         try:
             return read(self._connection)
         except FAULTS as error:
@@ -173,7 +178,7 @@ class Reader:
             )
         try:
             self._settle(connection)
-            self._deadline = time.monotonic() + self._time_limit
+            self._deadline = self._end or time.monotonic() + self._time_limit
             check_schema(connection, self.path)
         except FAULTS as error:
             connection.close()

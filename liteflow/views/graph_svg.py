@@ -11,7 +11,7 @@ System Structures, IEEE Transactions on Systems, Man, and Cybernetics 11(2), 198
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ from attrs import define, field, frozen
 
 from liteflow.views.graph import Graph, GraphNode
 from liteflow.views.shown import label
-from liteflow.views.states import look, shown_state, tally
+from liteflow.views.states import look, shown_state, state_class, tally
 
 HEIGHT, GAP, BETWEEN, MARGIN = 34.0, 26.0, 46.0, 16.0
 """Of a node; between neighbours, between layers, around the picture; in pixels."""
@@ -59,8 +59,12 @@ class _Layout:
     across: float
 
 
-def svg(graph: Graph) -> str:
+def svg(graph: Graph, link: Callable[[GraphNode], str | None] = lambda _node: None) -> str:
     """Return the graph as the text of an SVG picture.
+
+    Args:
+        graph: What to draw.
+        link: Gives where a node leads to; an address of ours, with nothing of the data in it.
 
     >>> from liteflow.views.graph import GraphEdge
     >>> picture = svg(Graph("etl", (GraphNode("a", "a"), GraphNode("b<c", "b")), (GraphEdge(0, 1),)))
@@ -78,9 +82,9 @@ def svg(graph: Graph) -> str:
         f"<title>{escape(title)}</title>",
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto"><path d="M0 0.5 8 4 0 7.5z" fill="#616161"/></marker></defs>',
-        f'<rect width="{wide:.0f}" height="{high:.0f}" fill="#ffffff"/>',
+        f'<rect width="{wide:.0f}" height="{high:.0f}" fill="#ffffff" class="paper"/>',
         *_edges(graph, layout, down),
-        *(_node(graph.nodes[p.node], p, down) for p in layout.places if p.node is not None),
+        *(_linked(graph.nodes[p.node], p, down, link) for p in layout.places if p.node is not None),
         "</svg>",
     ]
     return "\n".join(lines)
@@ -215,6 +219,12 @@ def _turned(along: float, across: float, down: bool) -> tuple[float, float]:
     return (along, across) if down else (across, along)
 
 
+def _linked(node: GraphNode, place: _Place, down: bool, link: Callable[[GraphNode], str | None]) -> str:
+    to = link(node)
+    drawn = _node(node, place, down)
+    return drawn if to is None else f'<a href="{escape(to)}">{drawn}</a>'
+
+
 def _node(node: GraphNode, place: _Place, down: bool) -> str:
     of = look(node.state) if node.states else None
     fill, stroke = (of.fill, of.stroke) if of is not None else ("#eceff1", "#546e7a")
@@ -230,7 +240,8 @@ def _node(node: GraphNode, place: _Place, down: bool) -> str:
     )
     about = escape(label(node.key, 200) + (f": {tally(node.states)}" if node.states else ""))
     return (
-        f'<g><title>{about}</title><rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" '
+        f'<g class="{state_class(node.state)}"><title>{about}</title>'
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" '
         f'rx="6" fill="{fill}" stroke="{stroke}"{dashes}/>{texts}</g>'
     )
 

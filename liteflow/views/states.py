@@ -66,6 +66,15 @@ def shown_state(state: str | None) -> str:
     return state if state is not None and state in LOOKS else "?"
 
 
+def state_class(state: str | None) -> str:
+    """Return the state's class in pages and drawings, for style sheets; of nothing that has run, `s-none`.
+
+    >>> state_class("failed"), state_class("<script>"), state_class(None)
+    ('s-failed', 's-unknown', 's-none')
+    """
+    return "s-none" if state is None else f"s-{state}" if state in LOOKS else "s-unknown"
+
+
 def joint_state(states: Mapping[str, int]) -> str | None:
     """Return the one state that says most about a group, given how many members have which.
 

@@ -1,0 +1,1 @@
+"""The pages of the dashboard: pure functions from rows of a store to HTML."""
