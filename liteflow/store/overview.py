@@ -16,7 +16,6 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from liteflow import errors
 from liteflow.store.history import History
 from liteflow.store.place import StorePath
 from liteflow.store.reader import TIME_LIMIT_S, open_reader
@@ -168,16 +167,10 @@ class Overview(History):
 
     # --- runs ------------------------------------------------------------------------------
 
-    def run(self, number: int) -> RunRow:
-        """Return a run by its number.
-
-        Raises:
-            NoSuchRunError: There is none.
-        """
-        if not (found := self._runs("WHERE number = ?", number)):
-            offered = tuple(f"{run.id} ({run.flow}, {run.state})" for run in self.page_of_runs(limit=5))
-            raise errors.NoSuchRunError(str(number), self.path, offered, False)
-        return found[0]
+    def run(self, number: int) -> RunRow | None:
+        """Return a run by its number; None if there is none."""
+        found = self._runs("WHERE number = ?", number)
+        return found[0] if found else None
 
     def page_of_runs(
         self, flow: str | None = None, state: str | None = None, *, offset: int = 0, limit: int

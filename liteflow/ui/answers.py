@@ -83,15 +83,17 @@ def answer(
             return _as_answer(200, _page(store, found, now), path)
     except (_NotFoundError, errors.LiteflowError) as error:
         status = _status_of(error)
-        return _as_answer(status, error_page(status, str(error)), path)
+        # A store may be there, or be mended, a moment later; what an address does not name stays so.
+        changes = isinstance(error, errors.StoreError)
+        return _as_answer(status, error_page(status, str(error), changes=changes), path)
     except Exception as error:  # noqa: BLE001  whatever a file has brought about, the others go on being served
         tell(error)
         why = f"{type(error).__name__}: a bug in liteflow, please report what `liteflow ui` has printed."
-        return _as_answer(500, error_page(500, why), path)
+        return _as_answer(500, error_page(500, why, changes=False), path)
 
 
 def _status_of(error: Exception) -> int:
-    if isinstance(error, (_NotFoundError, errors.StoreMissingError, errors.NoSuchRunError)):
+    if isinstance(error, (_NotFoundError, errors.StoreMissingError)):
         return 404
     return 503 if isinstance(error, (errors.StoreBusyError, errors.StoreSlowError)) else 500
 
@@ -125,8 +127,15 @@ def _page(store: Overview, found: Place, now: float) -> Page:
 # --- what each page is made of -------------------------------------------------------------
 
 
+def _run_of(store: Overview, number: int) -> RunRow:
+    run = store.run(number)
+    if run is None:
+        raise _NotFoundError("There is no such run, or no longer.")
+    return run
+
+
 def _runs(store: Overview, place: RunsPlace, now: float) -> RunsFacts:
-    flow = None if place.flow is None else store.run(place.flow).flow
+    flow = None if place.flow is None else _run_of(store, place.flow).flow
     offset = Paging(place.page, RUNS_ON_A_PAGE, 0).offset
     runs = store.page_of_runs(flow, place.state, offset=offset, limit=RUNS_ON_A_PAGE)
     tasks: dict[int, Mapping[str, int] | int] = {}
@@ -147,7 +156,7 @@ def _runs(store: Overview, place: RunsPlace, now: float) -> RunsFacts:
 
 
 def _run(store: Overview, place: RunPlace, now: float) -> RunFacts:
-    run = store.run(place.run)
+    run = _run_of(store, place.run)
     groups = store.groups(run)
     if place.task is not None and place.task not in [group.number for group in groups]:
         raise _NotFoundError("This run has no such task.")
@@ -189,7 +198,7 @@ def _graph(store: Overview, run: RunRow) -> tuple[Graph | None, dict[str, int]]:
 
 
 def _instance(store: Overview, place: InstancePlace, now: float) -> InstanceFacts:
-    run = store.run(place.run)
+    run = _run_of(store, place.run)
     row = store.instance(run, place.index)
     if row is None:
         raise _NotFoundError("This run has no such task instance.")
@@ -208,7 +217,7 @@ def _instance(store: Overview, place: InstancePlace, now: float) -> InstanceFact
 
 
 def _logs(store: Overview, place: LogsPlace) -> LogsFacts:
-    run = store.run(place.run)
+    run = _run_of(store, place.run)
     row = None if place.task is None else store.instance(run, place.task)
     if place.task is not None and row is None:
         raise _NotFoundError("This run has no such task instance.")

@@ -64,7 +64,9 @@ def shares(states: Mapping[str, int]) -> str:
     # What is done stands at the left, so that the bar of a run that goes on grows as one does.
     there = [state for state in dict.fromkeys((*_DONE, *LOOKS)) if states.get(state)]
     total = sum(states[state] for state in there)
-    ends = [round(sum_ * WIDE / total) for sum_ in accumulate(states[state] for state in there)]
+    # One of a million is still to be seen.
+    spare = WIDE - _NARROWEST * len(there)
+    ends = [round(to) for to in accumulate(_NARROWEST + states[state] * spare / total for state in there)]
     return _picture(map(_bar, [0, *ends], ends, there))
 
 

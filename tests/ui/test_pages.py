@@ -201,7 +201,8 @@ def test_what_is_not_there_is_told_as_that(original, address):
     shown = page(original, address)
 
     assert shown.status == 404
-    assert len(shown.said) > 40
+    assert "There is no such" in shown.said or "This run has no such" in shown.said
+    assert "data-changes" not in shown.all("body")[0]
 
 
 def test_the_pages_own_files_are_there():
@@ -300,6 +301,16 @@ def test_whatever_text_a_store_holds_is_only_shown(db, tmp_path):
         assert r"\x1b[2J" in one.said
         assert "<script>alert(1)</script>" in one.said or r"\x9b31m" in one.said
     assert not (tmp_path / "exploded").exists()
+
+
+def test_a_store_of_a_strange_name_is_only_shown(original, tmp_path):
+    name = "a\" onload='x' <b>\u202e.db"
+    shown = page(shutil.copy(original, tmp_path / name))
+
+    (store,) = shown.all("span", "store")
+    assert set(store) == {"class", "title"}
+    assert store["title"].endswith(name.replace("\u202e", "\\u202e"))
+    assert not shown.all("b")
 
 
 def test_an_address_holds_nothing_of_the_data(db):

@@ -8,8 +8,10 @@
   const PATIENCE = 10;
   const TRIES = 5;
   const said = document.getElementById("following");
+  const came = new Map();
   let failed = 0;
 
+  // The parts of a page, by which it is exchanged.
   const parts = (of) => [...of.querySelectorAll("main > section[id]")];
 
   // What the reader has opened, scrolled and focused in a part stays so.
@@ -37,11 +39,10 @@
       document.querySelector("main").replaceWith(page.querySelector("main"));
     } else {
       now.forEach((one, place) => {
-        if (one.dataset.was !== then[place].outerHTML) {
-          const was = then[place].outerHTML;
-          exchange(one, then[place]);
-          then[place].dataset.was = was;
-        }
+        // As it came, not as it is: the reader may have opened a part of it.
+        const text = then[place].outerHTML;
+        if (came.get(one.id) !== text) exchange(one, then[place]);
+        came.set(one.id, text);
       });
     }
     document.title = page.title;

@@ -18,18 +18,19 @@ TITLES = {
 }
 
 
-def error_page(status: int, why: str) -> Page:
-    """Return the page of an answer that is an error; it looks again by itself where that may help.
+def error_page(status: int, why: str, *, changes: bool) -> Page:
+    """Return the page of an answer that is an error.
 
     Args:
         status: The status of HTTP.
         why: What happened, and what to do.
+        changes: It may be another one soon, so it looks again by itself.
     """
     title = TITLES.get(status, "Something went wrong")
     lines = [el("p", line) for line in why.splitlines()]
     back = el("p", el("a", "All runs", href=RunsPlace().href))
     body = el("section", el("h1", title), lines, back, class_="problem", id="problem")
-    return Page(title, body, changes=status in (404, 500, 503))
+    return Page(title, body, changes=changes)
 
 
 def refusal(status: int, why: str) -> Html:
