@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 from liteflow.store.history import History
 from liteflow.store.place import StorePath
 from liteflow.store.reader import TIME_LIMIT_S, open_reader
-from liteflow.store.rows import AttemptRow, RunRow
+from liteflow.store.rows import AttemptRow, EdgeRow, RunRow
 from liteflow.store.runs import span
 
 NAME, TEXT, LINE, TRACEBACK = 200, 400, 2000, 20_000
@@ -36,9 +36,10 @@ SELECT substr(id, 1, {NAME}), substr(flow, 1, {NAME}), substr(state, 1, 20), cre
 FROM run"""
 
 _INSTANCES: Final = f"""
-SELECT e.id & 4294967295, substr(e.key, 1, {NAME}), i.task, substr(e.task, 1, {NAME}), substr(e.state, 1, 20),
-    e.attempts, e.started_at / 1e6, e.ended_at / 1e6, substr(e.worker, 1, {NAME}), substr(e.error, 1, {TEXT}),
-    i.parent, substr(o.type, 1, {NAME}), o.size, substr(o.preview, 1, {TEXT})
+SELECT e.id & 4294967295, substr(e.key, 1, {NAME}), i.task, coalesce(substr(e.task, 1, {NAME}), '?'),
+    substr(e.state, 1, 20), e.attempts, e.started_at / 1e6, e.ended_at / 1e6,
+    substr(e.worker, 1, {NAME}), substr(e.error, 1, {TEXT}), i.parent,
+    substr(o.type, 1, {NAME}), o.size, substr(o.preview, 1, {TEXT})
 FROM every_task AS e
 JOIN instance AS i ON i.id = e.id
 LEFT JOIN outcome AS o ON o.id = e.id AND o.state IN ('succeeded', 'cached')
@@ -76,6 +77,16 @@ SELECT substr(f.key, 1, {NAME}), t.id & 4294967295, substr(t.key, 1, {NAME}), NU
 FROM instance AS t JOIN json_each(t.inputs) AS f JOIN json_each(f.value) AS n
 WHERE t.id >= ?1 AND t.id < ?2 AND n.value = ?3 LIMIT ?4"""
 
+# What a call waits for, and what it grew from.
+_EDGES: Final = f"""
+SELECT '', substr(source, 1, {NAME}), substr(target, 1, {NAME}), substr(parameter, 1, {NAME})
+FROM every_edge WHERE id >= ?1 AND id < ?2
+UNION ALL
+SELECT '', substr(p.key, 1, {NAME}), substr(c.key, 1, {NAME}), NULL
+FROM instance AS c JOIN instance AS p ON p.id = (c.id >> 32 << 32) + c.parent
+WHERE c.id >= ?1 AND c.id < ?2 AND c.parent IS NOT NULL
+LIMIT ?3"""
+
 # First which lines, by the index alone; then the lines.
 _LINES: Final = f"""
 SELECT l.id & 4294967295, substr(i.key, 1, {NAME}), l.attempt, l.at / 1e6, substr(l.stream, 1, 20),
@@ -95,7 +106,7 @@ class Instance:
     index: int
     key: str
     task_number: int
-    task: str | None
+    task: str
     state: str
     attempts: int
     started_at: float | None
@@ -285,6 +296,11 @@ class Overview(History):
     def spans(self, run: RunRow) -> list[TaskSpan]:
         """Return when each of a run's task instances that have ended was run."""
         return [self._made(TaskSpan, row) for row in self._reader.rows(_SPANS, span(run.number))]
+
+    def arrows(self, run: RunRow, limit: int) -> list[EdgeRow]:
+        """Return the edges of a run, what has grown from what among them; they don't say whose."""
+        rows = self._reader.rows(_EDGES, (*span(run.number), limit))
+        return [self._made(EdgeRow, row) for row in rows]
 
     def inputs(self, run: RunRow, index: int, limit: int) -> list[Neighbour]:
         """Return what a task instance takes from others, or waits for."""

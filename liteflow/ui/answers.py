@@ -40,8 +40,8 @@ _KINDS: Final = {
 
 # The states of so many task instances are counted for a page of runs; of other runs, their number is told.
 _COUNTED = 200_000
-# A run of more is not read whole for its picture and its line of time.
-_WHOLE = 50_000
+# A run of more task instances, or edges, is not read whole for its picture and its line of time.
+_WHOLE, _ARROWS = 50_000, 200_000
 # What is more, as it is or folded, is no picture any more.
 _PLAIN_NODES, _PLAIN_EDGES = 40, 80
 _MOST_NODES, _MOST_EDGES = 150, 400
@@ -187,14 +187,15 @@ def _run(store: Overview, place: RunPlace, now: float) -> RunFacts:
 
 def _graph(store: Overview, run: RunRow) -> tuple[Graph | None, dict[str, int]]:
     """What is to be drawn of a run, and where its nodes lead to."""
-    # What has grown from a call comes after it.
-    edges = [*store.edges(run.id), *store.grown(run.id)]
-    graph = from_run(run, store.tasks(run.id), edges)
+    rows, edges = store.instances(run, limit=_WHOLE), store.arrows(run, _ARROWS)
+    if len(edges) == _ARROWS:
+        return None, {}
+    graph = from_run(run, rows, edges)
     if len(graph.nodes) > _PLAIN_NODES or len(graph.edges) > _PLAIN_EDGES:
         graph = fold(graph)
     if len(graph.nodes) > _MOST_NODES or len(graph.edges) > _MOST_EDGES:
         return None, {}
-    return graph, {node.key: node.index for node in store.nodes(run.id)}
+    return graph, {row.key: row.index for row in rows}
 
 
 def _instance(store: Overview, place: InstancePlace, now: float) -> InstanceFacts:

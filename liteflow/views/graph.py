@@ -21,6 +21,7 @@ from liteflow.views.states import joint_state
 if TYPE_CHECKING:
     from liteflow.dag import Dag
     from liteflow.store.history import EdgeRow, RunRow, TaskRow
+    from liteflow.store.overview import Instance
 
 
 @frozen
@@ -118,7 +119,7 @@ def from_dag(dag: Dag) -> Graph:
     return _graph(dag.name, nodes, ((e.source, e.target, e.parameter) for e in dag.edges))
 
 
-def from_run(run: RunRow, tasks: Iterable[TaskRow], edges: Iterable[EdgeRow]) -> Graph:
+def from_run(run: RunRow, tasks: Iterable[TaskRow | Instance], edges: Iterable[EdgeRow]) -> Graph:
     """Return what is to be drawn of a run, as its history tells it."""
     nodes = [GraphNode(row.key, row.task, 1, {row.state: 1}) for row in tasks]
     graph = _graph(run.flow, nodes, ((e.source, e.target, e.parameter) for e in edges))

@@ -514,6 +514,28 @@ def test_a_store_without_runs_says_how_to_make_one(tmp_path):
     assert "data-changes" in shown.all("body")[0]
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        "instance.key",
+        "task.name",
+        "outcome.preview",
+        "outcome.error",
+        "attempt.traceback",
+        "log.line",
+        "run.error",
+    ],
+)
+def test_a_text_without_end_is_shown_cut(db, column):
+    name, _, place = column.partition(".")
+    change(db, f"UPDATE {name} SET {place} = printf('%.*c', 300000, '<')")
+
+    shown = crawl(db)
+
+    assert set(shown) >= KINDS
+    assert max(len(one.text) for one in shown.values()) < 200_000
+
+
 def test_arguments_are_shown_cut(db):
     change(db, "UPDATE run SET arguments_text = ?", json.dumps({f"a{n}": "x" * 10_000 for n in range(1000)}))
 

@@ -67,7 +67,7 @@ def _head(facts: InstanceFacts) -> Html:
         None if parent is None else el("a", label(parent.key), href=InstancePlace(number, parent.index).href)
     )
     known = frame.facts(
-        ("Task", el("a", label(row.task or "?"), href=RunPlace(number, row.task_number).href)),
+        ("Task", el("a", label(row.task), href=RunPlace(number, row.task_number).href)),
         ("Started", [when(row.started_at), " UTC"] if row.started_at is not None else None),
         ("Took", took(row.started_at, ended)),
         ("Attempts", str(row.attempts) if row.attempts else None),
