@@ -12,7 +12,7 @@ from support.forked import Forked, Request
 
 from liteflow import __version__
 
-COMMANDS = ["scaffold", "run", "runs", "show", "logs", "visualize"]
+COMMANDS = ["scaffold", "run", "runs", "show", "logs", "visualize", "ui"]
 
 
 def bash(folder, line, **env):

@@ -11,11 +11,12 @@ import socket
 import threading
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from textwrap import dedent
 from urllib.parse import urlsplit
 
 import pytest
 from reading import Page
-from support.drivers import environment, until
+from support.drivers import Folder, done, environment, until
 from support.forked import Forked, Request
 from support.hostile import some
 
@@ -268,6 +269,40 @@ def test_a_store_that_goes_away_and_comes_back_is_shown_again(folder, tmp_path):
     assert "a store is made by the first run" in missing.text
     assert err.count("\n") == 1
     assert "there is no such file" in err
+
+
+def test_a_run_is_followed_from_its_beginning_to_its_end(tmp_path):
+    script = """
+        @task
+        def wait() -> str:
+            print("it has begun")
+            while not Path("enough").exists():
+                time.sleep(0.01)
+            return "it is over"
+
+        Flow("slow", wait()).run(run_id="run-1")
+    """
+    drivers = Folder(tmp_path)
+    drivers.write(dedent(script))
+    try:
+        with served(tmp_path, "--json", "--no-open") as one:
+            visitor = Visitor(one.link())
+            visitor.enter()
+
+            def shows(*words):
+                said = Page(200, visitor.ask("/runs/1").text).said
+                return all(word in said for word in words)
+
+            assert visitor.ask("/").status == 404
+            driver = drivers.script("flow.py")
+            until(lambda: shows("running", "1 line"), WAIT_S)
+            (tmp_path / "enough").touch()
+            done(driver)
+
+            assert shows("succeeded", '"it is over"')
+            assert not shows("running")
+    finally:
+        drivers.close()
 
 
 # --- how it begins and ends --------------------------------------------------------------------
