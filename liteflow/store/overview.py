@@ -87,6 +87,10 @@ FROM instance AS c JOIN instance AS p ON p.id = (c.id >> 32 << 32) + c.parent
 WHERE c.id >= ?1 AND c.id < ?2 AND c.parent IS NOT NULL
 LIMIT ?3"""
 
+_CHUNKS: Final = f"""
+SELECT number, at / 1e6, substr(name, 1, {NAME}), substr(type, 1, {NAME}), size, substr(preview, 1, {TEXT})
+FROM stream INDEXED BY stream_id WHERE id = ?1 AND attempt > 0 ORDER BY seq DESC LIMIT ?2"""
+
 # First which lines, by the index alone; then the lines.
 _LINES: Final = f"""
 SELECT l.id & 4294967295, substr(i.key, 1, {NAME}), l.attempt, l.at / 1e6, substr(l.stream, 1, 20),
@@ -146,6 +150,18 @@ class Neighbour:
     index: int
     key: str
     preview: str | None
+
+
+@frozen
+class Chunk:
+    """What an attempt gave before it ended (see ChunkRow)."""
+
+    number: int
+    at: float
+    name: str | None
+    type: str
+    size: int
+    preview: str
 
 
 @frozen
@@ -311,6 +327,11 @@ class Overview(History):
         """Return where a task instance's value goes to, and what waits for it."""
         rows = self._reader.rows(_FEEDS, (*span(run.number), index, limit))
         return [self._made(Neighbour, row) for row in rows]
+
+    def last_chunks(self, run: RunRow, index: int, limit: int) -> list[Chunk]:
+        """Return the chunks that a task instance has given last, in their order."""
+        rows = self._reader.rows(_CHUNKS, (span(run.number)[0] + index, limit))
+        return [self._made(Chunk, row) for row in reversed(rows)]
 
     # --- logs ------------------------------------------------------------------------------
 

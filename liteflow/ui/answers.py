@@ -20,7 +20,7 @@ from liteflow.store.overview import Overview
 from liteflow.store.rows import RunRow
 from liteflow.ui.gate import Passed
 from liteflow.ui.pages.frame import Page, Paging, framed
-from liteflow.ui.pages.instance import LINES, NEIGHBOURS, InstanceFacts, instance_page
+from liteflow.ui.pages.instance import CHUNKS, LINES, NEIGHBOURS, InstanceFacts, instance_page
 from liteflow.ui.pages.logs import LINES_ON_A_PAGE, LogsFacts, logs_page
 from liteflow.ui.pages.places import AssetPlace, InstancePlace, LogsPlace, Place, RunPlace, RunsPlace, place
 from liteflow.ui.pages.problem import error_page
@@ -211,6 +211,7 @@ def _instance(store: Overview, place: InstancePlace, now: float) -> InstanceFact
         tries=store.tries(run, [row.index]).get(row.index, []),
         inputs=store.inputs(run, row.index, NEIGHBOURS + 1),
         outputs=store.outputs(run, row.index, NEIGHBOURS + 1),
+        chunks=store.last_chunks(run, row.index, CHUNKS),
         lines=store.lines(run, row.index, offset=max(0, count - LINES), limit=LINES),
         line_count=count,
         now=now,

@@ -49,9 +49,15 @@ def left_out(x: int) -> int:
     return skip()
 
 
+@task
+def given(count: int):
+    for n in range(count):
+        yield f"part {n} <b>"
+
+
 @flow
 def many(n: int = 5):
-    return total(double.map(numbers(n))), left_out(shaky(7))
+    return total(double.map(numbers(n))), left_out(shaky(7)), given(25)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +144,18 @@ def test_a_task_instance_has_its_attempts_what_it_takes_and_gives_and_its_logs(o
     assert "ConnectionError: the line broke" in tried.said
     assert f"/runs/2/tasks/{keys['left_out']}" in tried.links
     assert "making 5" in first.said
+    assert f"/runs/2/logs?task={keys['numbers']}" in first.links
     assert "[0, 1, 2, 3, 4]" in first.said
+
+
+def test_what_a_task_instance_gives_before_its_end_is_there(original):
+    with closing(sqlite3.connect(original)) as connection:
+        ((index,),) = connection.execute("SELECT id & 4294967295 FROM instance WHERE key = 'given'")
+    shown = page(original, f"/runs/2/tasks/{index}")
+
+    assert "The last 20 chunks" in shown.said
+    assert '"part 24 <b>"' in shown.said
+    assert '"part 4 <b>"' not in shown.said
 
 
 def test_logs_are_there_with_time_task_and_stream_errors_marked(db):
@@ -466,7 +483,7 @@ def test_a_run_of_ten_thousand_is_shown_in_pages(db):
     logs = page(db, "/runs/2/logs?page=0")
 
     assert len(shown.text) < 300_000
-    assert "10,010 task instances" in shown.said
+    assert "10,011 task instances" in shown.said
     assert "double ×10001" in shown.said
     assert "page 1 of 101" in shown.said
     assert "more[10999]" in last.said

@@ -1,4 +1,4 @@
-// Keeps a page as the store is: looks again, and exchanges the parts that have changed.
+// Keeps a page as the store is: looks again, and exchanges the parts that have changed.  Tells local times.
 // Without it all works; the page then loads itself anew while its run goes on.
 "use strict";
 
@@ -31,6 +31,13 @@
     }
   }
 
+  // Times are UTC; who points at one is told it by the clock of this machine.
+  function tellLocalTimes() {
+    for (const one of document.querySelectorAll("time[datetime]:not([title])")) {
+      one.title = new Date(one.dateTime).toLocaleString();
+    }
+  }
+
   function take(page) {
     const now = parts(document);
     const then = parts(page);
@@ -45,6 +52,7 @@
         came.set(one.id, text);
       });
     }
+    tellLocalTimes();
     document.title = page.title;
     document.body.toggleAttribute("data-changes", page.body.hasAttribute("data-changes"));
   }
@@ -76,6 +84,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    tellLocalTimes();
     if (document.body.hasAttribute("data-changes")) setTimeout(whenSeen, REST);
   });
 })();

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from liteflow.store.overview import NAME, TEXT, TRACEBACK, Instance, Line, Neighbour
+from liteflow.store.overview import NAME, TEXT, TRACEBACK, Chunk, Instance, Line, Neighbour
 from liteflow.store.rows import AttemptRow, RunRow
 from liteflow.ui.pages import frame
 from liteflow.ui.pages.frame import Page, badge, section, took, when
 from liteflow.ui.pages.logs import line_table
 from liteflow.ui.pages.markup import Html, el, pre, table, th
 from liteflow.ui.pages.places import InstancePlace, LogsPlace, RunPlace, RunsPlace
-from liteflow.views.shown import label
+from liteflow.views.shown import counted, label
 from liteflow.views.states import LOOKS, UNKNOWN
+from liteflow.views.times import moment, stamp
 
 LINES = 30
+CHUNKS = 20
 NEIGHBOURS = 100
 
 
@@ -31,6 +33,7 @@ class InstanceFacts:
         tries: Its attempts that did not succeed.
         inputs: What it takes from others.
         outputs: Where its value goes to.
+        chunks: The last that it has given before its end.
         lines: The last that it has written.
         line_count: How many there are.
         now: The time.
@@ -42,6 +45,7 @@ class InstanceFacts:
     tries: Sequence[AttemptRow]
     inputs: Sequence[Neighbour]
     outputs: Sequence[Neighbour]
+    chunks: Sequence[Chunk]
     lines: Sequence[Line]
     line_count: int
     now: float
@@ -50,7 +54,7 @@ class InstanceFacts:
 def instance_page(facts: InstanceFacts) -> Page:
     """Return the page."""
     run, row = facts.run, facts.row
-    parts = [_head(facts), _attempts(facts), _edges(facts), _logs(facts)]
+    parts = [_head(facts), _attempts(facts), _edges(facts), _chunks(facts), _logs(facts)]
     return Page(
         f"{row.key} of {run.flow} {run.id}",
         Html("".join(part for part in parts if part)),
@@ -160,11 +164,32 @@ def _edge(run: RunRow, row: Neighbour, inwards: bool) -> Html:
     return el("tr", el("td", parameter), el("th", link, scope="row"), value)
 
 
+def _chunks(facts: InstanceFacts) -> Html | None:
+    if not facts.chunks:
+        return None
+    head = [th("Chunk"), th("Time (UTC)"), th("Value"), th("Type"), th("Size")]
+    heading = "Chunks" if len(facts.chunks) < CHUNKS else f"The last {CHUNKS} chunks"
+    return section("chunks", heading, table("Chunks", head, map(_chunk, facts.chunks)))
+
+
+def _chunk(one: Chunk) -> Html:
+    of = f" of {label(one.name)}" if one.name is not None else ""
+    return el(
+        "tr",
+        # From 1, as all that is counted for a reader.
+        el("th", f"{one.number + 1}{of}", scope="row"),
+        el("td", el("time", moment(one.at), datetime=stamp(one.at))),
+        el("td", el("code", label(one.preview, 160)), class_="result"),
+        el("td", label(one.type), class_="type"),
+        el("td", frame.size(one.size), class_="number size"),
+    )
+
+
 def _logs(facts: InstanceFacts) -> Html | None:
     if not facts.lines:
         return None
     place = LogsPlace(facts.run.number, facts.row.index)
-    more = el("a", f"All {facts.line_count:,} of its lines", href=place.href)
+    more = el("a", f"The whole log: {counted(facts.line_count, 'line')}", href=place.href)
     return section(
         "logs",
         "Logs",
