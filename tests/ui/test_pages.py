@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -189,6 +190,7 @@ def test_every_link_leads_to_a_page(original):
             "/runs/3",
             "/runs/0",
             "/runs/1/tasks/3",
+            "/runs/1/tasks/4294967296",
             "/runs/1/logs?task=3",
             "/runs/1?task=9",
             "/?flow=9",
@@ -287,6 +289,7 @@ def test_of_a_run_whose_driver_has_died_nothing_runs(db):
     assert page(db, "/?state=interrupted").links.count("/runs/1") == 1
     assert page(db, "/?state=running").links.count("/runs/1") == 0
     assert "interrupted 1" in listed.said
+    assert "There are none." in page(db, "/runs/1?state=running").said
     assert "broken" in page(db, "/runs/1?state=pending").said.partition("Task instances")[2]
 
 
@@ -485,6 +488,7 @@ def test_a_run_of_ten_thousand_is_shown_in_pages(db):
     assert len(shown.text) < 300_000
     assert "10,011 task instances" in shown.said
     assert "double ×10001" in shown.said
+    assert re.search(r'<a href="/runs/2\?task=\d+"><g [^>]*><title>double', shown.text)
     assert "page 1 of 101" in shown.said
     assert "more[10999]" in last.said
     assert len(logs.text) < 300_000
