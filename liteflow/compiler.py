@@ -291,6 +291,7 @@ class _Encoder:
         # One Hole for all that a call feeds, and one Packed for all that get the same object.
         self._holes: dict[Lazy[Any], Hole] = {}
         self._filled: dict[int, Packed] = {}
+        self._exactly: dict[int, Packed] = {}
 
     def node(self, call: Call[Any], key: str) -> Node:
         args, kwargs = self._arguments(call)
@@ -320,9 +321,12 @@ class _Encoder:
                 break
         done = signature.positional[: len(args)]
         kwargs: dict[str, Argument] = {}
-        for name, value in single(call, arguments):
+        for name, value in arguments.items():
             if name == signature.rest:
-                args.append(self._argument(value, call, name))
+                args += [self._argument(item, call, name) for item in value]
+            elif name == signature.extra:
+                # They may have any names, that of `*rest` too.
+                kwargs.update({key: self._argument(item, call, key) for key, item in value.items()})
             elif name not in done:
                 kwargs[name] = self._argument(value, call, name)
         return tuple(args), kwargs or _NO_KWARGS
@@ -344,7 +348,19 @@ class _Encoder:
             return self._hole(value)
         if kind is Each:
             return self._spread(value, call, parameter)
-        return self.filled(self._survey.packed(value, call, parameter))
+        packed = self._survey.packed(value, call, parameter)
+        if call._task.policy.cache:
+            packed = self._exact(value, packed)
+        return self.filled(packed)
+
+    def _exact(self, value: object, packed: Packed) -> Packed:
+        """The same, told from all that is not just the same: a result may be taken over for it."""
+        known = self._exactly.get(id(packed))
+        if known is None:
+            from liteflow.sameness import exact_digest  # noqa: PLC0415  start-up: few tasks have a cache
+
+            known = self._exactly[id(packed)] = packed._replace(exact=exact_digest(value, packed))
+        return known
 
     def _spread(self, each: Each, call: Call[Any], parameter: str) -> Spread:
         items = each.items

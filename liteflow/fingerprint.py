@@ -39,6 +39,10 @@ class UnstableValueError(Exception):
     """A value has no form that is the same in every process."""
 
 
+class TooLargeError(UnstableValueError):
+    """A value has too many parts to look at each."""
+
+
 def code_of(fn: Callable[..., Any]) -> str:
     """Return the fingerprint of a function, with the user's own functions that it calls.
 
@@ -53,7 +57,7 @@ def code_of(fn: Callable[..., Any]) -> str:
         source.update(said)
         if function is None:
             continue
-        code.update(_code_text(function.__code__).encode("utf-8", "backslashreplace"))
+        code.update(code_text(function.__code__).encode("utf-8", "backslashreplace"))
         text = _source_text(function) if readable else None
         readable = text is not None
         source.update((text or "").encode("utf-8", "backslashreplace"))
@@ -88,7 +92,7 @@ def digest_of(value: object, stand_in: Callable[[object], str | None] = lambda _
     True
     """
     try:
-        text = _Canon(stand_in).text(value)
+        text = Canon(stand_in).text(value)
     except UnstableValueError:
         raise
     except Exception as error:
@@ -127,7 +131,7 @@ def _reachable(fn: Any) -> Iterator[tuple[str, FunctionType | None, str]]:
             identity = getattr(type(found), "_identity", None)
             held = found if identity is None else identity(found)
             yield name, None, type(found).__qualname__ + _plainly(held)
-            if _is_users_module(type(found).__module__):
+            if is_users_module(type(found).__module__):
                 waiting.append((f"{name}()", type(found)))
             if callable(wrapped := getattr(found, "__dict__", {}).get("__wrapped__")):
                 waiting.append((f"{name}.__wrapped__", wrapped))
@@ -141,7 +145,7 @@ def _mentioned(function: FunctionType) -> Iterator[tuple[str, Any]]:
         value = spaces.get(name)
         if _is_users(value):
             yield name, _unwrapped(value)
-        elif isinstance(value, ModuleType) and _is_users_module(value.__name__):
+        elif isinstance(value, ModuleType) and is_users_module(value.__name__):
             for attribute in names:
                 member = vars(value).get(attribute)
                 if _is_users(member):
@@ -164,7 +168,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _methods(cls: type) -> Iterator[tuple[str, Any]]:
-    if not _is_users_module(cls.__module__):
+    if not is_users_module(cls.__module__):
         return
     for base in cls.__bases__:
         if base is not object:
@@ -186,12 +190,12 @@ def _is_users(value: Any) -> bool:
     # Of a task that is called within a task too: what it returns is what the other goes on as.
     if type(value).__module__ == "liteflow.task":
         value = value.fn
-    return isinstance(value, FunctionType | type) and _is_users_module(getattr(value, "__module__", None))
+    return isinstance(value, FunctionType | type) and is_users_module(getattr(value, "__module__", None))
 
 
 @functools.cache
-def _is_users_module(name: str | None) -> bool:
-    """Whether a module is the user's own: neither Python's, nor installed, nor ours."""
+def is_users_module(name: str | None) -> bool:
+    """Return whether a module is the user's own: neither Python's, nor installed, nor ours."""
     if not name or name.partition(".")[0] == "liteflow":
         return False
     if name in sys.builtin_module_names or name.partition(".")[0] in sys.stdlib_module_names:
@@ -225,8 +229,8 @@ def _plainly(value: object) -> str:
         return type(value).__qualname__
 
 
-def _code_text(code: CodeType) -> str:
-    """What a code object does: not where it stands, and not what it says of itself."""
+def code_text(code: CodeType) -> str:
+    """Return what a code object does, as text: not where it stands, and not what it says of itself."""
     # By what is loaded, not by its number: a docstring is the constant with number 0.
     steps = [
         f"{step.opcode} {_constant(step.argval) if step.opcode in dis.hasconst else step.arg}"
@@ -249,7 +253,7 @@ _FLAGS = (
 
 def _constant(value: object) -> str:
     if isinstance(value, CodeType):
-        return _code_text(value)
+        return code_text(value)
     if isinstance(value, frozenset):
         return f"{{{sorted(map(_constant, value))}}}"
     if isinstance(value, tuple):
@@ -294,8 +298,12 @@ def _is_task_decorator(node: ast.expr) -> bool:
 # --- values --------------------------------------------------------------------------------
 
 
-class _Canon:
-    """Writes a value as text, by the parts it would be rebuilt from (PEP 307), in an order of its own."""
+class Canon:
+    """Writes a value as text, by the parts it would be rebuilt from (PEP 307), in an order of its own.
+
+    Args:
+        stand_in: As of `digest_of`.
+    """
 
     def __init__(self, stand_in: Callable[[object], str | None]) -> None:
         self._stand_in = stand_in
@@ -303,9 +311,15 @@ class _Canon:
         self._parts = 0
 
     def text(self, value: Any) -> str:
+        """Return the text of a value.
+
+        Raises:
+            TooLargeError: With all that it has written before, it has too many parts.
+            Exception: The value can't be taken apart.
+        """
         self._parts += 1
         if self._parts > _MOST_PARTS:
-            raise UnstableValueError("it is too large")
+            raise TooLargeError("it is too large")
         kind = type(value)
         if kind in _ATOMS:
             return f"{kind.__name__}{value!r}"
@@ -324,13 +338,16 @@ class _Canon:
             texts = self._stood_in(value) or map(self.text, value)
             return f"{kind.__name__}[{','.join(texts)}]"
         if kind is dict:
-            return f"dict{{{','.join(sorted(f'{self.text(k)}:{self.text(v)}' for k, v in value.items()))}}}"
+            return self._pairs(value)
         if kind is set or kind is frozenset:
             return f"{kind.__name__}{{{','.join(sorted(map(self.text, value)))}}}"
         if isinstance(value, PickleBuffer | bytearray | memoryview):
             data = value.raw() if isinstance(value, PickleBuffer) else value
             return f"{kind.__name__}{blake2b(data).hexdigest()}"
         return self._by_name(value, kind) or self._by_parts(value, kind)
+
+    def _pairs(self, value: dict[Any, Any]) -> str:
+        return f"dict{{{','.join(sorted(f'{self.text(k)}:{self.text(v)}' for k, v in value.items()))}}}"
 
     def _stood_in(self, items: Sequence[Any]) -> list[str] | None:
         """The texts of items for all of which others stand in: what a thousand calls give to one."""
@@ -344,17 +361,17 @@ class _Canon:
 
     def _by_name(self, value: Any, kind: type) -> str | None:
         if isinstance(value, Enum):
-            return f"{_name_of(kind)}.{value.name}"
+            return f"{name_of(kind)}.{value.name}"
         if isinstance(value, FunctionType):
             return f"function {code_of(value)}"
         if isinstance(value, type | BuiltinFunctionType | ModuleType):
-            return _name_of(value)
+            return name_of(value)
         return None
 
     def _by_parts(self, value: Any, kind: type) -> str:
         reduced = value.__reduce_ex__(5)
         if isinstance(reduced, str):
-            return f"{_name_of(kind)} {reduced}"
+            return f"{name_of(kind)} {reduced}"
         make, args, state, items, pairs = (*reduced, None, None, None)[:5]
         rest = (state, list(items) if items else None, dict(pairs) if pairs else None)
         return f"{self.text(make)}{self.text(args)}{self.text(rest)}"
@@ -363,6 +380,7 @@ class _Canon:
 _ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex, type(...), type(NotImplemented)})
 
 
-def _name_of(value: Any) -> str:
+def name_of(value: Any) -> str:
+    """Return where a function or a class is found."""
     module = getattr(value, "__module__", "")
     return f"{module}.{getattr(value, '__qualname__', getattr(value, '__name__', ''))}"

@@ -42,7 +42,8 @@ class WireTask(NamedTuple):
     the live ones of this process, -1 in workers; `policy` are its settings (an
     executor by its name), `is_async` says whether it is an `async def`; `on_lost` and
     `on_timeout` say whether these are worth another attempt; `bundles` are the classes of the
-    script that its pickle needs; `star` says that it is given its arguments as one tuple.
+    script that its pickle needs; `star` says that it is given its arguments as one tuple;
+    `identity` is that of `identified`.
     """
 
     function: bytes | None
@@ -55,8 +56,9 @@ class WireTask(NamedTuple):
     on_lost: bool
     on_timeout: bool
     bundles: tuple[tuple[tuple[str, ...], bytes], ...]
-    # Stores of before there was a cache have calls without it.
+    # Stores of before there was a cache have calls without these.
     star: bool = False
+    identity: bytes = b""
 
 
 class WireNode(NamedTuple):
@@ -196,6 +198,15 @@ def expand(value: Any, function: Function, live: Callable[[Function], int] | Non
     return Expansion(tuple(tasks), tuple(nodes), result, _bundles(dag.definitions))
 
 
+def identified(task: Task[..., Any]) -> bytes:
+    """What stands for the code of a task whose results may be taken over; nothing for any other."""
+    if not task.policy.cache:
+        return b""
+    from liteflow.sameness import identity_of  # noqa: PLC0415  start-up: few tasks have a cache
+
+    return identity_of(task.fn)
+
+
 def function_of(task: Task[..., Any], star: bool = False) -> Function:
     """What an executor needs of a task.
 
@@ -298,6 +309,7 @@ def _wire_task(task: Task[..., Any], star: bool, live: Callable[[Function], int]
         Exception in task.policy.retry_on or TimeoutError in task.policy.retry_on,
         _bundles(definitions),
         star,
+        identified(task),
     )
     if len(_known) < _MOST_KNOWN:
         _known[place] = (task, wired)

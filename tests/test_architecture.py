@@ -36,6 +36,7 @@ FLOORS: list[set[str]] = [
     },
     {"where", "awaiting", "storage"},
     {"hints", "pickling", "names", "options", "store", "uses", "keys", "fingerprint"},
+    {"sameness"},
     {"resources"},
     {"parameters", "xcom", "given", "policy"},
     {"secret"},

@@ -191,6 +191,7 @@ def positional(a, b=2, /, c=3, *rest, d=4, **extra):
         ((1,), {"d": 7, "e": 8}),
         ((1, 5, 6, 7, 8), {"d": 9, "f": [1]}),
         (([1], (2,)), {"c": {"k": 1}}),
+        ((1, 5, 6, 7), {"rest": 8, "extra": 9}),
     ],
 )
 def test_parameters_of_every_kind_get_what_a_plain_call_gives_them(args, kwargs):

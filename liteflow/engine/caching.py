@@ -12,6 +12,7 @@ Nothing is unpickled for it.  Loaded by runs that have such tasks.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 # So many calls are looked up in one go: nothing waits for a map over a million items.
 _AT_ONCE = 500
 _KEY_BYTES = 16
+# Bytecode of another one may be the same where its library is not.
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Found(NamedTuple):
@@ -50,8 +53,8 @@ class Found(NamedTuple):
 # --- keys (pure) -----------------------------------------------------------------------------
 
 
-def key_of(plan: Plan, node: int, digest_of: Callable[[int], bytes], secret: bytes) -> bytes:
-    """Return what stands for a call's code and arguments.
+def key_of(plan: Plan, node: int, digest_of: Callable[[int], bytes], secret: bytes) -> bytes | None:
+    """Return what stands for a call's code and arguments; None: it can't be told what they are.
 
     Args:
         plan: The run's nodes; all that this one takes have ended.
@@ -60,10 +63,11 @@ def key_of(plan: Plan, node: int, digest_of: Callable[[int], bytes], secret: byt
         secret: Without it nobody can tell by a key what a call was given.
     """
     task = plan.tasks[plan.task_of[node]]
+    if not task.identity:
+        return None
     digest = blake2b(digest_size=_KEY_BYTES, key=secret)
-    # Bytecode of this Python: its source may be the same where another one's library is not.
-    code = task.code.partition(" source ")[0]
-    digest.update(f"{code}|{task.returns}|{task.star}".encode())
+    digest.update(task.identity)
+    digest.update(f"{_PYTHON}|{task.returns}|{task.star}".encode())
     for part in _given(plan, node):
         for piece in _pieces(part, digest_of, plan):
             digest.update(len(piece).to_bytes(8, "little"))
@@ -80,9 +84,10 @@ def _given(plan: Plan, node: int) -> Iterable[Any]:
         args, kwargs = plan.span(node).arguments(node)
     yield len(args)
     yield from args
-    for name in sorted(kwargs or ()):
+    # In their order: who takes **them may look at it.
+    for name, value in (kwargs or {}).items():
         yield name
-        yield (kwargs or {})[name]
+        yield value
 
 
 def _atom(value: Any) -> bytes:
@@ -101,8 +106,7 @@ def _pieces(argument: Any, digest_of: Callable[[int], bytes], plan: Plan) -> Ite
         yield from _wired(plan.settled((argument.source, ())), digest_of, plan)
         yield pickling.dumps(argument.path, plan.dag.definitions).data if argument.path else b""
     elif kind is Packed:
-        # What a secret says is not in the digest of what holds it.
-        yield b"value " + (argument.data if plan.dag.secrets else argument.digest)
+        yield b"value " + argument.exact
         for hole in argument.holes:
             yield from _pieces(hole, digest_of, plan)
     else:
@@ -291,6 +295,8 @@ class Caching:
 
     def _look_up(self, node: int, cache: Cache) -> Found | None:
         key = key_of(self._plan, node, lambda source: self._digest_of(source, cache), cache.secret)
+        if key is None:
+            return None
         self._keys[node] = key
         if self._refresh:
             return None

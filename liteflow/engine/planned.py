@@ -16,7 +16,7 @@ from liteflow.control import Control
 from liteflow.errors import ExecutorMissingError, NotPicklableError, SettingError, TaskNotPicklableError
 from liteflow.fingerprint import code_of
 from liteflow.function import Function
-from liteflow.growth import function_of
+from liteflow.growth import function_of, identified
 from liteflow.pickling import Bundle, Definitions
 from liteflow.policy import Policy
 from liteflow.task import Task
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class PlannedTask(NamedTuple):
     """A task as the run uses it: for the record, and for what to do when an attempt fails.
 
-    `star` says that it is given its arguments as one tuple.
+    `star` says that it is given its arguments as one tuple; `identity` is its code if its results may
+    be taken over, as `growth.identified` gives it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class PlannedTask(NamedTuple):
     policy: Policy
     code: str
     star: bool
+    identity: bytes
 
 
 class Places:
@@ -138,8 +140,8 @@ class RunTasks:
     def add(self, task: Task[..., Any], star: bool, mapped: bool) -> tuple[int, int, Sequence[str]]:
         """The number and the lane of a task, and its parameters by position if its calls are plain."""
         lane = self.places.of(task.name, task.policy, task.is_async or task.is_async_generator)
-        facts = (task.name, task.signature.returns_said, task.policy, code_of(task.fn), star)
-        self.tasks.append(PlannedTask(*facts))
+        facts = (task.name, task.signature.returns_said, task.policy, code_of(task.fn))
+        self.tasks.append(PlannedTask(*facts, star, identified(task)))
         self.functions.append(function_of(task, star))
         plain = not mapped and task.policy.when == "all"
         return len(self.tasks) - 1, lane, task.signature.positional if plain else ()
@@ -168,7 +170,8 @@ class RunTasks:
             number = len(self.functions) - 1
             while len(self.tasks) < number:
                 self.tasks.append(self.tasks[-1])
-            self.tasks.append(PlannedTask(wire.name, wire.returns, policy, wire.code, wire.star))
+            facts = (wire.name, wire.returns, policy, wire.code, wire.star, wire.identity)
+            self.tasks.append(PlannedTask(*facts))
             if wire.function is not None:
                 self._pickled[number] = wire.function
             for names, data in wire.bundles:

@@ -42,12 +42,14 @@ class Packed(NamedTuple):
     """A value as bytes, with places for the values that lazy values stand for.
 
     `holes[i]` says what goes to place i.  `digest` is the same wherever the same value is
-    packed, as the bytes need not be (the order of sets, what happens to be one object).
+    packed, as the bytes need not be (the order of sets, what happens to be one object).  `exact` is so
+    too, for arguments of tasks that have a cache: more than equal, they are the same (`sameness`).
     """
 
     data: bytes
     holes: tuple[Any, ...]
     digest: bytes = b""
+    exact: bytes = b""
 
 
 class Pickled(NamedTuple):
