@@ -207,7 +207,7 @@ class _Look(Canon):
     def _by_what_it_calls(self, value: Any, kind: type) -> str | None:
         if kind.__module__ == "liteflow.task":
             return f"task {self.text(value.fn)}"
-        identity = getattr(kind, "_identity", None)
+        identity = getattr(kind, "_whole_identity", getattr(kind, "_identity", None))
         if identity is not None and kind.__module__.startswith("liteflow."):
             return f"{name_of(kind)} {self.text(identity(value))}"
         wrapped = getattr(value, "__wrapped__", None)

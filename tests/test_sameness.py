@@ -14,6 +14,8 @@ import pytest
 
 from liteflow import Flow, task
 from liteflow.sameness import identity_of
+from liteflow.task_types import Python
+from liteflow.task_types.work import file_task
 
 _numbers = count()
 
@@ -237,3 +239,16 @@ def test_named_arguments_in_another_order_are_others_for_who_takes_any(tmp_path)
     flows = [header(a=1, b=2), header(b=2, a=1)]
     results = [Flow("f", one).run(db=tmp_path / "x.db", executor="inline").result for one in flows]
     assert results == [["a", "b"], ["b", "a"]]
+
+
+def test_a_script_of_a_file_is_what_it_says_and_what_it_names_in_modules(tmp_path):
+    def identity(script, rate):
+        (tmp_path / "own_rates.py").write_text(f"RATE = {rate}\n\n\ndef times(x):\n    return x * RATE\n")
+        return identity_of(file_task(Python(run=script), (), str(tmp_path)))
+
+    script = "import own_rates\nresult = own_rates.times(${{ params.x }})"
+    other = "from own_rates import times\nresult = times(${{ params.x }})"
+
+    assert identity(script, 2) == identity(script, 2) != identity(script, 30)
+    assert identity(other, 2) == identity(other, 2) != identity(other, 30)
+    assert identity(script, 2) != identity(other, 2)

@@ -36,10 +36,31 @@ def code_behind(call: str, folder: str | None) -> str:
         call: `module:function`.
         folder: Where modules are looked for first, then as Python does; None: nowhere else.
     """
-    folders = tuple(([folder] if folder is not None else []) + [entry or os.curdir for entry in sys.path])
     module, _, name = call.partition(":")
+    return _behind([(module, name.partition(".")[0])], _folders(folder))
+
+
+def code_behind_script(script: str, folder: str | None) -> str:
+    """The same of what a script names, which itself is in no module.
+
+    Args:
+        script: Python.
+        folder: As of `code_behind`.
+
+    Raises:
+        SyntaxError: It is none.
+    """
+    tree, folders = ast.parse(script), _folders(folder)
+    return _behind(list(_mentioned("", tree, _Source({}, dict(_imports(tree, ""))), folders)), folders)
+
+
+def _folders(folder: str | None) -> tuple[str, ...]:
+    return tuple(([folder] if folder is not None else []) + [entry or os.curdir for entry in sys.path])
+
+
+def _behind(waiting: list[tuple[str, str]], folders: tuple[str, ...]) -> str:
     text = blake2b(digest_size=8)
-    waiting, seen = [(module, name.partition(".")[0])], set[tuple[str, str]]()
+    seen = set[tuple[str, str]]()
     # The list is the queue: it grows while we go along it.
     for where, what in waiting:
         source = _source(where, folders)
@@ -56,7 +77,7 @@ def code_behind(call: str, folder: str | None) -> str:
 
 
 def _mentioned(
-    module: str, definition: ast.stmt, source: _Source, folders: tuple[str, ...]
+    module: str, definition: ast.AST, source: _Source, folders: tuple[str, ...]
 ) -> Iterator[tuple[str, str]]:
     """The definitions that the names in one may mean: (module, name)."""
     for chain in _chains(definition):
@@ -75,7 +96,7 @@ def _mentioned(
                 yield inner, parts[length]
 
 
-def _chains(definition: ast.stmt) -> Iterator[list[str]]:
+def _chains(definition: ast.AST) -> Iterator[list[str]]:
     """Names and names with what stands behind their dots: a, a.b.c."""
     for node in ast.walk(definition):
         names: list[str] = []

@@ -15,7 +15,7 @@ from attrs import Factory, field, frozen
 from liteflow.context import Context
 from liteflow.errors import shown
 from liteflow.outcomes import Failure, skip
-from liteflow.task_types.base import TaskType, options_said, work_references
+from liteflow.task_types.base import TaskType, options_said, spliced, work_references
 from liteflow.task_types.conditions import Condition, holds
 from liteflow.task_types.faults import ValueRefusedError
 from liteflow.task_types.templates import OPENING, Reference, templates_in
@@ -63,6 +63,18 @@ class FileTask:
         from liteflow.task_types.called import code_behind  # noqa: PLC0415
 
         return self.work.kind, options, self.when, code_behind(call, self.folder)
+
+    def _whole_identity(self) -> object:
+        """The same, with what a script names in the user's modules: for results of other runs."""
+        script = getattr(self.work, "run_", None)
+        if self.work.kind != "python" or not script:
+            return self._identity()
+        # Start-up: few tasks have a cache.
+        from liteflow.task_types.called import code_behind_script  # noqa: PLC0415
+
+        found = templates_in(script)
+        plain = spliced(script, found, [f"LITEFLOW_{number}" for number in range(len(found))])
+        return self._identity(), code_behind_script(plain, self.folder)
 
     def __call__(self, _values: Mapping[str, object] | None = None, item: object = None) -> Any:
         """Do the work; `_values` are by what the templates say, `item` is that of a `foreach`."""
