@@ -259,7 +259,7 @@ def _go_on(order: Order, row: RunRow, given: Given | None = None) -> Run[Any]:
 
 
 def given_again(db: Path, row: RunRow, given: Given, *, trust: bool) -> Given | None:
-    """Return what a run was given, for it or another one to be given the same; None: that was not kept.
+    """Return what a run was given, for another one to be given the same; None: that was not kept.
 
     Args:
         db: Its store.
@@ -275,7 +275,7 @@ def given_again(db: Path, row: RunRow, given: Given, *, trust: bool) -> Given | 
 
     with open_values(db, row, trust) as values:
         before = _before(values)
-    return None if before is None else with_secrets(before, given, row).again()
+    return None if before is None else with_secrets(before, given, row)
 
 
 def with_secrets(before: Given, given: Given, row: RunRow) -> Given:

@@ -67,6 +67,7 @@ def outlook(flow: Flow[Any, Any], db: Path, ref: str | None, executor: Where, tr
     given = given_again(db, row, Given({}, {}), trust=trust)
     if given is None:
         raise NotResumableError(row.id, flow.name, "its arguments could not be kept")
+    given = given.again()
     dag = flow.compile(inputs={**given.values, **given.overrides})
     plan = Plan(dag, executor)
     codes = [str(plan.task_row(number)[4]) for number in range(len(plan.tasks))]

@@ -5,20 +5,20 @@ an earlier run --its arguments--> the flow of today --run--> a new run --differe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from liteflow.engine.growths import PARTS
-from liteflow.errors import NotReplayableError
+from liteflow.errors import NotReplayableError, UnknownNameError
 from liteflow.given import Given, is_same
 from liteflow.launch import Order, given_again
 from liteflow.stored import updated_history
 
 if TYPE_CHECKING:
     from liteflow.run import Run
-    from liteflow.store.rows import XComRow
+    from liteflow.store.rows import RunRow, XComRow
 
 
 def given_before(order: Order, ref: str | None) -> Given:
@@ -29,7 +29,7 @@ def given_before(order: Order, ref: str | None) -> Given:
         ref: The other run's id, or the beginning of one; None: the latest of the flow.
 
     Raises:
-        NotReplayableError: There is none, or its arguments could not be kept.
+        NotReplayableError: There is none, its arguments could not be kept, or the flow takes them no more.
         NoSuchRunError: None is meant, or several.
         SecretMissingError: It was given a secret, which is neither here nor in the environment.
         StoreError: The store can't be read.
@@ -47,8 +47,36 @@ def given_before(order: Order, ref: str | None) -> Given:
     if before is None:
         why = "its arguments could not be kept; call run() with the same arguments"
         raise NotReplayableError(row.id, order.flow, why)
-    now = order.given
-    return Given({**before.values, **now.values}, {**before.overrides, **now.overrides})
+    return merged(before, order.given, order.complete, row)
+
+
+def merged(before: Given, now: Given, complete: Callable[[Mapping[str, Any]], object], row: RunRow) -> Given:
+    """Return what a run was given, with what is to be otherwise, for the flow of today.
+
+    Args:
+        before: What the run was given. Defaults of that day count too, but those of parameters that the
+            flow has no more.
+        now: What is to be otherwise.
+        complete: Refuses what is no parameter of the flow.
+        row: The run.
+
+    Raises:
+        NotReplayableError: It was given what the flow no longer takes.
+        LiteflowError: An argument does not fit.
+    """
+    values = {**before.again().values, **now.values}
+    try:
+        complete(values)
+    except UnknownNameError as error:
+        gone = [name for name in values if name not in error.known and name not in now.values]
+        if given := [name for name in gone if name in before.values]:
+            takes = ", ".join(error.known) or "nothing"
+            why = (
+                f"it was given {', '.join(given)}, and the flow takes {takes} now; begin a new run with that"
+            )
+            raise NotReplayableError(row.id, row.flow, why) from None
+        values = {name: value for name, value in values.items() if name not in gone}
+    return Given(values, {**before.overrides, **now.overrides})
 
 
 @frozen

@@ -396,7 +396,8 @@ class Runnable(Generic[R]):
             observer, options: As for `run`.
 
         Raises:
-            NotReplayableError: There is no such run, or its arguments could not be kept.
+            NotReplayableError: There is no such run, its arguments could not be kept, or the flow takes
+                some of them no more.
             LiteflowError: As for `run`.
 
         >>> import tempfile

@@ -220,3 +220,39 @@ def test_calls_that_one_of_them_has_not_are_named(db):
     assert differences(then, now).now_only == ("scaled[2]",)
     assert (shrunk.then_only, shrunk.same) == (("scaled[2]",), 2)
     assert shrunk.changed == {"listed": ("[0, 1, 2]", "[0, 1]")}
+
+
+def grown(n: int = 3, more: int = 1):
+    return scaled(n, more)
+
+
+def shrunk(n: int = 4):
+    return scaled(n)
+
+
+def test_a_parameter_that_is_gone_and_was_not_given_is_no_matter(db):
+    then = flow(grown, name="numbers").run(n=5, db=db, **OPTIONS)
+
+    assert flow(shrunk, name="numbers").replay(then.id, db=db, **OPTIONS).result == 10
+
+
+def test_a_parameter_that_is_gone_and_was_given_is_told_of_with_what_there_is_now(db):
+    then = flow(grown, name="numbers").run(n=5, more=7, db=db, **OPTIONS)
+
+    with pytest.raises(
+        NotReplayableError, match=f"run {then.id} .* was given more, and the flow takes n now"
+    ):
+        flow(shrunk, name="numbers").replay(then.id, db=db, **OPTIONS)
+
+
+def test_a_parameter_that_is_new_has_its_default(db):
+    then = flow(shrunk, name="numbers").run(db=db, **OPTIONS)
+
+    assert flow(grown, name="numbers").replay(then.id, db=db, **OPTIONS).result == 4
+
+
+def test_what_is_to_be_otherwise_and_is_no_parameter_is_refused(db):
+    then = flow(grown, name="numbers").run(n=5, db=db, **OPTIONS)
+
+    with pytest.raises(UnknownNameError, match=r"has no .*'most'"):
+        flow(shrunk, name="numbers").replay(then.id, inputs={"most": 1}, db=db, **OPTIONS)

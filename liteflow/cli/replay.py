@@ -139,10 +139,14 @@ def _part(
     from liteflow.cli.part import part_to_run  # noqa: PLC0415
     from liteflow.given import Given  # noqa: PLC0415
     from liteflow.launch import given_again  # noqa: PLC0415
+    from liteflow.replaying import merged  # noqa: PLC0415
 
     given = given_again(db, row, Given(inputs, inputs), trust=trust)
     if given is None:
         raise NotReplayableError(row.id, row.flow, "its arguments could not be kept; use liteflow run FILE")
+    given = merged(
+        given, Given({n: v for n, v in inputs.items() if "." not in n}, {}), flow._recipe.complete, row
+    )
     dag = flow.compile(inputs={**given.values, **given.overrides, **inputs})
     return part_to_run(flow, dag, only, onwards, db=db, trust=trust, earlier=row)
 
