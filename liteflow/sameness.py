@@ -212,8 +212,9 @@ class _Look(Canon):
             return f"{name_of(kind)} {self.text(identity(value))}"
         wrapped = getattr(value, "__wrapped__", None)
         if wrapped is not None and not is_users_module(kind.__module__):
-            # What functools.lru_cache gives, say.
-            return f"{name_of(kind)} {self.text(wrapped)}"
+            # What functools.lru_cache gives, or what a step of an arrow flow is.
+            rest = {name: part for name, part in vars(value).items() if not _of_python(name)}
+            return f"{name_of(kind)} {self.text(wrapped)} {self.text(rest)}"
         return None
 
 

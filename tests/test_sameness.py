@@ -13,6 +13,8 @@ from types import ModuleType
 import pytest
 
 from liteflow import Flow, task
+from liteflow.arrows.step import step_function
+from liteflow.arrows.typework import TypeWork
 from liteflow.sameness import identity_of
 from liteflow.task_types import Python
 from liteflow.task_types.work import file_task
@@ -239,6 +241,39 @@ def test_named_arguments_in_another_order_are_others_for_who_takes_any(tmp_path)
     flows = [header(a=1, b=2), header(b=2, a=1)]
     results = [Flow("f", one).run(db=tmp_path / "x.db", executor="inline").result for one in flows]
     assert results == [["a", "b"], ["b", "a"]]
+
+
+def test_a_step_of_an_arrow_flow_is_its_function_and_how_it_is_called():
+    def one(input):
+        return input
+
+    steps = [step_function(one, True), step_function(one, False), step_function(lambda input: 1, True)]
+    assert len({identity_of(step) for step in steps}) == 3
+
+
+@pytest.mark.parametrize("work", [lambda text: Python(run=text), lambda text: Python(call=text)])
+def test_a_step_that_is_python_is_what_it_names_in_modules(tmp_path, monkeypatch, work):
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "own_steps:step" if work("a:b").call else "from own_steps import step\nresult = step()"
+    identities = []
+    for number in (1, 22):
+        (tmp_path / "own_steps.py").write_text(f"def step():\n    return {number}\n")
+        identities.append(identity_of(TypeWork(work(text))))
+    assert len(set(identities)) == 2
+
+
+def test_a_task_type_of_the_users_is_its_code_too(module):
+    source = """
+from attrs import frozen
+from liteflow.task_types import TaskType
+from liteflow.task_types.work import file_task
+@frozen(kw_only=True)
+class Greet(TaskType):
+    kind = "greet"
+    def run(self): return 'hello %d'
+f = file_task(Greet(), ())"""
+    assert identity_of(module(source % 1).f) == identity_of(module(source % 1).f)
+    assert identity_of(module(source % 1).f) != identity_of(module(source % 2).f) != b""
 
 
 def test_a_script_of_a_file_is_what_it_says_and_what_it_names_in_modules(tmp_path):

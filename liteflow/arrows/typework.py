@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from liteflow.context import Context
 from liteflow.task_types.base import TaskType, options_said, work_references
-from liteflow.task_types.work import item_at
+from liteflow.task_types.work import all_code, item_at
 
 
 @frozen(slots=False, unsafe_hash=False)
@@ -30,6 +30,10 @@ class TypeWork:
     def _identity(self) -> object:
         """What a resume takes for its code: not how long it may take."""
         return self.work.kind, options_said(self.work)
+
+    def _whole_identity(self) -> object:
+        """The same with all code that it leads to: for results of other runs."""
+        return self._identity(), all_code(self.work, None)
 
     def __call__(self, input: Any = None) -> Any:
         """Do the work."""

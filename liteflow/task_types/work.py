@@ -65,16 +65,8 @@ class FileTask:
         return self.work.kind, options, self.when, code_behind(call, self.folder)
 
     def _whole_identity(self) -> object:
-        """The same, with what a script names in the user's modules: for results of other runs."""
-        script = getattr(self.work, "run_", None)
-        if self.work.kind != "python" or not script:
-            return self._identity()
-        # Start-up: few tasks have a cache.
-        from liteflow.task_types.called import code_behind_script  # noqa: PLC0415
-
-        found = templates_in(script)
-        plain = spliced(script, found, [f"LITEFLOW_{number}" for number in range(len(found))])
-        return self._identity(), code_behind_script(plain, self.folder)
+        """The same with all code that it leads to: for results of other runs."""
+        return self._identity(), all_code(self.work, self.folder)
 
     def __call__(self, _values: Mapping[str, object] | None = None, item: object = None) -> Any:
         """Do the work; `_values` are by what the templates say, `item` is that of a `foreach`."""
@@ -110,6 +102,27 @@ class WaitingFileTask(FileTask):
     ) -> Any:
         """Do the work; arguments as of a FileTask."""
         return await self.work_with(_values, item).run_async(context)
+
+
+def all_code(work: TaskType, folder: str | None) -> object:
+    """Return the code of work that is not in its options: its type's, and what a script or a call leads to.
+
+    Args:
+        work: The work.
+        folder: Where modules are looked for first.
+    """
+    # Start-up: few tasks have a cache.
+    from liteflow.task_types.called import code_behind, code_behind_script  # noqa: PLC0415
+
+    call = getattr(work, "call", None)
+    if call:
+        return type(work), code_behind(call, folder)
+    script = getattr(work, "run_", None) if work.kind == "python" else None
+    if not script:
+        return type(work)
+    found = templates_in(script)
+    plain = spliced(script, found, [f"LITEFLOW_{number}" for number in range(len(found))])
+    return type(work), code_behind_script(plain, folder)
 
 
 def file_task(
