@@ -56,7 +56,9 @@ class Wiring:
         constant = self.constant(argument)
         if constant is not None:
             return (constant, ())
-        return (argument.data, tuple([self.place(hole) for hole in argument.holes]))
+        # Nobody reads beyond a pickle's end: where calls grow, what stands for one goes with its bytes.
+        data = argument.data if self._by_reference else argument.data + argument.exact
+        return (data, tuple([self.place(hole) for hole in argument.holes]))
 
     def place(self, hole: Hole) -> WireArgument:
         """What goes into a place."""

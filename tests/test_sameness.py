@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from liteflow import Flow, task
+from liteflow import Flow, task, unmapped
 from liteflow.arrows.step import step_function
 from liteflow.arrows.typework import TypeWork
 from liteflow.sameness import identity_of
@@ -287,3 +287,38 @@ def test_a_script_of_a_file_is_what_it_says_and_what_it_names_in_modules(tmp_pat
     assert identity(script, 2) == identity(script, 2) != identity(script, 30)
     assert identity(other, 2) == identity(other, 2) != identity(other, 30)
     assert identity(script, 2) != identity(other, 2)
+
+
+@task(cache=True)
+def applied(fn, x):
+    return fn(x)
+
+
+def grown(*given):
+    return applied(*given)
+
+
+def grown_map(fn, items):
+    return applied.map(unmapped(fn), items)
+
+
+PLACES = {
+    "a call": lambda go: applied(go, 1),
+    "beside the items of a map": lambda go: applied.map(unmapped(go), [1]),
+    "an item of a map": lambda go: applied.map([go], [1]),
+    "a call that a task returned": lambda go: task(lambda: grown(go, 1), name="grow")(),
+    "a map that a task returned": lambda go: task(lambda: grown_map(go, [1]), name="grow")(),
+    "an item of a map that a task returned": lambda go: task(lambda: applied.map([go], [1]), name="grow")(),
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_function_of_a_module_counts_by_its_code_wherever_it_is_given(module, tmp_path, place):
+    def result(number):
+        go = module(f"def go(x):\n    return x + {number}").go
+        found = Flow("f", place(go)).run(db=tmp_path / "x.db", executor="inline")
+        states = [one.state for one in found.tasks.values()]
+        value = found.result if type(found.result) is int else found.result[0]
+        return value, "cached" in states
+
+    assert [result(number) for number in (1, 20, 1)] == [(2, False), (21, False), (2, True)]

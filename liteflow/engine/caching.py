@@ -15,13 +15,13 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from liteflow import pickling
-from liteflow.dag import ATOMS, Hole
+from liteflow.dag import Spread
 from liteflow.engine.plan import Plan
 from liteflow.errors import LiteflowError
 from liteflow.executor.base import NODE
@@ -53,13 +53,16 @@ class Found(NamedTuple):
 # --- keys (pure) -----------------------------------------------------------------------------
 
 
-def key_of(plan: Plan, node: int, digest_of: Callable[[int], bytes], secret: bytes) -> bytes | None:
+def key_of(
+    plan: Plan, node: int, digest_of: Callable[[int], bytes], exact: Mapping[int, bytes], secret: bytes
+) -> bytes | None:
     """Return what stands for a call's code and arguments; None: it can't be told what they are.
 
     Args:
         plan: The run's nodes; all that this one takes have ended.
         node: Which.
         digest_of: Gives the SHA-256 of another node's value.
+        exact: As `exact_digests` gives them.
         secret: Without it nobody can tell by a key what a call was given.
     """
     task = plan.tasks[plan.task_of[node]]
@@ -68,26 +71,25 @@ def key_of(plan: Plan, node: int, digest_of: Callable[[int], bytes], secret: byt
     digest = blake2b(digest_size=_KEY_BYTES, key=secret)
     digest.update(task.identity)
     digest.update(f"{_PYTHON}|{task.returns}|{task.star}".encode())
-    for part in _given(plan, node):
-        for piece in _pieces(part, digest_of, plan):
+    call = plan.call(node, 1)
+    # Names in their order: who takes **them may look at it.
+    for part in (len(call.args), *call.args, *chain.from_iterable((call.kwargs or {}).items())):
+        for piece in _pieces(part, digest_of, exact, plan.constants):
             digest.update(len(piece).to_bytes(8, "little"))
             digest.update(piece)
     return digest.digest()
 
 
-def _given(plan: Plan, node: int) -> Iterable[Any]:
-    """The arguments of a call: by position, then by name, with the names before them."""
-    if node < len(plan.dag.nodes):
-        args: Sequence[Any] = plan.dag.nodes[node].args
-        kwargs: dict[str, Any] | None = dict(plan.dag.nodes[node].kwargs)
-    else:
-        args, kwargs = plan.span(node).arguments(node)
-    yield len(args)
-    yield from args
-    # In their order: who takes **them may look at it.
-    for name, value in (kwargs or {}).items():
-        yield name
-        yield value
+def exact_digests(plan: Plan) -> dict[int, bytes]:
+    """Return what stands for the arguments of the flow's own calls, by the id of their bytes."""
+    found: dict[int, bytes] = {}
+    for node in plan.dag.nodes:
+        if node.task.policy.cache:
+            for argument in (*node.args, *node.kwargs.values()):
+                items = argument.items if type(argument) is Spread else (argument,)
+                # The Dag keeps the bytes: no others can come to have their id.
+                found.update({id(one.data): one.exact for one in items if type(one) is Packed})
+    return found
 
 
 def _atom(value: Any) -> bytes:
@@ -97,25 +99,14 @@ def _atom(value: Any) -> bytes:
     return f"{type(value).__name__} {value!r}".encode("utf-8", "backslashreplace")
 
 
-def _pieces(argument: Any, digest_of: Callable[[int], bytes], plan: Plan) -> Iterable[bytes]:
-    """An argument, of the flow or as it travels, as bytes that no other one has."""
-    kind = type(argument)
-    if kind in ATOMS:
-        yield _atom(argument)
-    elif kind is Hole:
-        yield from _wired(plan.settled((argument.source, ())), digest_of, plan)
-        yield pickling.dumps(argument.path, plan.dag.definitions).data if argument.path else b""
-    elif kind is Packed:
-        yield b"value " + argument.exact
-        for hole in argument.holes:
-            yield from _pieces(hole, digest_of, plan)
-    else:
-        yield from _wired(plan.settled(argument), digest_of, plan)
-
-
-def _wired(wire: WireArgument, digest_of: Callable[[int], bytes], plan: Plan) -> Iterable[bytes]:
-    """The same of an argument as it travels, without recursion: what it is made of may be deep."""
-    stack = [wire]
+def _pieces(
+    argument: WireArgument,
+    digest_of: Callable[[int], bytes],
+    exact: Mapping[int, bytes],
+    constants: Sequence[bytes],
+) -> Iterable[bytes]:
+    """An argument as it travels, as bytes that no other one has; without recursion: it may be deep."""
+    stack = [argument]
     while stack:
         one = stack.pop()
         if type(one) is list:
@@ -124,11 +115,13 @@ def _wired(wire: WireArgument, digest_of: Callable[[int], bytes], plan: Plan) ->
         elif type(one) is not tuple:
             yield _atom(one)
         elif type(one[0]) is bytes:
-            yield b"pickle %d %b" % (len(one[1]), one[0])
+            yield b"pickle %d %b" % (len(one[1]), exact.get(id(one[0]), one[0]))
             stack.extend(reversed(one[1]))
+        elif type(one[0]) is int and one[0] < 0:
+            data = constants[-1 - one[0]]
+            yield b"pickle 0 " + exact.get(id(data), data)
         elif type(one[0]) is int:
-            yield b"of " + (digest_of(one[0]) if one[0] >= 0 else plan.constants[-1 - one[0]])
-            yield repr(one[1:]).encode("utf-8", "backslashreplace")
+            yield b"of " + digest_of(one[0]) + repr(one[1:]).encode("utf-8", "backslashreplace")
         else:
             # What a path leads to, in a value that is made of others'.
             yield b"in " + repr(one[1:]).encode("utf-8", "backslashreplace")
@@ -251,6 +244,10 @@ class Caching:
         """The store's; it is opened when it is first needed."""
         return self._open()
 
+    @cached_property
+    def _exact(self) -> dict[int, bytes]:
+        return exact_digests(self._plan)
+
     def lane(self, behind: Pushed) -> Pushed:
         """Where calls go that are ready, which are looked up before they go on to the lane behind."""
         return _Looked(self._plan, self._pending, behind)
@@ -294,13 +291,14 @@ class Caching:
         self.cache.note(noted)
 
     def _look_up(self, node: int, cache: Cache) -> Found | None:
-        key = key_of(self._plan, node, lambda source: self._digest_of(source, cache), cache.secret)
+        plan = self._plan
+        key = key_of(plan, node, lambda source: self._digest_of(source, cache), self._exact, cache.secret)
         if key is None:
             return None
         self._keys[node] = key
         if self._refresh:
             return None
-        policy = self._plan.policy(node).cache
+        policy = plan.policy(node).cache
         since = 0 if policy is True else time.time_ns() // 1000 - round(policy * 1e6)
         return cache.find(key, since)
 
