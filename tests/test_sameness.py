@@ -322,3 +322,11 @@ def test_a_function_of_a_module_counts_by_its_code_wherever_it_is_given(module, 
         return value, "cached" in states
 
     assert [result(number) for number in (1, 20, 1)] == [(2, False), (21, False), (2, True)]
+
+
+def test_what_leads_to_too_much_code_to_look_at_is_the_same_as_nothing(module):
+    chain = "\n".join(f"def f{n}(x): return f{n + 1}(x)" for n in range(2_100))
+    made = module(f"{chain}\ndef f2100(x): return x")
+
+    assert identity_of(made.f0) == b""
+    assert identity_of(made.f200) != b""
