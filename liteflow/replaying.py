@@ -97,7 +97,7 @@ class Differences:
 
 
 def differences(then: Run[Any], now: Run[Any], without: Collection[str] = ()) -> Differences:
-    """Compare two runs. Values of which the store can't tell that they are the same are read.
+    """Compare two runs. Values of which the store can't tell that they are the same are read, if they can be.
 
     Args:
         then: The earlier one.
@@ -105,7 +105,6 @@ def differences(then: Run[Any], now: Run[Any], without: Collection[str] = ()) ->
         without: Keys of calls that are not compared.
 
     Raises:
-        ForeignValueError: A value may be of someone else.
         StoreError: The store can't be read.
     """
     before, after = _known(then, without), _known(now, without)
@@ -140,8 +139,7 @@ def _is_same(before: XComRow, after: XComRow, then: Run[Any], now: Run[Any]) -> 
     if before.type != after.type:
         return False
     # The bytes of a pickle may differ though the values do not.
-    one, other = then.output(before.key), now.output(after.key)
     try:
-        return is_same(one, other)
-    except Exception:  # noqa: BLE001  an array has no one answer, and a class of the user's may raise what it likes
+        return is_same(then.output(before.key), now.output(after.key))
+    except Exception:  # noqa: BLE001  no answer (an array has none), no class any more, gone, damaged: it can't be told
         return False

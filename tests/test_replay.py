@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from liteflow import Context, Flow, NextTask, Secret, TaskOutput, flow, task
@@ -13,6 +16,8 @@ from liteflow.errors import (
     UnknownNameError,
 )
 from liteflow.replaying import differences
+from liteflow.store.history import History
+from liteflow.stored import stored_run
 
 OPTIONS = {"executor": "inline"}
 
@@ -210,6 +215,16 @@ def test_values_that_are_not_are_told_with_what_they_were(db, first, second):
     found = compared(db, first, second)
     assert found.same == 0
     assert found.changed.keys() == {"made"}
+
+
+def test_a_value_that_can_not_be_read_any_more_is_not_the_same(db):
+    runs = [Flow("f", task(lambda n=n: [n], name="made")()).run(db=db, **OPTIONS) for n in (1, 2)]
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE outcome SET payload = CAST(payload || 'x' AS BLOB)")
+    with History(db) as history:
+        then, now = (stored_run(db, history.find_run(run.id), False) for run in runs)
+
+    assert differences(then, now).changed == {"made": ("[1]", "[2]")}
 
 
 def test_calls_that_one_of_them_has_not_are_named(db):
