@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -183,6 +185,54 @@ def test_large_values_are_taken_over_whole(db, ran):
     assert runs[1].output("made") == runs[0].output("made")
     assert ran == [1]
     assert check(db) == []
+
+
+MANY = """
+import sys
+from liteflow import Flow, task
+
+@task(cache=True)
+def made(n: int) -> bytes:
+    return bytes([n]) * 4_000_000
+
+@task
+def size(data: bytes) -> int:
+    return len(data)
+
+run = Flow("f", size.map(made.map(range(20)))).run(db="x.db", executor="inline")
+print(sum(row.state == "cached" for row in run.tasks.values()))
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what it holds at most is asked of Linux")
+def test_many_large_values_are_not_in_memory_at_once_when_they_are_taken_over(tmp_path):
+    def run():
+        found = subprocess.run(
+            [sys.executable, "-c", MANY], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        cached, kilobytes = map(int, found.stdout.split())
+        return cached, kilobytes // 1000
+
+    first, again = run(), run()
+
+    assert (first[0], again[0]) == (0, 20)
+    # As much as to make them, and some more of them at a time: all of them are 80.
+    assert again[1] < first[1] + 45
+
+
+def test_large_values_that_are_taken_over_take_few_descriptors(db):
+    @task(cache=True)
+    def made(n: int) -> bytes:
+        return bytes(100_000) + bytes([n])
+
+    @task
+    def opened(values: list[bytes]) -> int:
+        assert len(values) == 200
+        return len(list(Path("/proc/self/fd" if Path("/proc").exists() else "/dev/fd").iterdir()))
+
+    for _ in range(2):
+        assert Flow("f", opened(made.map(range(200)))).run(db=db, **INLINE).result < 150
 
 
 def test_other_flows_of_the_same_store_take_over_too(db, ran):

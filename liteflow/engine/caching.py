@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from liteflow.engine.lanes import Pushed
     from liteflow.store.rows import CachedRow, StoredPayload
 
-# So many calls are looked up in one go: nothing waits for a map over a million items.
+# So many calls are looked up in one go, until what was found has so many bytes: nothing waits for a map over
+# a million items, and its values are not all in memory.
 _AT_ONCE = 500
+_BYTES_AT_ONCE = 8 * 1024 * 1024
 _KEY_BYTES = 16
 # Bytecode of another one may be the same where its library is not.
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -254,12 +256,16 @@ class Caching:
 
     def look(self) -> Iterable[tuple[int, Found]]:
         """Look some calls up; those that are not found go on, and run."""
+        size = 0
         for _ in range(min(_AT_ONCE, len(self._pending))):
+            if size > _BYTES_AT_ONCE:
+                return
             node, lane = self._pending.popleft()
             found = None if self.cache is None else self._look_up(node, self.cache)
             if found is None:
                 lane.push(node)
             else:
+                size += len(found.stored.data)
                 yield node, found
 
     def made(self, rows: Iterable[Row]) -> None:

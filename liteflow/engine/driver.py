@@ -261,7 +261,7 @@ class Driver(Hearing):
 
     def _step(self, selector: selectors.BaseSelector) -> None:
         """Give out what is ready, and take in what has come."""
-        if self._caching and self._stop is None:
+        if self._caching and self._stop is None and not self._recorder.is_behind:
             self._take_found(self._caching)
         if self._full:
             self._recorder.commit()

@@ -19,6 +19,7 @@ from liteflow.store.journal import Journal, Row
 _COMMIT_S = 0.01
 _COMMIT_ROWS = 1000
 PIECE = 8 * 1024 * 1024
+_MOST_PIECES = 4
 # A driver that has nothing to write says this often that it is alive.
 _BEAT_S = 2.0
 
@@ -39,6 +40,11 @@ class Recorder:
         self._since: float | None = None
         self._next_beat = clock() + _BEAT_S
         self._pieces: deque[tuple[int, int, Large | bytes, int]] = deque()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether large payloads wait to be written: no more of them should be made at will."""
+        return len(self._pieces) > _MOST_PIECES
 
     def touch(self) -> None:
         """Rows have been put into the journal."""

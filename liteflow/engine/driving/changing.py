@@ -231,12 +231,12 @@ class Changing(Answering):
         assert caching.cache is not None
         attempt = self._attempts.get(node, 1) - 1
         facts = caching.cache.facts_of(found, node, attempt, micros_since(self._epoch_ns))
-        data = found.stored.data
+        codec, data = found.stored.codec, found.stored.data
         if len(data) <= LARGE:
-            return (*facts, data), Payload(found.stored.codec, data)
-        large = Large.written((data,), len(data))
-        row = self._recorder.row_of_large(Finished._make((*facts, None)), large)
-        return row, Payload(found.stored.codec, large)
+            return (*facts, data), Payload(codec, data)
+        is_needed = self._values.uses[node] or node in self._values.keep
+        held = self._values.settled(Large.written((data,), len(data))) if is_needed else data
+        return self._recorder.row_of_large(Finished._make((*facts, None)), held), Payload(codec, held)
 
     def _take(self, node: int, row: Row, payload: Payload, found: Found) -> None:
         """A call has its value without having run."""
