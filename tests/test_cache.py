@@ -280,6 +280,79 @@ def test_a_run_that_goes_on_keeps_what_it_had_taken_over(db, tmp_path, ran):
     assert ran == [1]
 
 
+def test_of_equal_calls_of_one_run_one_runs(db, ran):
+    @task(cache=True)
+    def noted(n: int) -> int:
+        RAN.append(n)
+        return n
+
+    @task
+    def numbers() -> list[int]:
+        return [1, 2, 1, 1, 2]
+
+    run = Flow("f", [noted.map(numbers()), noted(1)]).run(db=db, **INLINE)
+
+    assert run.result == [[1, 2, 1, 1, 2], 1]
+    assert sorted(ran) == [1, 2]
+    assert sorted(states(run).values()).count("cached") == 4
+    assert check(db) == []
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+@pytest.mark.parametrize("bound", [None, 1, 2])
+def test_equal_calls_that_begin_at_the_same_time_wait_for_one_of_them(db, tmp_path, executor, bound):
+    @task(cache=True)
+    def noted(folder: Path, n: int) -> bytes:
+        with (folder / "ran").open("a") as file:
+            file.write(f"{n}\n")
+        return bytes([n]) * 100_000
+
+    items = [n % 3 for n in range(12)]
+    mapped = noted.map(unmapped(tmp_path), items, max_active=bound)
+    run = Flow("f", mapped).run(db=db, executor=executor, max_workers=2)
+
+    assert run.result == [bytes([n]) * 100_000 for n in items]
+    assert sorted((tmp_path / "ran").read_text().split()) == ["0", "1", "2"]
+
+
+def test_when_the_one_that_runs_fails_the_next_is_tried(db, ran):
+    @task(cache=True, retries=1)
+    def fragile(n: int) -> int:
+        RAN.append(n)
+        if len(RAN) < 4:
+            raise ValueError(len(RAN))
+        return n
+
+    run = Flow("f", fragile.map([7, 7, 7], on_error="collect")).run(db=db, **INLINE)
+
+    # Two attempts at the first, then two at the second, which has what the third takes over.
+    assert len(ran) == 4
+    assert [str(one) if one == 7 else "failed" for one in run.result] == ["failed", "7", "7"]
+    assert states(run)["fragile[2]"] == "cached"
+
+
+def test_when_the_one_that_runs_goes_on_as_others_so_do_the_rest(db, ran):
+    @task(cache=True)
+    def leaf(n: int) -> int:
+        RAN.append(n)
+        return n
+
+    @task(cache=True)
+    def pair(n: int) -> list[int]:
+        return [leaf(n), leaf(n + 1)]
+
+    run = Flow("f", pair.map([1, 1, 2])).run(db=db, **INLINE)
+
+    assert run.result == [[1, 2], [1, 2], [2, 3]]
+    assert sorted(ran) == [1, 2, 3]
+
+
+def test_told_to_refresh_all_of_them_run(db, ran):
+    made = cached(lambda n: RAN.append(n) or n)
+    Flow("f", [made(1), made(1)]).run(db=db, refresh=True, **INLINE)
+    assert ran == [1, 1]
+
+
 # --- what is not -----------------------------------------------------------------------------
 
 

@@ -151,6 +151,11 @@ class Cache:
         self._history = History(journal.connection)
         self._runs: dict[int, TrustedValues] = {}
 
+    @property
+    def commits(self) -> int:
+        """How often what was made has been written down."""
+        return self._journal.commits
+
     def find(self, key: bytes, since: int) -> Found | None:
         """Return the newest result of a key that was made since then (in microseconds); None: there is none.
 
@@ -226,6 +231,9 @@ class Caching:
         plan: The run's nodes.
         open_cache: Gives the store's, once the run has begun; None: nothing can be taken over there.
         refresh: Whether all run, and what they give takes the place of what is there.
+
+    Attributes:
+        awaits_commit: Whether what was made has to be in the store before the next look.
     """
 
     def __init__(self, plan: Plan, open_cache: Callable[[], Cache | None], *, refresh: bool) -> None:
@@ -233,9 +241,16 @@ class Caching:
         self._open = open_cache
         self._refresh = refresh
         self._pending: deque[tuple[int, Pushed]] = deque()
-        # Of the calls that run now, and of the values that are not in the store yet.
+        # Of the calls that run now.
         self._keys: dict[int, bytes] = {}
+        # What has been made since the last commit, which the store does not know of.
         self._digests: dict[int, bytes] = {}
+        self._made: set[bytes] = set()
+        self._commits = 0
+        # Which of equal calls runs, and those that wait for what it gives.
+        self._leaders: dict[bytes, int] = {}
+        self._followers: dict[int, list[tuple[int, Pushed]]] = {}
+        self.awaits_commit = False
 
     def __bool__(self) -> bool:
         """Whether calls are to be looked up."""
@@ -255,23 +270,36 @@ class Caching:
         return _Looked(self._plan, self._pending, behind)
 
     def look(self) -> Iterable[tuple[int, Found]]:
-        """Look some calls up; those that are not found go on, and run."""
+        """Look some calls up; those that are not found go on, and run, or wait for an equal one that runs."""
+        cache = self.cache
+        if cache is None:
+            while self._pending:
+                node, lane = self._pending.popleft()
+                lane.push(node)
+            return
+        self._forget_committed(cache)
         size = 0
         for _ in range(min(_AT_ONCE, len(self._pending))):
-            if size > _BYTES_AT_ONCE:
-                return
             node, lane = self._pending.popleft()
-            found = None if self.cache is None else self._look_up(node, self.cache)
-            if found is None:
-                lane.push(node)
-            else:
+            found = self._look_up(node, cache)
+            if found is not None:
                 size += len(found.stored.data)
                 yield node, found
+            elif self._keys.get(node) in self._made and not self._refresh:
+                self._pending.appendleft((node, lane))
+                self.awaits_commit = True
+            elif (leader := self._leader_of(node)) != node:
+                self._followers.setdefault(leader, []).append((node, lane))
+            else:
+                lane.push(node)
+            if self.awaits_commit or size > _BYTES_AT_ONCE:
+                return
 
     def made(self, rows: Iterable[Row]) -> None:
         """These calls have succeeded."""
         if self.cache is None:
             return
+        self._forget_committed(self.cache)
         now, noted = time.time_ns() // 1000, []
         for row in rows:
             row_id, digest = row[0], row[8]
@@ -282,11 +310,20 @@ class Caching:
             key = self._keys.pop(node, None)
             if key is not None:
                 noted.append((row_id, now, key))
+                self._made.add(key)
+                self._dismiss(node, key)
         self.cache.note(noted)
+
+    def given_up(self, node: int) -> None:
+        """A call has ended without a result, or goes on as others: an equal one that waited for it runs."""
+        key = self._keys.pop(node, None)
+        if key is not None:
+            self._dismiss(node, key)
 
     def taken(self, rows: Iterable[tuple[Row, Found]]) -> None:
         """These results were taken over; they are as old as they are."""
         assert self.cache is not None
+        self._forget_committed(self.cache)
         noted = []
         for row, found in rows:
             row_id = row[0]
@@ -308,12 +345,28 @@ class Caching:
         since = 0 if policy is True else time.time_ns() // 1000 - round(policy * 1e6)
         return cache.find(key, since)
 
+    def _forget_committed(self, cache: Cache) -> None:
+        """What was committed is known to the store: of a million calls, nothing is kept here."""
+        if cache.commits != self._commits:
+            self._commits = cache.commits
+            self._digests.clear()
+            self._made.clear()
+
+    def _leader_of(self, node: int) -> int:
+        """The call that runs for this one: an equal one that runs already, or itself."""
+        key = self._keys.get(node)
+        return node if key is None or self._refresh else self._leaders.setdefault(key, node)
+
+    def _dismiss(self, node: int, key: bytes) -> None:
+        """A call runs no more: who waited for it is looked up again."""
+        if self._leaders.get(key) == node:
+            del self._leaders[key]
+        if (followers := self._followers.pop(node, None)) is not None:
+            self._pending.extend(followers)
+            self.awaits_commit = True
+
     def _digest_of(self, node: int, cache: Cache) -> bytes:
-        digest = self._digests.get(node)
-        if digest is None:
-            # An earlier driver of the run has made it.
-            digest = self._digests[node] = cache.sha256(node)
-        return digest
+        return self._digests.get(node) or cache.sha256(node)
 
 
 class _Looked:

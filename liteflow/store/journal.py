@@ -95,6 +95,7 @@ class Journal:
         connection: The same.
         number: The run's number in the store, 0 before `begin` or `claim`.
         waiting: How many rows have been put and not committed.
+        commits: How often rows have been committed.
 
     >>> from liteflow.store.db import open_store
     >>> from liteflow.store.lease import this_process
@@ -112,7 +113,7 @@ class Journal:
     def __init__(self, connection: StoreConnection, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
         self.number = 0
-        self.waiting = 0
+        self.waiting = self.commits = 0
         self._batches: list[tuple[Statement, list[Row]]] = []
         self._noted: set[object] = set()
         self._writer = LeasedWriter(connection, clock)
@@ -461,6 +462,7 @@ class Journal:
 
         try:
             self._writer.transact(write)
+            self.commits += 1
         except errors.RecordRefusedError as error:
             self._batches, self.waiting = batches, waiting
             raise self._with_culprit(error) from error.__cause__

@@ -132,6 +132,8 @@ class Changing(Answering):
     def _learn_growth(self, done: Finished, payload: bytes) -> None:
         """An attempt has returned calls that the run is to go on with, or the items of a map."""
         node = done[0] & NODE
+        if self._caching is not None:
+            self._caching.given_up(node)
         try:
             grown = self._growths.learn(done, payload)
         except (
@@ -211,7 +213,10 @@ class Changing(Answering):
         self._learn_failed(failed, "driver")
 
     def _take_found(self, caching: Caching) -> None:
-        """Calls whose results earlier runs have need not run."""
+        """Calls whose results are there already need not run."""
+        if caching.awaits_commit:
+            self._recorder.commit()
+            caching.awaits_commit = False
         taken = [(node, self._held(node, found, caching), found) for node, found in caching.look()]
         if not taken:
             return
@@ -323,6 +328,8 @@ class Changing(Answering):
     def _end_without_value(self, failed: Failed, key: str, worker: str) -> None:
         """A node has failed for good, or was skipped."""
         node = failed.node
+        if self._caching is not None:
+            self._caching.given_up(node)
         state = "skipped" if failed.outcome == "skipped" else "failed"
         if state == "failed" and not self._plan.collected(node):
             self._failures[node] = failed
