@@ -1,4 +1,4 @@
-"""A flow as text, run at once."""
+"""A flow as text, run at once, and the flow of a workflow that has been read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from liteflow.flow import Flow
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from liteflow.files.model import Workflow
     from liteflow.options import FlowOptions
 
 
@@ -33,3 +34,28 @@ def run_workflow(text: str, functions: Any, input: Any = None, **options: Unpack
     {'b': 2, 'c': -2}
     """
     return Flow.parse(text, functions, **options).run(inputs={"input": input}).result
+
+
+def flow_of(workflow: Workflow, file: str, **options: Unpack[FlowOptions]) -> Flow[..., Any]:
+    """Return the flow that a workflow describes, which `liteflow.files.load.parse_workflow` has read.
+
+    Args:
+        workflow: The workflow.
+        file: Where it is written, for errors and for the record.
+        options: Defaults for its runs; they win over the workflow's settings.
+
+    Raises:
+        WorkflowFileError: It uses what can't be had.
+
+    >>> from liteflow.files.load import parse_workflow
+    >>> text = "{workflow_name: w, params: {n: 2}, tasks: {a: {run: 'echo ${{ params.n }}'}}}"
+    >>> flow = flow_of(parse_workflow(text, "w.yaml"), "w.yaml")
+    >>> flow.compile(n=3).node("a").key
+    'a'
+    """
+    # Start-up: all that reads files.
+    from liteflow.files.compile import described_by  # noqa: PLC0415
+
+    made = described_by(workflow, file)
+    told: dict[str, Any] = {**made.options, **options}
+    return Flow(made.name, made.function, **told)

@@ -1,8 +1,7 @@
-"""Flows that are written as text: the faces of the arrow language on `Flow`."""
+"""Flows that are written as text: the faces of the arrow language, and of workflow files, on `Flow`."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
@@ -85,10 +84,10 @@ class Written:
             CommandLineError: The file can't be read.
         """
         if not str(path).lower().endswith(".flow"):
-            # By its name: files know flows, and flows know no files.
-            reader = importlib.import_module("liteflow.files.compile")
-            made: Self = reader.flow_from_file(path, name, **options)
-            return made
+            from liteflow.files.compile import described_in  # noqa: PLC0415  as above
+
+            made = described_in(path, name)
+            return cls(made.name, made.function, **{**made.options, **options})
         from liteflow.arrows.recipe import recipe_of_file  # noqa: PLC0415  as above
         from liteflow.arrows.tasks import caller_names  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""A path, or a Workflow -> a Flow, with the file's settings as the options of its runs.
+"""A path, or a Workflow -> what a flow is made of, with the file's settings as the options of its runs.
 
 What a file says goes through the same calls as a script's (build.py), so it is checked, stored and
 resumed by the same code.
@@ -7,8 +7,9 @@ resumed by the same code.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import evolve
 
@@ -17,19 +18,23 @@ from liteflow.files.build import Builder
 from liteflow.files.load import parse_with_tree, read_file
 from liteflow.files.model import Workflow
 from liteflow.files.tree import Tree
-from liteflow.flow import Flow
 from liteflow.names import checked_name
 
 
-def flow_from_file(path: str | os.PathLike[str], name: str | None = None, **options: Any) -> Flow[..., Any]:
-    """Return the flow that a workflow file describes.
+class Described(NamedTuple):
+    """What a flow is made of; its function gives a dict of the outputs of its final tasks, by name."""
 
-    Its result is a dict of the outputs of its final tasks, by name.
+    name: str
+    function: Callable[..., Any]
+    options: dict[str, Any]
+
+
+def described_in(path: str | os.PathLike[str], name: str | None = None) -> Described:
+    """Return what the flow of a workflow file is made of.
 
     Args:
         path: The file, `.yaml`, `.yml` or `.json`.
         name: The flow's name; None: as the file says.
-        options: Defaults for its runs, as of `Flow(...)`; they win over the file's settings.
 
     Raises:
         WorkflowPathError: There is no such file.
@@ -39,18 +44,17 @@ def flow_from_file(path: str | os.PathLike[str], name: str | None = None, **opti
     workflow, tree = parse_with_tree(read_file(full), str(path), json=full.suffix.lower() == ".json")
     if name is not None:
         workflow = evolve(workflow, workflow_name=checked_name(name, "a flow"))
-    return flow_of(workflow, str(full.absolute()), tree, **options)
+    return described_by(workflow, str(full.absolute()), tree)
 
 
 @uncollected()
-def flow_of(workflow: Workflow, file: str, tree: Tree | None = None, **options: Any) -> Flow[..., Any]:
-    """Return the flow that a workflow describes.
+def described_by(workflow: Workflow, file: str, tree: Tree | None = None) -> Described:
+    """Return what the flow of a workflow is made of.
 
     Args:
         workflow: The workflow.
         file: Where it is written, for errors and for the record.
         tree: Where its parts stand in the file.
-        options: Defaults for its runs; they win over the workflow's settings.
 
     Raises:
         WorkflowFileError: It uses what can't be had: a module that is not there, a parameter's
@@ -58,12 +62,11 @@ def flow_of(workflow: Workflow, file: str, tree: Tree | None = None, **options: 
 
     >>> from liteflow.files.load import parse_workflow
     >>> text = "{workflow_name: w, params: {n: 2}, tasks: {a: {run: 'echo ${{ params.n }}'}}}"
-    >>> flow = flow_of(parse_workflow(text, "w.yaml"), "w.yaml")
-    >>> flow.compile(n=3).node("a").key
-    'a'
+    >>> sorted(described_by(parse_workflow(text, "w.yaml"), "w.yaml").function(n=3))
+    ['a']
     """
     builder = Builder(workflow, file, tree or Tree({}, 1, 1))
-    return Flow(workflow.workflow_name, builder.recipe(), **{**options_of_runs(workflow), **options})
+    return Described(workflow.workflow_name, builder.recipe(), options_of_runs(workflow))
 
 
 def options_of_runs(workflow: Workflow) -> dict[str, Any]:

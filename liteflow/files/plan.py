@@ -46,7 +46,7 @@ class Plan:
 def plan_of(dag: Dag) -> Plan:
     """Return the plan of a compiled flow.
 
-    >>> from liteflow.files.compile import flow_of
+    >>> from liteflow.workflow import flow_of
     >>> from liteflow.files.load import parse_workflow
     >>> text = "{workflow_name: w, tasks: {a: {run: ls}, b: {run: ls}, c: {run: ls, depends_on: [a]}}}"
     >>> plan = plan_of(flow_of(parse_workflow(text, "w.yaml"), "w.yaml").compile())

@@ -4,9 +4,9 @@ import json
 import sys
 import time
 
-from liteflow.files.compile import flow_from_file
+from liteflow import Flow
 
-flow = flow_from_file(sys.argv[1])
+flow = Flow.from_file(sys.argv[1])
 started = time.monotonic()
 run = flow.run(check=False, **json.loads(sys.argv[2]))
 took = time.monotonic() - started

@@ -10,7 +10,6 @@ from programs import run_file, write
 from liteflow import Flow
 from liteflow.cli.source import load_flow_from
 from liteflow.errors import ArgumentError, EdgeTypeError, SettingError
-from liteflow.files.compile import flow_from_file
 from liteflow.files.mistakes import WorkflowFileError
 from liteflow.fingerprint import code_of, is_same_code
 from liteflow.task_types import Python
@@ -20,7 +19,7 @@ HEAD = "workflow_name: w\n"
 
 
 def flow(folder, tasks, head=HEAD):
-    return flow_from_file(write(folder, f"{head}tasks:\n{tasks}"))
+    return Flow.from_file(write(folder, f"{head}tasks:\n{tasks}"))
 
 
 def test_templates_make_edges_and_depends_on_orders(tmp_path):
@@ -301,10 +300,10 @@ def test_a_resume_calls_a_function_again_whose_code_has_changed(tmp_path):
     module.write_text("def one():\n    return 1\ndef two():\n    return 2\n")
     tasks = "".join(f"  {name}: {{type: python, call: 'changing:{name}'}}\n" for name in ("one", "two"))
     path = write(tmp_path, f"{HEAD}tasks:\n{tasks}  c: {{run: exit 1, depends_on: [one, two]}}\n")
-    first = flow_from_file(path).run(db=tmp_path / "x.db", check=False)
+    first = Flow.from_file(path).run(db=tmp_path / "x.db", check=False)
 
     module.write_text(module.read_text().replace("return 1", "return 'one'"))
-    again = flow_from_file(path).resume(first.id, db=tmp_path / "x.db", check=False)
+    again = Flow.from_file(path).resume(first.id, db=tmp_path / "x.db", check=False)
 
     assert (again.output("one"), again.output("two")) == ("one", 2)
     began = {key: row.started_at for key, row in again.tasks.items()}

@@ -8,10 +8,10 @@ import sys
 
 from programs import ROOT, run_file, write
 
-from liteflow.files.compile import flow_of
 from liteflow.files.convert import to_python
 from liteflow.files.load import load_workflow, parse_workflow
 from liteflow.files.write import to_yaml
+from liteflow.workflow import flow_of
 
 FILE = """
 workflow_name: daily run

@@ -7,7 +7,7 @@ import sys
 import pytest
 from programs import run_file, write
 
-from liteflow.files.compile import flow_from_file
+from liteflow import Flow
 from liteflow.files.convert import to_python
 from liteflow.files.load import load_workflow
 from liteflow.files.mistakes import WorkflowFileError
@@ -202,7 +202,7 @@ def test_what_is_wrong_is_told_with_its_place(task, says, tmp_path):
 )
 def test_a_parameter_that_is_no_list_can_not_be_gone_through(value, says, tmp_path):
     text = HEAD + "params: {x: {type: any}}\ntasks:\n  a: {foreach: '${{ params.x }}', run: ls}\n"
-    flow = flow_from_file(write(tmp_path, text))
+    flow = Flow.from_file(write(tmp_path, text))
 
     with pytest.raises(WorkflowFileError, match=r"x\.yaml:4:\d+: tasks\.a\.foreach.*") as caught:
         flow.compile(x=value)
@@ -210,7 +210,7 @@ def test_a_parameter_that_is_no_list_can_not_be_gone_through(value, says, tmp_pa
 
 
 def test_a_command_over_its_time_is_not_said_to_go_on(tmp_path):
-    flow = flow_from_file(write(tmp_path, HEAD + "tasks: {a: {run: sleep 60, timeout: 0.05}}"))
+    flow = Flow.from_file(write(tmp_path, HEAD + "tasks: {a: {run: sleep 60, timeout: 0.05}}"))
 
     run = flow.run(db=None, executor="thread", check=False)
 

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from liteflow import Flow, task
-from liteflow.files.compile import flow_from_file
 from liteflow.files.plan import plan_of
 
 SAMPLES = Path(__file__).parent / "samples"
 
 
 def test_tasks_of_one_step_wait_for_none_of_their_own_step():
-    dag = flow_from_file(SAMPLES / "parallel_workflow.yaml").compile()
+    dag = Flow.from_file(SAMPLES / "parallel_workflow.yaml").compile()
     plan = plan_of(dag)
 
     assert [len(step) for step in plan.steps] == [1, 3, 3, 1, 1]
@@ -41,6 +40,6 @@ def test_planning_runs_nothing(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(f"workflow_name: w\ntasks: {{a: {{run: 'touch {tmp_path}/ran'}}}}\n")
 
-    plan_of(flow_from_file(path).compile())
+    plan_of(Flow.from_file(path).compile())
 
     assert [p.name for p in tmp_path.iterdir()] == ["x.yaml"]

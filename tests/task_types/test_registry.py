@@ -48,10 +48,10 @@ def installed(tmp_path_factory):
 
 def test_a_plug_in_that_is_installed_brings_its_type(installed, tmp_path):
     code = (
-        "from liteflow.files.compile import flow_from_file\n"
+        "from liteflow import Flow\n"
         "from liteflow.task_types.registry import described\n"
         "assert [f.origin for f in described() if f.kind == 'greet'] == ['liteflow-greet']\n"
-        f"flow = flow_from_file({str(ROOT / 'examples' / 'plugin' / 'greet.yaml')!r})\n"
+        f"flow = Flow.from_file({str(ROOT / 'examples' / 'plugin' / 'greet.yaml')!r})\n"
         "print(flow.run(name='Bo', db=None)['greet'])\n"
     )
     done = subprocess.run(
