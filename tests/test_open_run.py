@@ -98,8 +98,8 @@ def test_what_is_not_there_is_told(tmp_path):
         open_run(db=tmp_path / "none.db")
     Flow("f", task(abs)(-1)).run(db=tmp_path / "x.db", executor="inline")
 
-    with pytest.raises(NoSuchRunError, match="there is no run 'g'"):
-        open_run("g", db=tmp_path / "x.db")
+    with pytest.raises(NoSuchRunError, match="there is no run 'nobody'"):
+        open_run("nobody", db=tmp_path / "x.db")
 
 
 @pytest.mark.parametrize("on_error", ["collect", "skip"])
