@@ -299,6 +299,8 @@ class ProcessExecutor:
         """A worker has died, or is of no use any more: what it had is lost or comes back."""
         # Its sockets close a moment before its end is known.
         exitcode = member.exitcode(0.2)
+        if member.refused is not None:
+            return self._on_refusal(member, member.refused)
         member.kill()
         member.exitcode(_ENDING_S)
         cause = self._cause(exitcode)

@@ -114,9 +114,10 @@ class _Supervisor:
         try:
             pid = os.fork()
         except OSError as error:
+            # Before its sockets close: that alone would be the end of a worker.
+            self._tell(wire.NOT_SPAWNED, (body["number"], error.strerror or type(error).__name__))
             for descriptor in descriptors:
                 os.close(descriptor)
-            self._tell(wire.NOT_SPAWNED, (body["number"], error.strerror or type(error).__name__))
             return
         if pid == 0:
             try:
