@@ -11,7 +11,7 @@ import typer
 from attrs import evolve
 
 from liteflow import signals
-from liteflow.cli.arguments import read_inputs, read_resources
+from liteflow.cli.arguments import read_inputs
 from liteflow.cli.common import Db, File, Ref, Tasks, chosen_db, examples, history_to_change
 from liteflow.cli.output import say
 from liteflow.cli.run import (
@@ -94,11 +94,12 @@ def register(app: typer.Typer) -> None:
                 row = history.find_run(run)
             options = options_of(
                 db=str(path),
-                executor=executor or ("inline" if debug else None),
+                executor=executor,
+                debug=debug,
                 max_workers=max_workers,
                 timeout=timeout,
-                resources=read_resources(resource),
-                trust=trust or None,
+                resource=resource,
+                trust=trust,
                 log_dir=log_dir,
                 xcom_storage=xcom_storage,
                 xcom_threshold=xcom_threshold,

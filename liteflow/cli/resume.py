@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from liteflow import signals
-from liteflow.cli.arguments import read_resources
 from liteflow.cli.common import Db, File, Tasks, chosen_db, examples, history_to_change
 from liteflow.cli.run import (
     Debug,
@@ -83,15 +82,15 @@ def register(app: typer.Typer) -> None:
                 path = chosen_db(db)
             with history_to_change(path) as history:
                 row = _meant(history, run) if flow is None else _latest(history, flow)
-            where = executor or ("inline" if debug else None)
             options = options_of(
                 db=str(path),
-                executor=where,
+                executor=executor,
+                debug=debug,
                 max_workers=max_workers,
                 timeout=timeout,
-                resources=read_resources(resource),
-                refresh=refresh or None,
-                trust=trust or None,
+                resource=resource,
+                refresh=refresh,
+                trust=trust,
                 log_dir=log_dir,
                 xcom_storage=xcom_storage,
                 xcom_threshold=xcom_threshold,

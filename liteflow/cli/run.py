@@ -181,13 +181,14 @@ def register(app: typer.Typer) -> None:
         _refuse_both(told, resume=resume, own_id=run_id is not None, part=bool(only or onwards))
         options = options_of(
             db=db_for(target, db),
-            executor=executor or ("inline" if debug else None),
+            executor=executor,
+            debug=debug,
             max_workers=max_workers,
             timeout=timeout,
-            resources=read_resources(resource),
+            resource=resource,
             # What is to run again must not be taken over.
-            refresh=refresh or bool(only or onwards) or None,
-            trust=trust or None,
+            refresh=refresh or bool(only or onwards),
+            trust=trust,
             log_dir=log_dir,
             xcom_storage=xcom_storage,
             xcom_threshold=xcom_threshold,
@@ -248,9 +249,33 @@ def _told_of_input(lacking: bool) -> Iterator[None]:
         raise CommandLineError(problem) from error
 
 
-def options_of(**options: str | float | Mapping[str, float | str] | None) -> dict[str, Any]:
-    """Return the options of a run that were given; the others are as the flow says."""
-    return {name: value for name, value in options.items() if value is not None} | {"check": False}
+def options_of(
+    *,
+    executor: str | None,
+    debug: bool,
+    resource: list[str] | None,
+    trust: bool,
+    refresh: bool = False,
+    **others: str | float | None,
+) -> dict[str, Any]:
+    """Return the options of a run that were given on the command line; the others are as the flow says.
+
+    Args:
+        executor: `--mode`; with `debug` all is run in this process unless it says otherwise.
+        debug: `--debug`.
+        resource: `--resource`, as often as it was given.
+        trust: `--trust`; a flow's own word stands where it was not given, and so it is with `refresh`.
+        refresh: `--refresh`.
+        others: Options of a run by their names; None: not given.
+    """
+    given = {
+        "executor": executor or ("inline" if debug else None),
+        "resources": read_resources(resource),
+        "refresh": refresh or None,
+        "trust": trust or None,
+        **others,
+    }
+    return {name: value for name, value in given.items() if value is not None} | {"check": False}
 
 
 def _settings(flow: Flow[Any, Any], options: Mapping[str, Any]) -> RunSettings:
