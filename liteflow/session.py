@@ -145,7 +145,6 @@ class Session:
         self._leaves = {dag.nodes[index].key: index for index in self._plan.final}
         self._mask = _mask_of(dag)
         self._journal: Journal | None = None
-        self._sealed = False
         self._key: Key | None = None
         self._seal: Seal | None = None
         self._read: TrustedValues | None = None
@@ -218,6 +217,11 @@ class Session:
         return LogFiles(folder, observer, echo)
 
     @property
+    def _sealed(self) -> bool:
+        """Whether the run's values carry a check."""
+        return self._key is not None
+
+    @property
     def _begun(self) -> bool:
         return self._journal is not None and self._journal.number > 0
 
@@ -227,7 +231,7 @@ class Session:
         path = self._settings.db
         # What is only in memory, nobody else can have put there.
         key = Keyring().own() if path is not None else None
-        self._key, self._sealed = key, key is not None
+        self._key = key
         journal = self._journal = Journal(open_store(path, self._settings.durability))
         seal = self._seal = seal_for(key, journal.connection.store_id, self._id)
         owner = this_process()
